@@ -1,0 +1,116 @@
+#include "core/allocator.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "core/device.h"
+#include "core/error.h"
+
+namespace gesso {
+namespace {
+
+// Four classes a power of two: at most a quarter is wasted, and the sizes of a training step meet again.
+std::size_t size_class(std::size_t bytes) {
+  constexpr std::size_t kAlignment = 64;
+  if (bytes <= 4 * kAlignment) return (std::max<std::size_t>(bytes, 1) + kAlignment - 1) / kAlignment * kAlignment;
+  const std::size_t step = std::bit_floor(bytes - 1) / 4;
+  return (bytes + step - 1) / step * step;
+}
+
+}  // namespace
+
+Allocator::~Allocator() { drop_cache(); }
+
+void Allocator::drop_cache() {
+  for (auto& [bytes, blocks] : cache_)
+    for (void* raw : blocks) device_.release(raw, bytes);
+  cache_.clear();
+  statistics_.cached_bytes = 0;
+}
+
+void* Allocator::take(std::size_t block_bytes) {
+  if (const auto it = cache_.find(block_bytes); it != cache_.end() && !it->second.empty()) {
+    void* raw = it->second.back();
+    it->second.pop_back();
+    statistics_.cached_bytes -= block_bytes;
+    return raw;
+  }
+  const auto over_limit = [&] {
+    return limit_ != 0 && statistics_.live_bytes + statistics_.cached_bytes + block_bytes > limit_;
+  };
+  if (over_limit()) drop_cache();
+  void* raw = over_limit() ? nullptr : device_.allocate(block_bytes);
+  if (!raw && statistics_.cached_bytes != 0 && !over_limit()) {
+    drop_cache();
+    raw = device_.allocate(block_bytes);
+  }
+  if (raw) ++statistics_.device_allocations;
+  return raw;
+}
+
+void* Allocator::allocate(std::size_t bytes) {
+  constexpr std::size_t kLargest = std::size_t{1} << 46;
+  if (bytes > kLargest) fail(ErrorKind::memory, "{}: a request of {} bytes is beyond any memory", device_.name(), bytes);
+  const std::lock_guard lock(mutex_);
+  Block block{bytes, size_class(bytes + 2 * kGuardBytes), guard_};
+  auto* raw = static_cast<std::byte*>(take(block.bytes));
+  if (!raw)
+    fail(ErrorKind::memory,
+         "{}: out of memory: {} bytes were asked for, {} are in use{}; use a smaller train.batch or a smaller model",
+         device_.name(), bytes, statistics_.live_bytes,
+         limit_ ? fmt::format(" of the {} allowed", limit_) : std::string());
+  if (poison_) device_.fill_bytes(raw, kPoison, block.bytes);
+  if (block.guarded) write_guard(raw, block);
+  ++statistics_.allocations;
+  statistics_.live_bytes += block.bytes;
+  statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.live_bytes);
+  live_.emplace(raw + kGuardBytes, block);
+  return raw + kGuardBytes;
+}
+
+void Allocator::release(void* memory) noexcept {
+  const std::lock_guard lock(mutex_);
+  const auto it = live_.find(memory);
+  if (it == live_.end()) return;
+  const Block block = it->second;
+  live_.erase(it);
+  auto* raw = static_cast<std::byte*>(memory) - kGuardBytes;
+  if (poison_) device_.fill_bytes(raw, kPoison, block.bytes);
+  statistics_.live_bytes -= block.bytes;
+  statistics_.cached_bytes += block.bytes;
+  cache_[block.bytes].push_back(raw);
+}
+
+void Allocator::write_guard(std::byte* raw, const Block& block) {
+  device_.fill_bytes(raw, kPoison, kGuardBytes);
+  device_.fill_bytes(raw + kGuardBytes + block.requested, kPoison, kGuardBytes);
+}
+
+bool Allocator::guard_intact(const void* memory) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = live_.find(memory);
+  if (it == live_.end() || !it->second.guarded) return true;
+  const auto* seen = static_cast<const std::byte*>(memory);
+  const auto intact = [&](const std::byte* guard) {
+    std::array<std::byte, kGuardBytes> bytes;
+    device_.copy_to_host(bytes.data(), guard, kGuardBytes);
+    return std::ranges::all_of(bytes, [](std::byte b) { return b == kPoison; });
+  };
+  return intact(seen - kGuardBytes) && intact(seen + it->second.requested);
+}
+
+MemoryStatistics Allocator::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return statistics_;
+}
+void Allocator::reset_peak() {
+  const std::lock_guard lock(mutex_);
+  statistics_.peak_bytes = statistics_.live_bytes;
+}
+void Allocator::trim() {
+  const std::lock_guard lock(mutex_);
+  drop_cache();
+}
+
+}  // namespace gesso

@@ -1,0 +1,73 @@
+// Caching allocator: memory that was used once is kept and handed out again, so that a training step never maps pages
+// (fresh pages cost 5x a reused buffer above 32 MiB). One per device; safe to call from several threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+namespace gesso {
+
+class Device;
+
+struct MemoryStatistics {
+  std::size_t live_bytes = 0;         // handed out now, rounded to size classes
+  std::size_t peak_bytes = 0;         // the most that live_bytes has been since reset_peak()
+  std::size_t cached_bytes = 0;       // kept for reuse
+  std::uint64_t allocations = 0;      // all requests
+  std::uint64_t device_allocations = 0;  // those that went to the device
+};
+
+class Allocator {
+ public:
+  // Behind (and before) what the caller sees lie this many guard bytes.
+  static constexpr std::size_t kGuardBytes = 64;
+  static constexpr std::byte kPoison{0xFF};  // NaN as floating point, -1 as integer
+
+  explicit Allocator(Device& owner) : device_(owner) {}
+  ~Allocator();
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  // At least `bytes` bytes, 64-byte aligned, content unspecified. Zero bytes give a valid pointer too.
+  // Throws ErrorKind::memory where device or limit refuse even after the cache was dropped.
+  void* allocate(std::size_t bytes);
+  void release(void* memory) noexcept;
+
+  // Poison mode: what is handed out is filled with kPoison first, and so is what comes back.
+  void set_poison(bool on) { poison_ = on; }
+  bool poison() const { return poison_; }
+  // Guard mode: the guard bytes around a block are written at allocation, so guard_intact() can tell.
+  void set_guard(bool on) { guard_ = on; }
+  // Whether the guard bytes before and behind this block are as written; true for a block made without guard mode.
+  bool guard_intact(const void* memory) const;
+
+  // Refuses to have more than this many bytes live and cached together; 0: no limit.
+  void set_limit(std::size_t bytes) { limit_ = bytes; }
+  MemoryStatistics statistics() const;
+  void reset_peak();
+  // Returns cached memory to the device.
+  void trim();
+
+ private:
+  struct Block {
+    std::size_t requested = 0, bytes = 0;  // bytes: with both guards, as the device gave it
+    bool guarded = false;
+  };
+  void* take(std::size_t block_bytes);
+  void drop_cache();
+  void write_guard(std::byte* raw, const Block& block);
+
+  Device& device_;
+  mutable std::mutex mutex_;
+  std::unordered_map<const void*, Block> live_;            // by the pointer that the caller sees
+  std::map<std::size_t, std::vector<void*>> cache_;        // by block size: raw pointers
+  MemoryStatistics statistics_;
+  std::size_t limit_ = 0;
+  bool poison_ = false, guard_ = false;
+};
+
+}  // namespace gesso

@@ -1,0 +1,102 @@
+// The tape: a flat list of what was done (a Wengert list). Backward walks it once from the end; no owning graph, so a long
+// chain cannot overflow the stack when it is destroyed. The tape knows no op.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace gesso {
+
+// One recorded op, type-erased.
+class Recorded {
+ public:
+  virtual ~Recorded() = default;
+  virtual std::string_view name() const = 0;
+  // Writes the gradients of the inputs. dy[i] is empty where output i was not used; dx[i] is allocated where that gradient
+  // is wanted and empty elsewhere.
+  virtual void backward(std::span<const Tensor> dy, std::span<Tensor> dx) = 0;
+  // A region that kept only its inputs runs again, recording on the current tape, and returns its outputs anew; all other
+  // records return nothing.
+  virtual Tensors replay() { return {}; }
+  // Lets go of what was saved.
+  virtual void release() {}
+};
+
+// Current for its thread while it lives; a tensor of another tape is a constant here.
+class Tape {
+ public:
+  Tape();
+  ~Tape();
+  Tape(const Tape&) = delete;
+  Tape& operator=(const Tape&) = delete;
+  static Tape* current();  // null: nothing is recorded
+
+  // Makes a leaf known. Its gradient is written into `destination` where one is given (same spec), else into fresh memory.
+  void watch(const Tensor& leaf, const Tensor& destination = {});
+  bool knows(const Tensor& t) const { return slot(t) >= 0; }
+
+  // in, out: operands and results; wanted[i]: whether the gradient of input i exists at all.
+  void record(std::span<const Tensor> in, std::span<const Tensor> out, std::unique_ptr<Recorded> op);
+
+  // Gradients of sum_i <seeds[i], dy[i]> with respect to the targets, in their order; zeros where a target has no influence.
+  // Ops that lead to no target do not run. Frees records and what they saved as it goes, unless told to keep them: then a
+  // second walk is possible. Throws if a seed or a target is not on this tape.
+  Tensors backward(std::span<const Tensor> seeds, std::span<const Tensor> dy, std::span<const Tensor> targets,
+                   bool keep = false);
+  // The gradients of a scalar loss with respect to all watched leaves, into their destinations.
+  void backward(const Tensor& loss);
+
+  std::size_t size() const { return records_.size(); }
+
+ private:
+  struct Slot {
+    Spec spec;
+    Device* device = nullptr;
+    Tensor gradient, destination;
+    bool needed = false;  // leads to a target of the walk under way
+    bool is_target = false;
+  };
+  struct Record {
+    std::vector<int> in_slots, out_slots;  // -1: not tracked
+    std::unique_ptr<Recorded> op;
+  };
+  int slot(const Tensor& t) const;
+  int known_slot(const Tensor& t, std::string_view role) const;
+  int add_slot(const Tensor& t);
+  void mark_needed(std::size_t first);
+  void walk(std::size_t first, bool keep);
+  void step_back(std::size_t index, bool keep);
+  void add_gradient(Slot& slot, const Tensor& gradient);
+  void replay(std::size_t index, std::span<const Tensor> dy, bool keep);
+
+  std::uint64_t id_;
+  std::vector<Record> records_;
+  std::vector<Slot> slots_;
+  std::vector<Tensor> leaves_;
+  Tape* outer_;
+};
+
+// Nothing is recorded on this thread while it lives.
+class NoGrad {
+ public:
+  NoGrad();
+  ~NoGrad();
+  NoGrad(const NoGrad&) = delete;
+  NoGrad& operator=(const NoGrad&) = delete;
+
+ private:
+  Tape* hidden_;
+};
+
+// Runs `region` on `inputs` keeping only the inputs; backward runs it again for what lies between. It must be a pure function
+// of its inputs and of watched leaves (randomness is: it depends on keys and steps only).
+using Region = std::function<Tensors(std::span<const Tensor>)>;
+Tensors recompute(std::string_view name, Region region, std::span<const Tensor> inputs);
+
+}  // namespace gesso
