@@ -9,12 +9,13 @@
 namespace gesso {
 
 // A callable by reference: no allocation; must not outlive the callable.
-template <class Signature> class FunctionRef;
-template <class R, class... Args> class FunctionRef<R(Args...)> {
+template <class Signature>
+class FunctionRef;
+template <class R, class... Args>
+class FunctionRef<R(Args...)> {
  public:
   template <class F>
-    requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>)
-  FunctionRef(F&& f)  // implicit, as with std::function
+  requires(!std::is_same_v<std::remove_cvref_t<F>, FunctionRef>) FunctionRef(F&& f)  // implicit, as with std::function
       : object_(const_cast<void*>(static_cast<const void*>(&f))), call_([](void* object, Args... args) -> R {
           return (*static_cast<std::remove_reference_t<F>*>(object))(static_cast<Args>(args)...);
         }) {}
@@ -34,8 +35,9 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const;
-  // Calls body(chunk, worker) for each chunk in [0, chunks), worker in [0, threads()); returns when all are done. The first
-  // exception of a body is thrown here. A call from inside a body runs its chunks in place, on worker 0 of that inner call.
+  // Calls body(chunk, worker) for each chunk in [0, chunks), worker in [0, threads()); returns when all are done. The
+  // first exception of a body is thrown here. A call from inside a body runs its chunks in place, on worker 0 of that
+  // inner call.
   void run(std::int64_t chunks, FunctionRef<void(std::int64_t chunk, int worker)> body);
   // In how many of the runs so far did at least two workers take chunks: lets a test know that threads really ran.
   std::int64_t shared_runs() const;
@@ -51,7 +53,8 @@ ThreadPool& thread_pool();
 void set_threads(int threads);
 
 // body(begin, end) over [0, n) in pieces of `grain`: the pieces depend on n and grain only, never on the thread count.
-template <class F> void parallel_for(ThreadPool& pool, std::int64_t n, std::int64_t grain, F&& body) {
+template <class F>
+void parallel_for(ThreadPool& pool, std::int64_t n, std::int64_t grain, F&& body) {
   const std::int64_t chunks = (n + grain - 1) / grain;
   if (chunks <= 1) {
     if (n > 0) body(std::int64_t{0}, n);
