@@ -1,0 +1,68 @@
+# shellcheck shell=bash
+# Sourced by the scripts of this folder: what they say, the packages they need, how they build.
+
+say() { printf '== %s\n' "$*"; }
+die() {
+  printf '%s: %s\n' "$(basename "$0")" "$*" >&2
+  exit 1
+}
+
+# Debian 12's packages without which gesso does not build.
+required_packages=(g++ cmake ninja-build libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev libpng-dev zlib1g-dev)
+# The images of the first recipe; without them gesso draws its own.
+data_package=dataset-fashion-mnist
+
+# Prints those of the given packages that are not installed.
+missing_of() {
+  local package
+  for package in "$@"; do
+    [[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null)" == installed ]] || printf '%s\n' "$package"
+  done
+}
+
+# How this user becomes root: empty for root itself; fails where there is no way.
+root_command() {
+  [[ "$(id -u)" == 0 ]] && return 0
+  command -v sudo >/dev/null || return 1
+  # Without a terminal nobody can type a password.
+  sudo -n true 2>/dev/null || [[ -t 0 ]] || return 1
+  printf 'sudo'
+}
+
+apt() { # ARGUMENTS... of apt-get, as root, asking nothing
+  local root
+  root="$(root_command)" || return 1
+  ${root} env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=120 "$@"
+}
+
+install_missing() {
+  if ! command -v dpkg-query >/dev/null; then
+    say "No Debian packages here; going on with what the system has. Needed: ${required_packages[*]}"
+    return
+  fi
+  local missing line
+  mapfile -t missing < <(missing_of "${required_packages[@]}" "$data_package")
+  if ((${#missing[@]} == 0)); then
+    say "All packages are installed"
+    return
+  fi
+  say "Installing from Debian: ${missing[*]}"
+  apt update || say "The package lists could not be renewed; trying with the old ones"
+  mapfile -t missing < <(missing_of "${required_packages[@]}")
+  line="apt-get install --no-install-recommends ${missing[*]}"
+  if ((${#missing[@]})) && ! apt install --no-install-recommends "${missing[@]}"; then
+    die "could not install what is missing; run as root: apt-get update && $line"
+  fi
+  if [[ -n "$(missing_of "$data_package")" ]] && ! apt install --no-install-recommends "$data_package"; then
+    say "$data_package could not be installed; going on without it"
+  fi
+}
+
+# build PRESET TARGET...: configures and builds into build/PRESET.
+build() {
+  local preset="$1" launcher=()
+  shift
+  command -v ccache >/dev/null && launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
+  say "Building preset $preset into build/$preset"
+  cmake --preset "$preset" "${launcher[@]}" && cmake --build --preset "$preset" --parallel "$(nproc)" --target "$@"
+}
