@@ -1,0 +1,59 @@
+// Where the time goes: scoped ranges on a monotonic clock, a table by name, and a trace that Perfetto or chrome://tracing opens.
+// Off, a range costs two stores: it still names the place for error messages ("in encoder.conv1").
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gesso {
+
+enum class RangeKind : std::uint8_t { step, phase, module, op };
+
+// Opens at construction, closes at destruction, on this thread. name: must outlive the range; while the profiler is on, until
+// it is cleared.
+class Range {
+ public:
+  Range(RangeKind kind, std::string_view name);
+  ~Range();
+  Range(const Range&) = delete;
+  Range& operator=(const Range&) = delete;
+  // What the range did, for the table's rates.
+  void add_work(double flops, double bytes) {
+    flops_ += flops;
+    bytes_ += bytes;
+  }
+
+ private:
+  friend std::string module_path();
+  std::string_view name_;
+  const Range* outer_;
+  double flops_ = 0, bytes_ = 0;
+  std::int64_t begin_ns_ = 0;
+  RangeKind kind_;
+};
+
+// The innermost module range open on this thread, or an empty text.
+std::string module_path();
+
+struct ProfileRow {
+  std::string name;
+  RangeKind kind{};
+  std::int64_t calls = 0;
+  double ms = 0, self_ms = 0, flops = 0, bytes = 0;  // self: without the ranges inside
+};
+
+class Profiler {
+ public:
+  static Profiler& instance();
+  void start();
+  void stop();
+  bool on() const;
+  void clear();
+  std::vector<ProfileRow> rows() const;  // by falling self time
+  std::string table() const;             // rows() as text, ops with GFLOP/s and GB/s
+  std::string chrome_trace() const;      // JSON: {"traceEvents":[...]}, times in microseconds
+};
+
+}  // namespace gesso

@@ -1,0 +1,33 @@
+#include "ops/op_list.h"
+
+#include <algorithm>
+
+#include "ops/unary.h"
+
+namespace gesso {
+namespace {
+
+std::vector<const RowInfo*> join(std::initializer_list<std::vector<const RowInfo*>> families) {
+  std::vector<const RowInfo*> rows;
+  for (const auto& family : families) rows.insert(rows.end(), family.begin(), family.end());
+  return rows;
+}
+
+}  // namespace
+
+std::span<const RowInfo* const> all_rows() {
+  static const std::vector<const RowInfo*> rows = join({
+      unary_rows(),
+  });
+  return rows;
+}
+
+const RowInfo& row_named(std::string_view name) {
+  const auto found = std::ranges::find(all_rows(), name, [](const RowInfo* row) { return row->name; });
+  if (found != all_rows().end()) return **found;
+  std::string names;
+  for (const RowInfo* row : all_rows()) names += fmt::format("{}{}", names.empty() ? "" : ", ", row->name);
+  fail("there is no op '{}'; there are {}", name, names);
+}
+
+}  // namespace gesso
