@@ -51,7 +51,8 @@ void* Allocator::take(std::size_t block_bytes) {
 
 void* Allocator::allocate(std::size_t bytes) {
   constexpr std::size_t kLargest = std::size_t{1} << 46;
-  if (bytes > kLargest) fail(ErrorKind::memory, "{}: a request of {} bytes is beyond any memory", device_.name(), bytes);
+  if (bytes > kLargest)
+    fail(ErrorKind::memory, "{}: a request of {} bytes is beyond any memory", device_.name(), bytes);
   const std::lock_guard lock(mutex_);
   Block block{bytes, size_class(bytes + 2 * kGuardBytes), guard_};
   auto* raw = static_cast<std::byte*>(take(block.bytes));

@@ -14,10 +14,10 @@ namespace gesso {
 class Device;
 
 struct MemoryStatistics {
-  std::size_t live_bytes = 0;         // handed out now, rounded to size classes
-  std::size_t peak_bytes = 0;         // the most that live_bytes has been since reset_peak()
-  std::size_t cached_bytes = 0;       // kept for reuse
-  std::uint64_t allocations = 0;      // all requests
+  std::size_t live_bytes = 0;            // handed out now, rounded to size classes
+  std::size_t peak_bytes = 0;            // the most that live_bytes has been since reset_peak()
+  std::size_t cached_bytes = 0;          // kept for reuse
+  std::uint64_t allocations = 0;         // all requests
   std::uint64_t device_allocations = 0;  // those that went to the device
 };
 
@@ -63,8 +63,8 @@ class Allocator {
 
   Device& device_;
   mutable std::mutex mutex_;
-  std::unordered_map<const void*, Block> live_;            // by the pointer that the caller sees
-  std::map<std::size_t, std::vector<void*>> cache_;        // by block size: raw pointers
+  std::unordered_map<const void*, Block> live_;      // by the pointer that the caller sees
+  std::map<std::size_t, std::vector<void*>> cache_;  // by block size: raw pointers
   MemoryStatistics statistics_;
   std::size_t limit_ = 0;
   bool poison_ = false, guard_ = false;

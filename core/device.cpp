@@ -41,15 +41,19 @@ class HostDevice final : public Device {
   }
   void accumulate(DType dtype, std::int64_t n, const void* x, void* y) override {
     switch (dtype) {
-      case DType::f32: return add<float>(n, x, y);
-      case DType::f64: return add<double>(n, x, y);
-      default: fail("{}: gradients of type {} cannot be added", name(), name_of(dtype));
+      case DType::f32:
+        return add<float>(n, x, y);
+      case DType::f64:
+        return add<double>(n, x, y);
+      default:
+        fail("{}: gradients of type {} cannot be added", name(), name_of(dtype));
     }
   }
   void synchronize() override {}
 
  private:
-  template <class T> static void add(std::int64_t n, const void* from, void* to) {
+  template <class T>
+  static void add(std::int64_t n, const void* from, void* to) {
     const T* x = static_cast<const T*>(from);
     T* y = static_cast<T*>(to);
     parallel_for(thread_pool(), n, 1 << 16, [=](std::int64_t begin, std::int64_t end) {
@@ -87,8 +91,7 @@ Device::~Device() = default;
 
 Device& device(DeviceKind kind) {
   const auto& found = registry().devices[static_cast<std::size_t>(kind)];
-  if (!found)
-    fail("device {} is not available in this build on this machine; use --device cpu", name_of(kind));
+  if (!found) fail("device {} is not available in this build on this machine; use --device cpu", name_of(kind));
   return *found;
 }
 

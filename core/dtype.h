@@ -8,7 +8,8 @@
 
 namespace gesso {
 
-// none: an absent operand. bf16 is a storage type on the CPU; all arithmetic there is f32 (f64 on the reference device).
+// none: an absent operand. bf16 is a storage type on the CPU; all arithmetic there is f32 (f64 on the reference
+// device).
 enum class DType : std::uint8_t { none, f32, bf16, f64, i32, i64, u8 };
 
 // Brain floating point: the upper half of a float. Rounds to nearest even; NaN stays NaN.
@@ -25,13 +26,20 @@ struct bf16 {
   explicit operator float() const { return std::bit_cast<float>(static_cast<std::uint32_t>(bits) << 16); }
 };
 
-template <class T> inline constexpr DType dtype_of = DType::none;
-template <> inline constexpr DType dtype_of<float> = DType::f32;
-template <> inline constexpr DType dtype_of<bf16> = DType::bf16;
-template <> inline constexpr DType dtype_of<double> = DType::f64;
-template <> inline constexpr DType dtype_of<std::int32_t> = DType::i32;
-template <> inline constexpr DType dtype_of<std::int64_t> = DType::i64;
-template <> inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
+template <class T>
+inline constexpr DType dtype_of = DType::none;
+template <>
+inline constexpr DType dtype_of<float> = DType::f32;
+template <>
+inline constexpr DType dtype_of<bf16> = DType::bf16;
+template <>
+inline constexpr DType dtype_of<double> = DType::f64;
+template <>
+inline constexpr DType dtype_of<std::int32_t> = DType::i32;
+template <>
+inline constexpr DType dtype_of<std::int64_t> = DType::i64;
+template <>
+inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
 
 constexpr std::size_t size_of(DType dtype) {
   constexpr std::size_t kBytes[] = {0, 4, 2, 8, 4, 8, 1};
@@ -41,8 +49,6 @@ constexpr std::string_view name_of(DType dtype) {
   constexpr std::string_view kNames[] = {"none", "f32", "bf16", "f64", "i32", "i64", "u8"};
   return kNames[static_cast<std::size_t>(dtype)];
 }
-constexpr bool is_floating(DType dtype) {
-  return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16;
-}
+constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16; }
 
 }  // namespace gesso

@@ -89,7 +89,8 @@ void Profiler::clear() {
 
 std::vector<ProfileRow> Profiler::rows() const {
   const std::lock_guard lock(state().mutex);
-  // Events end before the ranges around them do: what ended since an outer range's begin, on its thread, lies inside it.
+  // Events end before the ranges around them do: what ended since an outer range's begin, on its thread, lies inside
+  // it.
   std::map<int, std::vector<const Event*>> open;
   std::map<std::pair<RangeKind, std::string>, ProfileRow> rows;
   for (const Event& event : state().events) {
@@ -117,10 +118,11 @@ std::vector<ProfileRow> Profiler::rows() const {
 }
 
 std::string Profiler::table() const {
-  std::string text = fmt::format("{:<7} {:<40} {:>8} {:>10} {:>10} {:>9} {:>8}\n", "kind", "name", "calls", "ms", "self ms",
-                                 "GFLOP/s", "GB/s");
+  std::string text = fmt::format("{:<7} {:<40} {:>8} {:>10} {:>10} {:>9} {:>8}\n", "kind", "name", "calls", "ms",
+                                 "self ms", "GFLOP/s", "GB/s");
   for (const ProfileRow& row : rows()) {
-    text += fmt::format("{:<7} {:<40} {:>8} {:>10.3f} {:>10.3f}", name_of(row.kind), row.name, row.calls, row.ms, row.self_ms);
+    text += fmt::format("{:<7} {:<40} {:>8} {:>10.3f} {:>10.3f}", name_of(row.kind), row.name, row.calls, row.ms,
+                        row.self_ms);
     if (row.flops > 0 || row.bytes > 0)
       text += fmt::format(" {:>9.1f} {:>8.1f}", row.flops / row.ms * 1e-6, row.bytes / row.ms * 1e-6);
     text += '\n';
@@ -133,11 +135,11 @@ std::string Profiler::chrome_trace() const {
   std::string json = "{\"traceEvents\":[";
   bool first = true;
   for (const Event& event : state().events) {
-    json += fmt::format("{}{{\"name\":\"{}\",\"cat\":\"{}\",\"ph\":\"X\",\"ts\":{:.3f},\"dur\":{:.3f},\"pid\":0,\"tid\":{},"
-                        "\"args\":{{\"flops\":{:.0f},\"bytes\":{:.0f}}}}}",
-                        first ? "\n" : ",\n", json_escaped(event.name), name_of(event.kind),
-                        static_cast<double>(event.begin_ns) * 1e-3,
-                        static_cast<double>(event.end_ns - event.begin_ns) * 1e-3, event.thread, event.flops, event.bytes);
+    json += fmt::format(
+        "{}{{\"name\":\"{}\",\"cat\":\"{}\",\"ph\":\"X\",\"ts\":{:.3f},\"dur\":{:.3f},\"pid\":0,\"tid\":{},"
+        "\"args\":{{\"flops\":{:.0f},\"bytes\":{:.0f}}}}}",
+        first ? "\n" : ",\n", json_escaped(event.name), name_of(event.kind), static_cast<double>(event.begin_ns) * 1e-3,
+        static_cast<double>(event.end_ns - event.begin_ns) * 1e-3, event.thread, event.flops, event.bytes);
     first = false;
   }
   return json + "\n]}\n";

@@ -1,5 +1,6 @@
-// Where the time goes: scoped ranges on a monotonic clock, a table by name, and a trace that Perfetto or chrome://tracing opens.
-// Off, a range costs two stores: it still names the place for error messages ("in encoder.conv1").
+// Where the time goes: scoped ranges on a monotonic clock, a table by name, and a trace that Perfetto or
+// chrome://tracing opens. Off, a range costs two stores: it still names the place for error messages ("in
+// encoder.conv1").
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace gesso {
 
 enum class RangeKind : std::uint8_t { step, phase, module, op };
 
-// Opens at construction, closes at destruction, on this thread. name: must outlive the range; while the profiler is on, until
-// it is cleared.
+// Opens at construction, closes at destruction, on this thread. name: must outlive the range; while the profiler is on,
+// until it is cleared.
 class Range {
  public:
   Range(RangeKind kind, std::string_view name);

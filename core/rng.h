@@ -1,9 +1,9 @@
-// Randomness as a pure function of (seed, purpose, site, step, sample, element): no generator, no state. Recompute, replay,
-// resume, another thread count and another device draw the same bits.
+// Randomness as a pure function of (seed, purpose, site, step, sample, element): no generator, no state. Recompute,
+// replay, resume, another thread count and another device draw the same bits.
 //
-// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), key = hash of who draws, counter = what is
-// drawn. Normals by Box-Muller from operations that round identically everywhere: +, -, *, /, sqrt and fma by name, one rounding
-// each; a bare a*b+c would be contracted by some compilers and not by others.
+// Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), key = hash of who draws, counter =
+// what is drawn. Normals by Box-Muller from operations that round identically everywhere: +, -, *, /, sqrt and fma by
+// name, one rounding each; a bare a*b+c would be contracted by some compilers and not by others.
 #pragma once
 
 #include <bit>
@@ -90,10 +90,14 @@ inline SinCos portable_sincos_2pi(float t) {
   c = std::fma(c, z, -0.5f);
   const float cosine = std::fma(z, c, 1.0f);
   switch (static_cast<int>(quarter) & 3) {
-    case 0: return {sine, cosine};
-    case 1: return {cosine, -sine};
-    case 2: return {-sine, -cosine};
-    default: return {-cosine, sine};
+    case 0:
+      return {sine, cosine};
+    case 1:
+      return {cosine, -sine};
+    case 2:
+      return {-sine, -cosine};
+    default:
+      return {-cosine, sine};
   }
 }
 
@@ -119,8 +123,8 @@ constexpr std::uint64_t mul_high(std::uint64_t a, std::uint64_t b) {
   return a1 * b1 + (middle >> 32) + ((a0 * b1 + (middle & 0xFFFFFFFFu)) >> 32);
 }
 
-// Uniform whole number in [0, n), n > 0, without the bias of a remainder: the high half of a 64x64 product of two words.
-// The bias is below n / 2^64.
+// Uniform whole number in [0, n), n > 0, without the bias of a remainder: the high half of a 64x64 product of two
+// words. The bias is below n / 2^64.
 constexpr std::uint64_t below(std::uint32_t high, std::uint32_t low, std::uint64_t n) {
   const std::uint64_t word = std::uint64_t{high} << 32 | low;
   return mul_high(word, n);

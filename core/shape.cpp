@@ -17,7 +17,8 @@ void Shape::push_back(std::int64_t dim) {
 std::int64_t Shape::count() const {
   std::int64_t product = 1;
   for (std::int64_t dim : *this)
-    if (__builtin_mul_overflow(product, dim, &product)) fail("shape: {} has more elements than 63 bits can count", text());
+    if (__builtin_mul_overflow(product, dim, &product))
+      fail("shape: {} has more elements than 63 bits can count", text());
   return product;
 }
 

@@ -12,7 +12,8 @@
 
 namespace gesso {
 
-// Up to six dimensions, outermost first; physical order is logical order. Trivially copyable, so that it fits in attributes.
+// Up to six dimensions, outermost first; physical order is logical order. Trivially copyable, so that it fits in
+// attributes.
 class Shape {
  public:
   static constexpr int kMaxRank = 6;

@@ -100,7 +100,8 @@ void Tape::step_back(std::size_t index) {
     if (!needed(in_slots[i])) continue;
     const Slot& s = at(in_slots[i]);
     const auto before = in_slots.begin() + static_cast<std::ptrdiff_t>(i);
-    const bool twice = std::find(in_slots.begin(), before, in_slots[i]) != before;  // x * x: each gradient its own memory
+    const bool twice =
+        std::find(in_slots.begin(), before, in_slots[i]) != before;  // x * x: each gradient its own memory
     dx[i] = s.destination && !s.gradient && !twice ? s.destination : Tensor(s.spec, *s.device);
   }
   records_[index].op->backward(dy, dx);
@@ -136,7 +137,8 @@ Tensor Tape::finished_gradient(int slot) {
 
 Tensors Tape::backward(std::span<const Tensor> seeds, std::span<const Tensor> dy, std::span<const Tensor> targets,
                        bool keep) {
-  if (freed_) fail("backward: the records of this tape were freed by an earlier walk; that one must be told to keep them");
+  if (freed_)
+    fail("backward: the records of this tape were freed by an earlier walk; that one must be told to keep them");
   if (seeds.size() != dy.size()) fail("backward: {} seeds but {} gradients for them", seeds.size(), dy.size());
   for (Slot& s : slots_) {
     s.gradient = {};
@@ -171,7 +173,8 @@ void Tape::backward(const Tensor& loss) {
   if (!loss || loss.count() != 1) fail("backward: a loss has one element, not {}", loss.spec().text());
   const double one = 1;
   const float one_f32 = 1;
-  const auto bytes = loss.dtype() == DType::f64 ? std::as_bytes(std::span(&one, 1)) : std::as_bytes(std::span(&one_f32, 1));
+  const auto bytes =
+      loss.dtype() == DType::f64 ? std::as_bytes(std::span(&one, 1)) : std::as_bytes(std::span(&one_f32, 1));
   const Tensor dy = Tensor::from_host_bytes(bytes, loss.spec(), loss.device());
   backward(std::span(&loss, 1), std::span(&dy, 1), leaves_);
 }

@@ -1,5 +1,5 @@
-// The tape: a flat list of what was done (a Wengert list). Backward walks it once from the end; no owning graph, so a long
-// chain cannot overflow the stack when it is destroyed. The tape knows no op.
+// The tape: a flat list of what was done (a Wengert list). Backward walks it once from the end; no owning graph, so a
+// long chain cannot overflow the stack when it is destroyed. The tape knows no op.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +18,8 @@ class Recorded {
  public:
   virtual ~Recorded() = default;
   virtual std::string_view name() const = 0;
-  // Writes the gradients of the inputs. dy[i] is empty where output i was not used; dx[i] is allocated where that gradient
-  // is wanted and empty elsewhere.
+  // Writes the gradients of the inputs. dy[i] is empty where output i was not used; dx[i] is allocated where that
+  // gradient is wanted and empty elsewhere.
   virtual void backward(std::span<const Tensor> dy, std::span<Tensor> dx) = 0;
   // True: no dx is allocated; backward puts views of dy there (reshape), for all inputs.
   virtual bool passes_through() const { return false; }
@@ -50,7 +50,8 @@ class Tape {
     Tape* before_;
   };
 
-  // Makes a leaf known. Its gradient is written into `destination` where one is given (same spec), else into fresh memory.
+  // Makes a leaf known. Its gradient is written into `destination` where one is given (same spec), else into fresh
+  // memory.
   void watch(const Tensor& leaf, const Tensor& destination = {});
   bool knows(const Tensor& t) const { return slot(t) >= 0; }
 
@@ -58,9 +59,10 @@ class Tape {
   void record(std::span<const Tensor> in, std::span<const Tensor> out, std::unique_ptr<Recorded> op);
   std::span<const Tensor> leaves() const { return leaves_; }
 
-  // Gradients of sum_i <seeds[i], dy[i]> with respect to the targets, in their order; zeros where a target has no influence.
-  // Ops that lead to no target do not run. Frees records and what they saved as it goes, unless told to keep them: then a
-  // second walk is possible. Throws if a seed or a target is not on this tape, or if the records are freed already.
+  // Gradients of sum_i <seeds[i], dy[i]> with respect to the targets, in their order; zeros where a target has no
+  // influence. Ops that lead to no target do not run. Frees records and what they saved as it goes, unless told to keep
+  // them: then a second walk is possible. Throws if a seed or a target is not on this tape, or if the records are freed
+  // already.
   Tensors backward(std::span<const Tensor> seeds, std::span<const Tensor> dy, std::span<const Tensor> targets,
                    bool keep = false);
   // The gradients of a scalar loss with respect to all watched leaves, into their destinations.
@@ -106,9 +108,9 @@ struct NoGrad : Tape::Scope {
   NoGrad() : Scope(nullptr) {}
 };
 
-// Runs `region` on `inputs` keeping only the inputs; backward runs it again for what lies between. It must be a pure function
-// of its inputs and of watched leaves (randomness is: it depends on keys and steps only). name: a string that lives as long
-// as the program.
+// Runs `region` on `inputs` keeping only the inputs; backward runs it again for what lies between. It must be a pure
+// function of its inputs and of watched leaves (randomness is: it depends on keys and steps only). name: a string that
+// lives as long as the program.
 using Region = std::function<Tensors(std::span<const Tensor> inputs)>;
 Tensors recompute(std::string_view name, Region region, std::span<const Tensor> inputs);
 

@@ -85,7 +85,8 @@ void Tensor::fill_zero() const {
 }
 
 Tensor Tensor::view(const Shape& shape) const {
-  if (shape.count() != count()) fail("view: {} cannot be seen as {}: another number of elements", spec().text(), shape.text());
+  if (shape.count() != count())
+    fail("view: {} cannot be seen as {}: another number of elements", spec().text(), shape.text());
   auto body = std::make_shared<Body>(*body_);
   body->spec.shape = shape;
   body->tape = 0;

@@ -23,7 +23,8 @@ class Tensor {
 
   static Tensor zeros(const Spec& spec, Device& device);
   // Copies `values` to the device. Throws if their number is not the shape's.
-  template <class T> static Tensor from_host(std::span<const T> values, const Shape& shape, Device& device) {
+  template <class T>
+  static Tensor from_host(std::span<const T> values, const Shape& shape, Device& device) {
     return from_host_bytes(std::as_bytes(values), {shape, dtype_of<T>}, device);
   }
   static Tensor from_host_bytes(std::span<const std::byte> bytes, const Spec& spec, Device& device);
@@ -37,12 +38,14 @@ class Tensor {
   Device& device() const { return *body_->device; }
 
   // The elements, in the device's address space. Throws if T is not the tensor's type.
-  template <class T> std::span<T> data() const {
+  template <class T>
+  std::span<T> data() const {
     check_access(dtype_of<T>);
     return {reinterpret_cast<T*>(body_->memory), static_cast<std::size_t>(body_->spec.shape.count())};
   }
   std::byte* bytes() const { return body_->memory; }
-  template <class T> std::vector<T> to_host() const {
+  template <class T>
+  std::vector<T> to_host() const {
     check_access(dtype_of<T>);
     std::vector<T> values(static_cast<std::size_t>(count()));
     copy_to_host(std::as_writable_bytes(std::span(values)));
@@ -58,7 +61,8 @@ class Tensor {
   Tensor view(const Shape& shape) const;
   // Rows [begin, end) of the outermost dimension, or elements [begin, end) of a vector; shares memory and version.
   Tensor slice(std::int64_t begin, std::int64_t end) const;
-  // `shape` elements from offset `begin` of this vector, with a version and an identity of its own: one parameter of an arena.
+  // `shape` elements from offset `begin` of this vector, with a version and an identity of its own: one parameter of an
+  // arena.
   Tensor part(std::int64_t begin, const Shape& shape) const;
 
   void set_name(std::string name) const;  // module path of a parameter; error messages show it

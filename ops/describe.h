@@ -5,17 +5,22 @@
 
 namespace gesso {
 
-template <class R> typename R::Attrs attrs_of(const Attributes& attrs) { return attrs.as<typename R::Attrs>(); }
+template <class R>
+typename R::Attrs attrs_of(const Attributes& attrs) {
+  return attrs.as<typename R::Attrs>();
+}
 
 // All operands and all results once.
-template <class R> double moved_bytes(const typename R::Attrs& attrs, std::span<const Spec> in) {
+template <class R>
+double moved_bytes(const typename R::Attrs& attrs, std::span<const Spec> in) {
   std::size_t bytes = 0;
   for (const Spec& x : in) bytes += x.bytes();
   for (const Spec& y : R::infer(attrs, in)) bytes += y.bytes();
   return static_cast<double>(bytes);
 }
 
-template <class R> void describe_checks(RowInfo& row) {
+template <class R>
+void describe_checks(RowInfo& row) {
   row.samples = [] {
     std::vector<Case<Attributes>> cases;
     for (auto& c : R::samples()) cases.push_back({c.name, c.attrs, c.in});
@@ -37,12 +42,15 @@ template <class R> void describe_checks(RowInfo& row) {
       return all;
     };
   if constexpr (requires(const typename R::Attrs& a, std::span<const Tensor> in) { R::composition(a, in); })
-    row.composition = [](const Attributes& a, std::span<const Tensor> in) { return R::composition(attrs_of<R>(a), in); };
+    row.composition = [](const Attributes& a, std::span<const Tensor> in) {
+      return R::composition(attrs_of<R>(a), in);
+    };
   if constexpr (requires(const typename R::Attrs& a, const Forward& f) { R::template surrogate<double>(a, f); })
     row.surrogate = [](const Attributes& a, const Forward& f) { R::template surrogate<double>(attrs_of<R>(a), f); };
 }
 
-template <class R> void describe_backward(RowInfo& row) {
+template <class R>
+void describe_backward(RowInfo& row) {
   row.differentiable = R::differentiable;
   row.saved_inputs = [](const Attributes& a, Operands wanted) { return R::saved_inputs(attrs_of<R>(a), wanted); };
   row.saved_outputs = [](const Attributes& a, Operands wanted) { return R::saved_outputs(attrs_of<R>(a), wanted); };
@@ -56,8 +64,7 @@ template <class R> void describe_backward(RowInfo& row) {
 }
 
 template <Row R>
-  requires DifferentiableRow<R> || ConstantRow<R>
-RowInfo describe() {
+requires DifferentiableRow<R> || ConstantRow<R> RowInfo describe() {
   RowInfo row;
   row.name = R::name;
   row.doc = R::doc;
@@ -69,9 +76,15 @@ RowInfo describe() {
     else
       return moved_bytes<R>(attrs_of<R>(a), in);
   };
-  row.tolerance = [](const Attributes& a, std::span<const Spec> in) -> double { return R::tolerance(attrs_of<R>(a), in); };
-  row.reference_f32.forward = [](const Attributes& a, const Forward& f) { R::template reference<float>(attrs_of<R>(a), f); };
-  row.reference_f64.forward = [](const Attributes& a, const Forward& f) { R::template reference<double>(attrs_of<R>(a), f); };
+  row.tolerance = [](const Attributes& a, std::span<const Spec> in) -> double {
+    return R::tolerance(attrs_of<R>(a), in);
+  };
+  row.reference_f32.forward = [](const Attributes& a, const Forward& f) {
+    R::template reference<float>(attrs_of<R>(a), f);
+  };
+  row.reference_f64.forward = [](const Attributes& a, const Forward& f) {
+    R::template reference<double>(attrs_of<R>(a), f);
+  };
   row.cpu.forward = [](const Attributes& a, const Forward& f) { R::cpu(attrs_of<R>(a), f); };
   if constexpr (requires { R::in_place; }) row.in_place = R::in_place;
   if constexpr (requires { R::mixed_dtypes; }) row.mixed_dtypes = R::mixed_dtypes;
@@ -84,7 +97,8 @@ RowInfo describe() {
 }
 
 // The row of R, made once.
-template <class R> const RowInfo& row_of() {
+template <class R>
+const RowInfo& row_of() {
   static const RowInfo row = describe<R>();
   return row;
 }

@@ -98,7 +98,8 @@ Tensors run_op(Device& device, const RowInfo& row, const Attributes& attrs, std:
   check_dtypes(row, specs);
   const Execution run{device, thread_pool(), isa()};
   Tensors out;
-  for (const Spec& spec : row.infer(attrs, specs)) out.push_back(spec.dtype == DType::none ? Tensor() : Tensor(spec, device));
+  for (const Spec& spec : row.infer(attrs, specs))
+    out.push_back(spec.dtype == DType::none ? Tensor() : Tensor(spec, device));
   const Kernels& kernels = row.kernels(device.kind(), specs);
   {
     Range range(RangeKind::op, row.name);

@@ -1,5 +1,5 @@
-// What an operation is: a row. Everything that is said about an op is said in its row, once; the row lives in the op's .cpp,
-// so that only that file instantiates it. The rest of the program sees RowInfo, its erased form.
+// What an operation is: a row. Everything that is said about an op is said in its row, once; the row lives in the op's
+// .cpp, so that only that file instantiates it. The rest of the program sees RowInfo, its erased form.
 #pragma once
 
 #include <array>
@@ -25,7 +25,10 @@ using Random = std::mt19937_64;  // of the checks; what a program draws comes fr
 
 // Set of operand positions, e.g. operands(0, 2).
 using Operands = std::uint32_t;
-template <class... I> constexpr Operands operands(I... i) { return (0u | ... | (1u << i)); }
+template <class... I>
+constexpr Operands operands(I... i) {
+  return (0u | ... | (1u << i));
+}
 constexpr bool has(Operands set, std::size_t i) { return (set >> i & 1u) != 0; }
 
 // Where a kernel runs. Comes from the operands and the process's settings, through dispatch; kernels read no global.
@@ -49,8 +52,9 @@ struct Backward {
   std::span<Tensor> dx;             // empty where that gradient is not wanted
 };
 
-// How the checks fill an operand. small_integer: exact in every dtype, with many ties. nonzero: at least 0.1 from zero, for
-// kinks. positive: in [0.1, 4]. unit: in [0, 1). index: whole numbers in [0, below), i32. counter: the same in i64. byte: u8.
+// How the checks fill an operand. small_integer: exact in every dtype, with many ties. nonzero: at least 0.1 from zero,
+// for kinks. positive: in [0.1, 4]. unit: in [0, 1). index: whole numbers in [0, below), i32. counter: the same in i64.
+// byte: u8.
 enum class Domain : std::uint8_t { absent, normal, small_integer, nonzero, positive, unit, index, counter, byte };
 struct Operand {
   Shape shape;
@@ -58,13 +62,15 @@ struct Operand {
   std::int64_t below = 0;
   DType dtype = DType::none;  // none: what the domain says, floating operands in the type that the check runs in
 };
-template <class Attrs> struct Case {
+template <class Attrs>
+struct Case {
   std::string name;
   Attrs attrs;
   std::vector<Operand> in;
 };
 // A call that must be refused, with words that the message must hold.
-template <class Attrs> struct Reject {
+template <class Attrs>
+struct Reject {
   Attrs attrs;
   std::vector<Operand> in;
   std::vector<std::string> words;
@@ -74,7 +80,8 @@ struct Values {
   Spec spec;
   std::vector<double> values;
 };
-template <class Attrs> struct Known {
+template <class Attrs>
+struct Known {
   std::string name;
   Attrs attrs;
   std::vector<Values> in, out;  // out: results in the order outputs, then operands that are updated in place
@@ -86,12 +93,13 @@ class Attributes {
   static constexpr std::size_t kCapacity = 192;
 
   template <class T>
-    requires(!std::is_same_v<T, Attributes>)
-  Attributes(const T& attrs) : type_(type_of<T>()) {  // implicit, as with std::any
+  requires(!std::is_same_v<T, Attributes>) Attributes(const T& attrs)
+      : type_(type_of<T>()) {  // implicit, as with std::any
     static_assert(std::is_trivially_copyable_v<T> && sizeof(T) <= kCapacity && alignof(T) <= 8);
     std::memcpy(bytes_.data(), &attrs, sizeof(T));
   }
-  template <class T> T as() const {
+  template <class T>
+  T as() const {
     if (type_ != type_of<T>()) fail("attributes of one op were given to another");
     T attrs;
     std::memcpy(&attrs, bytes_.data(), sizeof(T));
@@ -99,7 +107,8 @@ class Attributes {
   }
 
  private:
-  template <class T> static const void* type_of() {
+  template <class T>
+  static const void* type_of() {
     static constexpr char kTag = 0;
     return &kTag;
   }
@@ -109,20 +118,20 @@ class Attributes {
 
 // What every row says. Optional, found by name where a row has it:
 //   double bytes(attrs, in)              memory touched, where it is not simply all operands and results once
-//   Operands in_place                    operands that the op overwrites (only the optimiser's rows); compared like results
-//   bool mixed_dtypes                    floating operands may differ in type (cast, optimiser)
-//   Tensors composition(attrs, in)       for a fused op: the composition of plain ops that it equals
-//   void surrogate<T>(attrs, Forward)    the function whose derivative backward is, where it is not forward's own
-//   std::vector<Known<Attrs>> known()    results known by hand; a must where there is no gradient
+//   Operands in_place                    operands that the op overwrites (only the optimiser's rows); compared like
+//   results bool mixed_dtypes                    floating operands may differ in type (cast, optimiser) Tensors
+//   composition(attrs, in)       for a fused op: the composition of plain ops that it equals void surrogate<T>(attrs,
+//   Forward)    the function whose derivative backward is, where it is not forward's own std::vector<Known<Attrs>>
+//   known()    results known by hand; a must where there is no gradient
 template <class R>
 concept Row = requires(const typename R::Attrs& attrs, std::span<const Spec> in, const Forward& f, Random& random) {
   { R::name } -> std::convertible_to<std::string_view>;
-  { R::doc } -> std::convertible_to<std::string_view>;           // formula, shapes, source
-  { R::infer(attrs, in) } -> std::same_as<Specs>;                // specs of the outputs, or a clear Error
-  { R::template reference<double>(attrs, f) };                   // naive loops; the judge of all kernels
-  { R::cpu(attrs, f) };                                          // f32
-  { R::flops(attrs, in) } -> std::convertible_to<double>;        // forward; a multiply-add counts two
-  { R::tolerance(attrs, in) } -> std::convertible_to<double>;    // f32 kernel against the f64 reference, see ops/check
+  { R::doc } -> std::convertible_to<std::string_view>;         // formula, shapes, source
+  { R::infer(attrs, in) } -> std::same_as<Specs>;              // specs of the outputs, or a clear Error
+  {R::template reference<double>(attrs, f)};                   // naive loops; the judge of all kernels
+  {R::cpu(attrs, f)};                                          // f32
+  { R::flops(attrs, in) } -> std::convertible_to<double>;      // forward; a multiply-add counts two
+  { R::tolerance(attrs, in) } -> std::convertible_to<double>;  // f32 kernel against the f64 reference, see ops/check
   { R::samples() } -> std::same_as<std::vector<Case<typename R::Attrs>>>;
   { R::random_case(random) } -> std::same_as<Case<typename R::Attrs>>;
   { R::rejects() } -> std::same_as<std::vector<Reject<typename R::Attrs>>>;
@@ -130,10 +139,12 @@ concept Row = requires(const typename R::Attrs& attrs, std::span<const Spec> in,
 template <class R>
 concept DifferentiableRow = Row<R> && requires(const typename R::Attrs& attrs, const Backward& b, Operands wanted) {
   { R::differentiable } -> std::convertible_to<Operands>;
-  { R::saved_inputs(attrs, wanted) } -> std::same_as<Operands>;  // what backward reads, given the gradients that are wanted
+  {
+    R::saved_inputs(attrs, wanted)
+    } -> std::same_as<Operands>;  // what backward reads, given the gradients that are wanted
   { R::saved_outputs(attrs, wanted) } -> std::same_as<Operands>;
-  { R::template reference_backward<double>(attrs, b) };
-  { R::cpu_backward(attrs, b) };
+  {R::template reference_backward<double>(attrs, b)};
+  {R::cpu_backward(attrs, b)};
 };
 template <class R>
 concept ConstantRow = Row<R> && requires {
@@ -159,9 +170,9 @@ struct RowInfo {
   std::vector<Case<Attributes>> (*samples)() = nullptr;
   Case<Attributes> (*random_case)(Random&) = nullptr;
   std::vector<Reject<Attributes>> (*rejects)() = nullptr;
-  std::vector<Known<Attributes>> (*known)() = nullptr;                      // null: none
+  std::vector<Known<Attributes>> (*known)() = nullptr;                           // null: none
   Tensors (*composition)(const Attributes&, std::span<const Tensor>) = nullptr;  // null: not a fused op
-  void (*surrogate)(const Attributes&, const Forward&) = nullptr;           // null: forward itself; in double
+  void (*surrogate)(const Attributes&, const Forward&) = nullptr;                // null: forward itself; in double
   Kernels reference_f32, reference_f64, cpu;
 
   // The kernels for these operands on that device; throws, naming op, device and operands, where there are none.

@@ -47,4 +47,6 @@ Tensor reshape(const Tensor& x, std::initializer_list<std::int64_t> dims) {
   return reshape(x, shape);
 }
 
+Tensor stop_gradient(const Tensor& x) { return x.view(x.shape()); }
+
 }  // namespace gesso::ops

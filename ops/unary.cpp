@@ -23,8 +23,14 @@ struct Relu {
   static constexpr bool saves_output = true;
   static constexpr Domain domain = Domain::nonzero;
   static constexpr double tolerance = 0;
-  template <class T> static T value(T x) { return x < 0 ? T{0} : x; }
-  template <class T> static T derivative(T y) { return y > 0 ? T{1} : T{0}; }
+  template <class T>
+  static T value(T x) {
+    return x < 0 ? T{0} : x;
+  }
+  template <class T>
+  static T derivative(T y) {
+    return y > 0 ? T{1} : T{0};
+  }
 };
 struct Silu {
   static constexpr std::string_view name = "silu";
@@ -34,9 +40,18 @@ struct Silu {
   static constexpr bool saves_output = false;
   static constexpr Domain domain = Domain::normal;
   static constexpr double tolerance = 1e-6;
-  template <class T> static T sigmoid(T x) { return T{1} / (T{1} + std::exp(-x)); }
-  template <class T> static T value(T x) { return x * sigmoid(x); }
-  template <class T> static T derivative(T x) { return sigmoid(x) * (1 + x * (1 - sigmoid(x))); }
+  template <class T>
+  static T sigmoid(T x) {
+    return T{1} / (T{1} + std::exp(-x));
+  }
+  template <class T>
+  static T value(T x) {
+    return x * sigmoid(x);
+  }
+  template <class T>
+  static T derivative(T x) {
+    return sigmoid(x) * (1 + x * (1 - sigmoid(x)));
+  }
 };
 struct Exp {
   static constexpr std::string_view name = "exp";
@@ -45,8 +60,14 @@ struct Exp {
   static constexpr bool saves_output = true;
   static constexpr Domain domain = Domain::normal;
   static constexpr double tolerance = 1e-6;
-  template <class T> static T value(T x) { return std::exp(x); }
-  template <class T> static T derivative(T y) { return y; }
+  template <class T>
+  static T value(T x) {
+    return std::exp(x);
+  }
+  template <class T>
+  static T derivative(T y) {
+    return y;
+  }
 };
 struct Log {
   static constexpr std::string_view name = "log";
@@ -55,8 +76,14 @@ struct Log {
   static constexpr bool saves_output = false;
   static constexpr Domain domain = Domain::positive;
   static constexpr double tolerance = 1e-6;
-  template <class T> static T value(T x) { return std::log(x); }
-  template <class T> static T derivative(T x) { return 1 / x; }
+  template <class T>
+  static T value(T x) {
+    return std::log(x);
+  }
+  template <class T>
+  static T derivative(T x) {
+    return 1 / x;
+  }
 };
 struct Square {
   static constexpr std::string_view name = "square";
@@ -65,8 +92,14 @@ struct Square {
   static constexpr bool saves_output = false;
   static constexpr Domain domain = Domain::normal;
   static constexpr double tolerance = 1e-6;
-  template <class T> static T value(T x) { return x * x; }
-  template <class T> static T derivative(T x) { return 2 * x; }
+  template <class T>
+  static T value(T x) {
+    return x * x;
+  }
+  template <class T>
+  static T derivative(T x) {
+    return 2 * x;
+  }
 };
 struct Sqrt {
   static constexpr std::string_view name = "sqrt";
@@ -75,11 +108,18 @@ struct Sqrt {
   static constexpr bool saves_output = true;
   static constexpr Domain domain = Domain::positive;
   static constexpr double tolerance = 1e-6;
-  template <class T> static T value(T x) { return std::sqrt(x); }
-  template <class T> static T derivative(T y) { return 1 / (2 * y); }
+  template <class T>
+  static T value(T x) {
+    return std::sqrt(x);
+  }
+  template <class T>
+  static T derivative(T y) {
+    return 1 / (2 * y);
+  }
 };
 
-template <class F> struct Unary {
+template <class F>
+struct Unary {
   static constexpr std::string_view name = F::name;
   static constexpr std::string_view doc = F::doc;
   struct Attrs {};
@@ -94,10 +134,12 @@ template <class F> struct Unary {
   static double flops(const Attrs&, std::span<const Spec> in) { return static_cast<double>(in[0].shape.count()); }
   static double tolerance(const Attrs&, std::span<const Spec>) { return F::tolerance; }
 
-  template <class T> static void reference(const Attrs&, const Forward& f) {
+  template <class T>
+  static void reference(const Attrs&, const Forward& f) {
     std::ranges::transform(f.in[0].data<T>(), f.out[0].data<T>().begin(), [](T x) { return F::value(x); });
   }
-  template <class T> static void reference_backward(const Attrs&, const Backward& b) {
+  template <class T>
+  static void reference_backward(const Attrs&, const Backward& b) {
     const Tensor& kept = F::saves_output ? b.out[0] : b.in[0];
     std::ranges::transform(kept.data<T>(), b.dy[0].data<T>(), b.dx[0].data<T>().begin(),
                            [](T v, T dy) { return dy * F::derivative(v); });
@@ -144,7 +186,10 @@ std::vector<const RowInfo*> unary_rows() {
 
 namespace ops {
 namespace {
-template <class F> Tensor apply(const Tensor& x) { return dispatch(row_of<Unary<F>>(), typename Unary<F>::Attrs{}, {x})[0]; }
+template <class F>
+Tensor apply(const Tensor& x) {
+  return dispatch(row_of<Unary<F>>(), typename Unary<F>::Attrs{}, {x})[0];
+}
 }  // namespace
 
 Tensor relu(const Tensor& x) { return apply<Relu>(x); }

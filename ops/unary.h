@@ -5,10 +5,10 @@
 
 namespace gesso::ops {
 
-Tensor relu(const Tensor& x);    // max(x, 0)
-Tensor silu(const Tensor& x);    // x sigmoid(x)
+Tensor relu(const Tensor& x);  // max(x, 0)
+Tensor silu(const Tensor& x);  // x sigmoid(x)
 Tensor exp(const Tensor& x);
-Tensor log(const Tensor& x);     // natural; of 0 -inf, of a negative NaN
+Tensor log(const Tensor& x);  // natural; of 0 -inf, of a negative NaN
 Tensor square(const Tensor& x);
 Tensor sqrt(const Tensor& x);
 

@@ -36,16 +36,17 @@ struct Sqrt {
   static V gradient(V y, V dy) { return dy / (y * 2.0f); }
 };
 
-template <class F> constexpr UnaryKernel kernel() {
+template <class F>
+constexpr UnaryKernel kernel() {
   return {.forward = [](int64_t n, const float* x, float* y) { simd::map<Tag>(n, &F::value, y, x); },
-          .backward = [](int64_t n, const float* kept, const float* dy, float* dx) {
-            simd::map<Tag>(n, &F::gradient, dx, kept, dy);
-          }};
+          .backward = [](int64_t n, const float* kept, const float* dy,
+                         float* dx) { simd::map<Tag>(n, &F::gradient, dx, kept, dy); }};
 }
 
 }  // namespace
 
-template <> const UnaryKernels& unary_kernels<Tag>() {
+template <>
+const UnaryKernels& unary_kernels<Tag>() {
   static constexpr UnaryKernels table = {.relu = kernel<Relu>(),
                                          .silu = kernel<Silu>(),
                                          .exp = kernel<Exp>(),

@@ -15,6 +15,7 @@ struct UnaryKernel {
 struct UnaryKernels {
   UnaryKernel relu, silu, exp, log, square, sqrt;
 };
-template <class Tag> const UnaryKernels& unary_kernels();
+template <class Tag>
+const UnaryKernels& unary_kernels();
 
 }  // namespace gesso

@@ -1,0 +1,23 @@
+// The program's verbs. Each function adds one: its options, help with an example, and what runs.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+namespace gesso {
+
+// Exit codes beside those of ErrorKind.
+constexpr int kDone = 0, kChecksFailed = 1, kInterrupted = 75;
+
+// Set by a verb that ends neither well nor with an Error.
+struct Outcome {
+  int exit_code = kDone;
+};
+
+void add_check(CLI::App& app, Outcome& outcome);
+void add_info(CLI::App& app, Outcome& outcome);
+
+// Results go to standard output, diagnostics to standard error; with --json the last line is one object.
+void print_json(const nlohmann::json& object);
+
+}  // namespace gesso
