@@ -1,0 +1,208 @@
+#include "train/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "core/error.h"
+
+namespace gesso {
+namespace {
+
+[[noreturn]] void fail_io(std::string_view verb, const Path& path, int error) {
+  fail(ErrorKind::io, "cannot {} {}: {}", verb, path.string(), std::generic_category().message(error));
+}
+
+// "." where the path has no directory of its own, so that it can be opened.
+Path directory_of(const Path& path) {
+  const Path parent = path.parent_path();
+  return parent.empty() ? Path(".") : parent;
+}
+
+// "runs/a/" is the directory "runs/a"; its last part must not be empty here.
+Path without_trailing_slash(Path path) { return path.has_filename() ? path : path.parent_path(); }
+
+// A name beside `path` that no other thread or process uses: the process and a count within it.
+Path name_beside(const Path& path, std::string_view prefix) {
+  static std::atomic<unsigned> count = 0;
+  return directory_of(path) / fmt::format("{}{}-{}-{}", prefix, path.filename().string(), getpid(), ++count);
+}
+
+void sync(int descriptor, const Path& path) {
+  // EINVAL: a file system that cannot sync this kind of file; there is no more to ask of it.
+  while (fsync(descriptor) != 0)
+    if (errno == EINVAL)
+      return;
+    else if (errno != EINTR)
+      fail_io("sync", path, errno);
+}
+
+void sync_path(const Path& path) {
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) fail_io("open for syncing", path, errno);
+  try {
+    sync(descriptor, path);
+  } catch (...) {
+    close(descriptor);
+    throw;
+  }
+  close(descriptor);
+}
+
+// The name is there when this fails, so what is reported is not that the saving failed.
+void sync_name(const Path& path) {
+  try {
+    sync_path(directory_of(path));
+  } catch (const Error& error) {
+    fail(ErrorKind::io, "{} is saved, but not surely on disk: {}", path.string(), error.what());
+  }
+}
+
+void remove_quietly(const Path& path) {
+  std::error_code ignored;
+  std::filesystem::remove_all(path, ignored);
+}
+
+}  // namespace
+
+InputFile::InputFile(Path path) : path_(std::move(path)), descriptor_(open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (descriptor_ < 0) fail_io("open", path_, errno);
+}
+
+InputFile::~InputFile() { close(descriptor_); }
+
+std::uint64_t InputFile::size() const {
+  struct stat status {};
+  if (fstat(descriptor_, &status) != 0) fail_io("look at", path_, errno);
+  return static_cast<std::uint64_t>(status.st_size);
+}
+
+std::size_t InputFile::read(std::span<std::byte> to) {
+  std::size_t done = 0;
+  while (done < to.size()) {
+    const ssize_t got = ::read(descriptor_, to.data() + done, to.size() - done);
+    if (got == 0) break;
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) fail_io("read", path_, errno);
+    done += static_cast<std::size_t>(got);
+  }
+  return done;
+}
+
+std::vector<std::byte> read_file(const Path& path, std::size_t max_bytes) {
+  InputFile file(path);
+  const std::uint64_t expected = file.size();
+  if (expected > max_bytes)
+    fail(ErrorKind::data, "{} has {} bytes; at most {} are read", path.string(), expected, max_bytes);
+  // One byte more than expected shows that the end is reached. Pipes and the like have size 0: grow as it comes.
+  std::vector<std::byte> bytes(static_cast<std::size_t>(expected) + 1);
+  std::size_t filled = 0;
+  while (true) {
+    filled += file.read(std::span(bytes).subspan(filled));
+    if (filled > max_bytes)
+      fail(ErrorKind::data, "{} has more than the {} bytes that are read", path.string(), max_bytes);
+    if (filled < bytes.size()) break;
+    bytes.resize(bytes.size() + std::min(bytes.size() + 4096, max_bytes - filled + 1));
+  }
+  bytes.resize(filled);
+  return bytes;
+}
+
+std::string read_text_file(const Path& path, std::size_t max_bytes) {
+  const std::vector<std::byte> bytes = read_file(path, max_bytes);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+AtomicFile::AtomicFile(Path path)
+    : path_(std::move(path)),
+      temporary_(name_beside(path_, kTemporaryPrefix)),
+      descriptor_(open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+  if (descriptor_ < 0) fail_io("write", path_, errno);
+}
+
+AtomicFile::~AtomicFile() {
+  if (descriptor_ >= 0) close(descriptor_);
+  if (!temporary_.empty()) unlink(temporary_.c_str());
+}
+
+void AtomicFile::write(std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) fail_io("write", path_, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+}
+
+void AtomicFile::commit() {
+  sync(descriptor_, path_);
+  if (close(std::exchange(descriptor_, -1)) != 0) fail_io("write", path_, errno);
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("rename a finished file to", path_, errno);
+  temporary_.clear();
+  sync_name(path_);
+}
+
+void write_file_atomically(const Path& path, std::span<const std::byte> bytes) {
+  AtomicFile file(path);
+  file.write(bytes);
+  file.commit();
+}
+
+void write_file_atomically(const Path& path, std::string_view text) {
+  write_file_atomically(path, std::as_bytes(std::span(text)));
+}
+
+StagedDirectory::StagedDirectory(Path final_path)
+    : final_path_(without_trailing_slash(std::move(final_path))),
+      temporary_(name_beside(final_path_, kTemporaryPrefix)) {
+  if (std::error_code ignored; std::filesystem::exists(final_path_, ignored))
+    fail(ErrorKind::io, "cannot write {}: it exists already", final_path_.string());
+  if (mkdir(temporary_.c_str(), 0777) != 0) fail_io("make the directory", temporary_, errno);
+}
+
+StagedDirectory::~StagedDirectory() {
+  if (!temporary_.empty()) remove_quietly(temporary_);
+}
+
+void StagedDirectory::publish() {
+  for (const std::string& name : list_directory(temporary_)) sync_path(temporary_ / name);
+  sync_path(temporary_);
+  if (rename(temporary_.c_str(), final_path_.c_str()) != 0)
+    fail_io("rename a finished directory to", final_path_, errno);
+  temporary_.clear();
+  sync_name(final_path_);
+}
+
+void make_directories(const Path& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) fail_io("make the directory", path, error.value());
+}
+
+std::vector<std::string> list_directory(const Path& path) {
+  std::error_code error;
+  std::vector<std::string> names;
+  std::filesystem::directory_iterator entry(path, error);
+  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
+    names.push_back(entry->path().filename().string());
+  if (error) fail_io("list", path, error.value());
+  std::ranges::sort(names);
+  return names;
+}
+
+void remove_directory(const Path& path) {
+  const Path trash = name_beside(without_trailing_slash(path), kTrashPrefix);
+  if (rename(path.c_str(), trash.c_str()) != 0) fail_io("remove", path, errno);
+  sync_path(directory_of(trash));
+  std::error_code error;
+  std::filesystem::remove_all(trash, error);
+  if (error) fail_io("remove", trash, error.value());
+}
+
+}  // namespace gesso

@@ -1,0 +1,84 @@
+// Files as gesso uses them: read whole within a limit, written whole or not at all. Errors are ErrorKind::io with the
+// path and the system's words, except content above a limit, which is ErrorKind::data.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace gesso {
+
+using Path = std::filesystem::path;
+
+// An open file that is only read.
+class InputFile {
+ public:
+  explicit InputFile(Path path);
+  ~InputFile();
+  InputFile(const InputFile&) = delete;
+  InputFile& operator=(const InputFile&) = delete;
+
+  const Path& path() const { return path_; }
+  std::uint64_t size() const;
+  // Fills `to` from the current position on, which moves; less only at the end of the file. Returns the bytes read.
+  std::size_t read(std::span<std::byte> to);
+
+ private:
+  Path path_;
+  int descriptor_;
+};
+
+// The whole content. Throws if it has more than `max_bytes`.
+std::vector<std::byte> read_file(const Path& path, std::size_t max_bytes);
+std::string read_text_file(const Path& path, std::size_t max_bytes);
+
+// A file that appears under its name with commit(), durably, and until then leaves what had that name alone. Written
+// under a temporary name in the same directory; without commit() nothing stays.
+class AtomicFile {
+ public:
+  explicit AtomicFile(Path path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void commit();
+
+ private:
+  Path path_, temporary_;
+  int descriptor_;
+};
+
+void write_file_atomically(const Path& path, std::span<const std::byte> bytes);
+void write_file_atomically(const Path& path, std::string_view text);
+
+// A directory of files that appears under its name with publish(), durably, whole or not at all. The files are written
+// into path(), which starts with kTemporaryPrefix; without publish() it is removed.
+class StagedDirectory {
+ public:
+  // Throws if something has the final name already.
+  explicit StagedDirectory(Path final_path);
+  ~StagedDirectory();
+  StagedDirectory(const StagedDirectory&) = delete;
+  StagedDirectory& operator=(const StagedDirectory&) = delete;
+
+  const Path& path() const { return temporary_; }
+  void publish();
+
+ private:
+  Path final_path_, temporary_;
+};
+inline constexpr std::string_view kTemporaryPrefix = ".tmp-", kTrashPrefix = ".trash-";
+
+void make_directories(const Path& path);
+// Names in a directory without "." and "..", sorted.
+std::vector<std::string> list_directory(const Path& path);
+// Removes a directory and all in it. Its name vanishes first, in one piece: a kill half way leaves rubbish under
+// kTrashPrefix, never half a directory.
+void remove_directory(const Path& path);
+
+}  // namespace gesso

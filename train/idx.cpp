@@ -1,0 +1,72 @@
+#include "train/idx.h"
+
+#include <algorithm>
+#include <array>
+
+#include "core/error.h"
+#include "train/byte_stream.h"
+
+namespace gesso {
+namespace {
+
+constexpr int kMaxRank = 4;
+
+std::uint32_t read_u32(ByteStream& stream) {
+  std::array<std::byte, 4> bytes{};
+  stream.read(bytes);
+  std::uint32_t value = 0;
+  for (std::byte byte : bytes) value = value << 8 | std::to_integer<std::uint32_t>(byte);
+  return value;
+}
+
+// Returns the number of dimensions.
+int read_magic(ByteStream& stream, const std::string& source) {
+  constexpr std::uint32_t kUnsignedByte = 8;
+  const std::uint32_t magic = read_u32(stream);
+  if (magic >> 16 != 0)
+    fail(ErrorKind::data, "{}: not an IDX file: starts with {:#010x}, expected 0x0000 first", source, magic);
+  if ((magic >> 8 & 0xFF) != kUnsignedByte)
+    fail(ErrorKind::data, "{}: elements of IDX type {:#04x}; only unsigned bytes (0x08) are read", source,
+         magic >> 8 & 0xFF);
+  const std::uint32_t rank = magic & 0xFF;
+  if (rank < 1 || rank > kMaxRank) fail(ErrorKind::data, "{}: {} dimensions; 1 to {} are read", source, rank, kMaxRank);
+  return static_cast<int>(rank);
+}
+
+// Before anything is allocated. `file_bytes`: packed, or header and content.
+void check_size(const Shape& shape, std::uint64_t file_bytes, bool packed, const IdxLimits& limits,
+                const std::string& source) {
+  const bool empty = std::ranges::find(shape, 0) != shape.end();
+  std::uint64_t count = empty ? 0 : 1;
+  for (std::int64_t dim : shape) {  // never multiplies above the limit: four dimensions of 32 bits would overflow
+    if (!empty && count > limits.max_bytes / static_cast<std::uint64_t>(dim))
+      fail(ErrorKind::data, "{}: says it holds {} bytes, above the limit of {}", source, fmt::join(shape, "x"),
+           limits.max_bytes);
+    count *= static_cast<std::uint64_t>(dim);
+  }
+  if (packed && count > limits.ratio_free_bytes && count / limits.max_ratio > file_bytes)
+    fail(ErrorKind::data, "{}: says it unpacks {} bytes to {}, above the limit of {} to 1", source, file_bytes, count,
+         limits.max_ratio);
+  const std::uint64_t header_bytes = 4 + 4 * static_cast<std::uint64_t>(shape.rank());
+  if (!packed && count != file_bytes - header_bytes)
+    fail(ErrorKind::data, "{}: says it holds {} = {} bytes but {} follow its header", source, fmt::join(shape, "x"),
+         count, file_bytes - header_bytes);
+}
+
+}  // namespace
+
+IdxArray read_idx(const Path& path, const IdxLimits& limits) {
+  const std::string source = path.string();
+  const std::vector<std::byte> file = read_file(path, limits.max_bytes);
+  ByteStream stream(file, source);
+  IdxArray array;
+  const int rank = read_magic(stream, source);
+  for (int i = 0; i < rank; ++i) array.shape.push_back(read_u32(stream));
+  check_size(array.shape, file.size(), stream.is_gzip(), limits, source);
+  array.values.resize(static_cast<std::size_t>(array.shape.count()));
+  stream.read(std::as_writable_bytes(std::span(array.values)));
+  stream.expect_end();
+  return array;
+}
+
+}  // namespace gesso

@@ -1,0 +1,210 @@
+#include "train/png.h"
+
+#include <png.h>
+
+#include <csetjmp>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace gesso {
+namespace {
+
+// libpng leaves by longjmp, which skips destructors. So it is only called from bodies given to contained(), in whose
+// frames (and in those of the callbacks) nothing has one; what must be freed lives outside.
+struct Failure {
+  char words[200] = "";
+};
+
+void on_error(png_structp png, png_const_charp words) {
+  auto& failure = *static_cast<Failure*>(png_get_error_ptr(png));
+  std::strncpy(failure.words, words, sizeof failure.words - 1);
+  png_longjmp(png, 1);
+}
+void on_warning(png_structp, png_const_charp) {}  // damage that matters is an error; odd ancillary chunks are skipped
+
+// False where libpng gave up.
+template <class Body>
+bool contained(png_structp png, Body body) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  body();
+  return true;
+}
+
+struct Input {
+  std::span<const std::byte> rest;
+};
+void read_bytes(png_structp png, png_bytep to, std::size_t count) {
+  auto& input = *static_cast<Input*>(png_get_io_ptr(png));
+  if (count > input.rest.size()) png_error(png, "the file is cut off");
+  std::memcpy(to, input.rest.data(), count);
+  input.rest = input.rest.subspan(count);
+}
+
+class Reader {
+ public:
+  Reader(std::span<const std::byte> bytes, const std::string& source)
+      : source_(source), file_bytes_(bytes.size()), input_{bytes} {
+    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning);
+    if (png_ != nullptr) info_ = png_create_info_struct(png_);
+    if (info_ == nullptr) {
+      png_destroy_read_struct(&png_, nullptr, nullptr);
+      fail(ErrorKind::memory, "{}: no memory for reading a PNG", source);
+    }
+  }
+  ~Reader() { png_destroy_read_struct(&png_, &info_, nullptr); }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  // Returns the shape that the rows will have: with 2 or 4 channels where there is alpha.
+  ImageShape read_header(const PngLimits& limits) {
+    run([&] {
+      png_set_read_fn(png_, &input_, read_bytes);
+      png_set_user_limits(png_, 0x7FFFFFFF, 0x7FFFFFFF);  // ours, below, say more
+      png_set_chunk_malloc_max(png_, 8 << 20);
+      png_set_chunk_cache_max(png_, 128);
+      png_read_info(png_, info_);
+    });
+    const std::int64_t width = png_get_image_width(png_, info_), height = png_get_image_height(png_, info_);
+    if (width > limits.max_side || height > limits.max_side || width * height > limits.max_pixels)
+      fail(ErrorKind::data, "{}: {}x{} pixels are above the limit ({} a side, {} in all)", source_, width, height,
+           limits.max_side, limits.max_pixels);
+    // Deflate packs at most 1032 to 1.
+    if (static_cast<std::uint64_t>(height) * png_get_rowbytes(png_, info_) / 1032 > file_bytes_)
+      fail(ErrorKind::data, "{}: {}x{} pixels cannot come from {} bytes", source_, width, height, file_bytes_);
+    run([&] {
+      png_set_expand(png_);
+      png_set_scale_16(png_);
+      passes_ = png_set_interlace_handling(png_);
+      png_read_update_info(png_, info_);
+    });
+    return {height, width, png_get_channels(png_, info_)};
+  }
+  void read_rows(Image& image) {
+    const auto row_bytes = static_cast<std::size_t>(image.shape.width * image.shape.channels);
+    const auto rows = static_cast<std::size_t>(image.shape.height);
+    run([&] {
+      for (int pass = 0; pass < passes_; ++pass)
+        for (std::size_t y = 0; y < rows; ++y) png_read_row(png_, image.pixels.data() + y * row_bytes, nullptr);
+      png_read_end(png_, nullptr);
+    });
+  }
+
+ private:
+  template <class Body>
+  void run(Body body) {
+    if (!contained(png_, body)) fail(ErrorKind::data, "{}: not a readable PNG: {}", source_, failure_.words);
+  }
+
+  const std::string& source_;
+  std::size_t file_bytes_;
+  Input input_;
+  Failure failure_;
+  png_structp png_ = nullptr;
+  png_infop info_ = nullptr;
+  int passes_ = 1;
+};
+
+// [H,W,C+1] with alpha last to [H,W,C] over white.
+Image over_white(const Image& image) {
+  const std::int64_t channels = image.shape.channels - 1;
+  Image result({image.shape.height, image.shape.width, channels});
+  const std::uint8_t* from = image.pixels.data();
+  std::uint8_t* to = result.pixels.data();
+  for (std::int64_t i = 0; i < image.shape.height * image.shape.width; ++i, from += channels + 1) {
+    const int alpha = from[channels];
+    for (std::int64_t c = 0; c < channels; ++c)
+      *to++ = static_cast<std::uint8_t>((from[c] * alpha + 255 * (255 - alpha) + 127) / 255);
+  }
+  return result;
+}
+
+void append_bytes(png_structp png, png_bytep from, std::size_t count) {
+  auto& output = *static_cast<std::vector<std::byte>*>(png_get_io_ptr(png));
+  bool stored = true;
+  try {
+    const auto* bytes = reinterpret_cast<const std::byte*>(from);
+    output.insert(output.end(), bytes, bytes + count);
+  } catch (const std::bad_alloc&) {
+    stored = false;  // libpng's frames must not see an exception
+  }
+  if (!stored) png_error(png, "out of memory");
+}
+
+class Writer {
+ public:
+  Writer() {
+    png_ = png_create_write_struct(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning);
+    if (png_ != nullptr) info_ = png_create_info_struct(png_);
+    if (info_ == nullptr) {
+      png_destroy_write_struct(&png_, nullptr);
+      fail(ErrorKind::memory, "png: no memory for writing");
+    }
+  }
+  ~Writer() { png_destroy_write_struct(&png_, &info_); }
+  Writer(const Writer&) = delete;
+  Writer& operator=(const Writer&) = delete;
+
+  void write(const Image& image, std::vector<png_text>& text, std::vector<std::byte>& output) {
+    const auto width = static_cast<png_uint_32>(image.shape.width),
+               height = static_cast<png_uint_32>(image.shape.height);
+    const std::size_t row_bytes = width * static_cast<std::size_t>(image.shape.channels);
+    const int colour = image.shape.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY;
+    const bool done = contained(png_, [&] {
+      png_set_write_fn(png_, &output, append_bytes, nullptr);
+      png_set_IHDR(png_, info_, width, height, 8, colour, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                   PNG_FILTER_TYPE_DEFAULT);
+      png_set_text(png_, info_, text.data(), static_cast<int>(text.size()));
+      png_write_info(png_, info_);
+      for (std::size_t y = 0; y < height; ++y) png_write_row(png_, image.pixels.data() + y * row_bytes);
+      png_write_end(png_, nullptr);
+    });
+    if (!done) fail("png: cannot write a picture of {}: {}", image.shape.text(), failure_.words);
+  }
+
+ private:
+  Failure failure_;
+  png_structp png_ = nullptr;
+  png_infop info_ = nullptr;
+};
+
+}  // namespace
+
+Image decode_png(std::span<const std::byte> bytes, const std::string& source, const PngLimits& limits) {
+  Reader reader(bytes, source);
+  Image image(reader.read_header(limits));
+  reader.read_rows(image);
+  return image.shape.channels % 2 == 0 ? over_white(image) : image;
+}
+
+Image read_png(const Path& path, const PngLimits& limits) {
+  constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
+  return decode_png(read_file(path, kMaxFileBytes), path.string(), limits);
+}
+
+std::vector<std::byte> encode_png(const Image& image, const PngText& text) {
+  const ImageShape& shape = image.shape;
+  if (shape.channels != 1 && shape.channels != 3)
+    fail("png: a picture of {} has {} channels; 1 or 3 can be written", shape.text(), shape.channels);
+  if (shape.height < 1 || shape.width < 1 || shape.height > 0x7FFFFFFF || shape.width > 0x7FFFFFFF ||
+      image.pixels.size() != static_cast<std::size_t>(shape.count()))
+    fail("png: a picture of {} cannot be written from {} bytes", shape.text(), image.pixels.size());
+  std::vector<png_text> chunks;
+  for (const auto& [key, value] : text) {
+    png_text chunk{};
+    chunk.compression = PNG_ITXT_COMPRESSION_NONE;
+    chunk.key = const_cast<char*>(key.c_str());  // libpng copies both
+    chunk.text = const_cast<char*>(value.c_str());
+    chunk.itxt_length = value.size();
+    chunks.push_back(chunk);
+  }
+  std::vector<std::byte> output;
+  Writer().write(image, chunks, output);
+  return output;
+}
+
+void write_png(const Path& path, const Image& image, const PngText& text) {
+  write_file_atomically(path, encode_png(image, text));
+}
+
+}  // namespace gesso

@@ -1,0 +1,221 @@
+#include "train/safetensors.h"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <new>
+#include <nlohmann/json.hpp>
+#include <numeric>
+#include <utility>
+
+#include "core/error.h"
+#include "train/json_text.h"
+#include "train/safetensors_header.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "data go to and from files as they are in memory");
+
+struct DTypeRow {
+  std::string_view name;
+  std::size_t bits;
+  DType core;
+};
+constexpr std::array<DTypeRow, 22> kDTypes = {{
+    {"BOOL", 8, DType::none},
+    {"F4", 4, DType::none},
+    {"F6_E2M3", 6, DType::none},
+    {"F6_E3M2", 6, DType::none},
+    {"U8", 8, DType::u8},
+    {"I8", 8, DType::none},
+    {"F8_E5M2", 8, DType::none},
+    {"F8_E4M3", 8, DType::none},
+    {"F8_E8M0", 8, DType::none},
+    {"F8_E4M3FNUZ", 8, DType::none},
+    {"F8_E5M2FNUZ", 8, DType::none},
+    {"I16", 16, DType::none},
+    {"U16", 16, DType::none},
+    {"F16", 16, DType::none},
+    {"BF16", 16, DType::bf16},
+    {"I32", 32, DType::i32},
+    {"U32", 32, DType::none},
+    {"F32", 32, DType::f32},
+    {"C64", 64, DType::none},
+    {"F64", 64, DType::f64},
+    {"I64", 64, DType::i64},
+    {"U64", 64, DType::none},
+}};
+const DTypeRow& row_of(SafetensorsDType dtype) { return kDTypes[static_cast<std::size_t>(dtype)]; }
+
+constexpr std::size_t kLengthBytes = 8;
+
+// Uninitialised: a read fills it.
+std::unique_ptr<std::byte[]> allocate(std::uint64_t bytes, const Path& path) {
+  try {
+    return std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes));
+  } catch (const std::bad_alloc&) {
+    fail(ErrorKind::memory, "{}: no memory for its {} bytes", path.string(), bytes);
+  }
+}
+
+std::unique_ptr<std::byte[]> read_exactly(InputFile& file, std::uint64_t bytes) {
+  std::unique_ptr<std::byte[]> memory = allocate(bytes, file.path());
+  if (file.read({memory.get(), static_cast<std::size_t>(bytes)}) != bytes)
+    fail(ErrorKind::data, "{}: became shorter while it was read", file.path().string());
+  return memory;
+}
+
+// The header's length, checked against the file before anything is allocated.
+std::uint64_t read_header_length(InputFile& file, std::uint64_t file_bytes) {
+  const std::string source = file.path().string();
+  if (file_bytes < kLengthBytes)
+    fail(ErrorKind::data, "{}: {} bytes are too few for a safetensors file", source, file_bytes);
+  std::array<std::byte, kLengthBytes> word{};
+  if (file.read(word) != kLengthBytes) fail(ErrorKind::data, "{}: became shorter while it was read", source);
+  const auto length = std::bit_cast<std::uint64_t>(word);
+  if (length > SafetensorsFile::kMaxHeaderBytes)
+    fail(ErrorKind::data, "{}: a header of {} bytes is above the limit of {}; is this a safetensors file?", source,
+         length, SafetensorsFile::kMaxHeaderBytes);
+  if (length > file_bytes - kLengthBytes)
+    fail(ErrorKind::data, "{}: the header is said to have {} bytes but the file has only {} behind its length", source,
+         length, file_bytes - kLengthBytes);
+  return length;
+}
+
+std::string json_text(const std::string& text, const Path& path) {
+  if (!is_utf8(text)) fail("{}: cannot write {}: not valid UTF-8", path.string(), in_quotes(text));
+  return nlohmann::json(text).dump();
+}
+
+// Positions of the entries in the order of the format: descending alignment, then name.
+std::vector<std::size_t> writing_order(std::span<const SafetensorsEntry> entries) {
+  std::vector<std::size_t> order(entries.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::sort(order, [&](std::size_t a, std::size_t b) {
+    return std::tie(entries[b].dtype, entries[a].name) < std::tie(entries[a].dtype, entries[b].name);
+  });
+  return order;
+}
+
+void check_entry(const SafetensorsEntry& entry, const Path& path) {
+  const auto refuse = [&](const std::string& why) {
+    fail("{}: cannot write tensor {}: {}", path.string(), in_quotes(entry.name), why);
+  };
+  if (entry.name == kSafetensorsMetadata) refuse("the name is the format's own");
+  if (std::ranges::any_of(entry.shape, [](std::int64_t dim) { return dim < 0; })) refuse("a dimension is negative");
+  std::uint64_t bytes = 0;
+  if (safetensors_bytes(entry.dtype, entry.shape, bytes) != SizeProblem::none)
+    refuse("its size overflows 64 bits or is no whole number of bytes");
+  if (bytes != entry.data.size())
+    refuse(fmt::format("[{}] of {} needs {} bytes, given {}", fmt::join(entry.shape, ","), name_of(entry.dtype), bytes,
+                       entry.data.size()));
+}
+
+std::string header_text(const Path& path, std::span<const SafetensorsEntry> entries, std::span<const std::size_t> order,
+                        const SafetensorsMetadata& metadata) {
+  std::vector<std::string> members;
+  if (!metadata.empty()) {
+    std::vector<std::string> pairs;
+    for (const auto& [key, value] : metadata) pairs.push_back(json_text(key, path) + ":" + json_text(value, path));
+    members.push_back(fmt::format("\"{}\":{{{}}}", kSafetensorsMetadata, fmt::join(pairs, ",")));
+  }
+  std::uint64_t begin = 0;
+  for (std::size_t i : order) {
+    const SafetensorsEntry& entry = entries[i];
+    check_entry(entry, path);
+    const std::uint64_t end = begin + entry.data.size();
+    members.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                                  json_text(entry.name, path), name_of(entry.dtype), fmt::join(entry.shape, ","), begin,
+                                  end));
+    begin = end;
+  }
+  std::string text = fmt::format("{{{}}}", fmt::join(members, ","));
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  if (text.size() > SafetensorsFile::kMaxHeaderBytes)
+    fail("{}: cannot write: a header of {} bytes is above the limit of {}", path.string(), text.size(),
+         SafetensorsFile::kMaxHeaderBytes);
+  return text;
+}
+
+}  // namespace
+
+std::string_view name_of(SafetensorsDType dtype) { return row_of(dtype).name; }
+std::size_t bits_of(SafetensorsDType dtype) { return row_of(dtype).bits; }
+DType core_dtype(SafetensorsDType dtype) { return row_of(dtype).core; }
+
+SafetensorsDType safetensors_dtype(DType dtype) {
+  for (std::size_t i = 0; i < kDTypes.size(); ++i)
+    if (dtype != DType::none && kDTypes[i].core == dtype) return static_cast<SafetensorsDType>(i);
+  fail("safetensors: no element type for {}", name_of(dtype));
+}
+
+Spec SafetensorsEntry::spec() const {
+  const DType core = core_dtype(dtype);
+  if (core == DType::none)
+    fail(ErrorKind::data, "tensor {}: elements of {} are not supported", in_quotes(name), name_of(dtype));
+  if (shape.size() > static_cast<std::size_t>(Shape::kMaxRank))
+    fail(ErrorKind::data, "tensor {}: {} dimensions, more than the {} that are supported", in_quotes(name),
+         shape.size(), Shape::kMaxRank);
+  return {Shape(std::span(shape)), core};
+}
+
+SafetensorsEntry safetensors_entry(std::string name, const Spec& spec, std::span<const std::byte> data) {
+  return {std::move(name), safetensors_dtype(spec.dtype), {spec.shape.begin(), spec.shape.end()}, data};
+}
+
+SafetensorsFile::SafetensorsFile(const Path& path, std::uint64_t max_file_bytes) : path_(path) {
+  InputFile file(path);
+  const std::uint64_t file_bytes = file.size();
+  if (file_bytes > max_file_bytes)
+    fail(ErrorKind::data, "{}: {} bytes are above the limit of {}", path.string(), file_bytes, max_file_bytes);
+  const std::uint64_t header_bytes = read_header_length(file, file_bytes);
+  const std::uint64_t data_bytes = file_bytes - kLengthBytes - header_bytes;
+  const std::unique_ptr<std::byte[]> json = read_exactly(file, header_bytes);
+  SafetensorsHeader header =
+      parse_safetensors_header({reinterpret_cast<const char*>(json.get()), header_bytes}, data_bytes, path.string());
+  data_ = read_exactly(file, data_bytes);
+  entries_.reserve(header.tensors.size());
+  for (SafetensorsHeader::Tensor& tensor : header.tensors)
+    entries_.push_back({std::move(tensor.name),
+                        tensor.dtype,
+                        std::move(tensor.shape),
+                        {data_.get() + tensor.begin, static_cast<std::size_t>(tensor.end - tensor.begin)}});
+  by_name_ = std::move(header.by_name);
+  metadata_ = std::move(header.metadata);
+}
+
+const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const {
+  const auto name_at = [&](std::size_t i) -> std::string_view { return entries_[i].name; };
+  const auto place = std::ranges::lower_bound(by_name_, name, {}, name_at);
+  return place != by_name_.end() && name_at(*place) == name ? &entries_[*place] : nullptr;
+}
+
+const SafetensorsEntry& SafetensorsFile::at(std::string_view name) const {
+  if (const SafetensorsEntry* entry = find(name)) return *entry;
+  std::vector<std::string> names;
+  for (const SafetensorsEntry& entry : entries_) names.push_back(entry.name);
+  const std::string near = nearest(name, names);
+  fail(ErrorKind::data, "{}: no tensor {} among its {}{}", path_.string(), in_quotes(name), entries_.size(),
+       near.empty() ? "" : fmt::format("; nearest is {}", in_quotes(near)));
+}
+
+void write_safetensors(const Path& path, std::span<const SafetensorsEntry> entries,
+                       const SafetensorsMetadata& metadata) {
+  const std::vector<std::size_t> order = writing_order(entries);
+  std::vector<std::string_view> names;
+  for (const SafetensorsEntry& entry : entries) names.push_back(entry.name);
+  std::ranges::sort(names);
+  if (const auto twice = std::ranges::adjacent_find(names); twice != names.end())
+    fail("{}: cannot write tensor {} twice", path.string(), in_quotes(*twice));
+  const std::string header = header_text(path, entries, order, metadata);
+  const auto length = std::bit_cast<std::array<std::byte, kLengthBytes>>(std::uint64_t{header.size()});
+  AtomicFile file(path);
+  file.write(length);
+  file.write(std::as_bytes(std::span(header)));
+  for (std::size_t i : order) file.write(entries[i].data);
+  file.commit();
+}
+
+}  // namespace gesso

@@ -1,0 +1,21 @@
+// Words for error messages: foreign text made safe to print, and the name that a user probably meant.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace gesso {
+
+// Single quotes around `text`; control characters as \xNN, cut after 80 bytes: file content never floods or steers a
+// terminal.
+std::string in_quotes(std::string_view text);
+
+// Least number of inserted, removed, replaced or exchanged neighbouring characters between two words.
+std::size_t edit_distance(std::string_view a, std::string_view b);
+
+// The candidate nearest to `word`; empty where none is near enough to be a misspelling of it.
+std::string nearest(std::string_view word, std::span<const std::string> candidates);
+
+}  // namespace gesso
