@@ -42,6 +42,7 @@ class Allocator {
   bool poison() const { return poison_; }
   // Guard mode: the guard bytes around a block are written at allocation, so guard_intact() can tell.
   void set_guard(bool on) { guard_ = on; }
+  bool guard() const { return guard_; }
   // Whether the guard bytes before and behind this block are as written; true for a block made without guard mode.
   bool guard_intact(const void* memory) const;
 

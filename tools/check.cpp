@@ -1,8 +1,74 @@
+// gesso check: runs the op table.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ops/check/checks.h"
+#include "ops/check/mutate.h"
 #include "ops/op_list.h"
 #include "tools/verbs.h"
 
 namespace gesso {
+namespace {
 
-void add_check(CLI::App& app, Outcome&) { app.add_subcommand("check", "Runs the op table"); }
+struct CheckVerb {
+  std::vector<std::string> names;
+  check::Options options;
+  bool mutate = false, json = false;
+
+  std::vector<const RowInfo*> rows() const {
+    if (names.empty()) return {all_rows().begin(), all_rows().end()};
+    std::vector<const RowInfo*> rows;
+    for (const std::string& name : names) rows.push_back(&row_named(name));
+    return rows;
+  }
+};
+
+int run_checks(const CheckVerb& verb) {
+  const check::Report report = check::check_rows(verb.rows(), verb.options);
+  for (const std::string& failure : report.failures) fmt::print(stderr, "FAILED {}\n", failure);
+  for (const auto& [kind, count] : report.by_kind)
+    fmt::print("{:<20} {:>8} checks, {} failed\n", kind, count.checks, count.failed);
+  fmt::print("{} ops, {} cases, {} checks, {} failed (seed {})\n", report.ops, report.cases, report.checks,
+             report.failed, verb.options.seed);
+  if (verb.json)
+    print_json({{"ops", report.ops},
+                {"cases", report.cases},
+                {"checks", report.checks},
+                {"failed", report.failed},
+                {"seed", verb.options.seed}});
+  return report.failed == 0 ? kDone : kChecksFailed;
+}
+
+int run_mutations(const CheckVerb& verb) {
+  const check::MutationReport report = check::mutate_rows(verb.rows(), verb.options);
+  for (const std::string& missed : report.missed) fmt::print(stderr, "MISSED {}\n", missed);
+  fmt::print("{} faults planted, {} caught (seed {})\n", report.planted, report.caught, verb.options.seed);
+  if (verb.json) print_json({{"planted", report.planted}, {"caught", report.caught}, {"seed", verb.options.seed}});
+  return report.caught == report.planted ? kDone : kChecksFailed;
+}
+
+}  // namespace
+
+void add_check(CLI::App& app, Outcome& outcome) {
+  auto verb = std::make_shared<CheckVerb>();
+  CLI::App* sub = app.add_subcommand("check", "Checks every operation: gradients, kernels, threads, bad operands");
+  sub->add_option("--op", verb->names, "Only these operations; default: all");
+  sub->add_option("--seed", verb->options.seed, "Seed of the operands' values and of the random cases")
+      ->capture_default_str();
+  sub->add_option("--cases", verb->options.random_cases, "Random cases an operation, beside its samples")
+      ->check(CLI::Range(0, 1000000))
+      ->capture_default_str();
+  sub->add_flag("--mutate", verb->mutate, "Plant faults in every result instead, and see that each is caught");
+  sub->add_flag("--json", verb->json, "Last line of standard output: one JSON object");
+  sub->footer(
+      "Example: gesso check --op relu silu --seed 7\n         gesso check --mutate\nExit code 1 where a check failed "
+      "or a fault was missed.");
+  sub->callback([verb, &outcome] { outcome.exit_code = verb->mutate ? run_mutations(*verb) : run_checks(*verb); });
+}
 
 }  // namespace gesso
