@@ -1,0 +1,90 @@
+#include "train/json_flatten.h"
+
+#include <set>
+
+#include "core/error.h"
+#include "train/json_text.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+using Json = nlohmann::json;
+
+class Flattener final : public JsonHandler {
+ public:
+  Flattener(std::string_view source, std::size_t max_depth) : source_(source), max_depth_(max_depth) {}
+
+  std::vector<std::pair<std::string, Json>> leaves;
+
+  bool start_object(std::size_t) override {
+    if (in_list_) fail("{}: {}: objects in a list are not known", source_, path());
+    if (levels_.size() == max_depth_) fail("{}: {}: nested deeper than {} objects", source_, path(), max_depth_);
+    levels_.emplace_back();
+    return true;
+  }
+  bool end_object() override {
+    const bool had_members = !levels_.back().empty();
+    levels_.pop_back();
+    return had_members || levels_.empty() ? true : add(Json::object());
+  }
+  bool key(std::string& key) override {
+    constexpr std::size_t kMaxKeyBytes = 64;  // else a long key above many short ones takes memory by the product
+    if (key.size() > kMaxKeyBytes) fail("{}: key {} is longer than {} bytes", source_, in_quotes(key), kMaxKeyBytes);
+    levels_.back() = std::move(key);
+    return seen(path());
+  }
+  bool start_array(std::size_t) override {
+    check_inside("a list");
+    if (in_list_) fail("{}: {}: lists in a list are not known", source_, path());
+    in_list_ = true;
+    list_ = Json::array();
+    return true;
+  }
+  bool end_array() override {
+    in_list_ = false;
+    return add(std::move(list_));
+  }
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(std::int64_t value) override { return add(value); }
+  bool number_unsigned(std::uint64_t value) override { return add(value); }
+  bool number_float(double value, const std::string&) override { return add(value); }
+  bool string(std::string& value) override { return add(std::move(value)); }
+
+ private:
+  void check_inside(std::string_view given) const {
+    if (levels_.empty()) fail("{}: expected a JSON object, got {}", source_, given);
+  }
+  bool add(Json value) {
+    check_inside(value.type_name());
+    if (in_list_)
+      list_.push_back(std::move(value));
+    else
+      leaves.emplace_back(path(), std::move(value));
+    return true;
+  }
+  bool seen(const std::string& path) {
+    if (!paths_.insert(path).second) fail("{}: key {} is there twice", source_, in_quotes(path));
+    return true;
+  }
+  std::string path() const { return fmt::format("{}", fmt::join(levels_, ".")); }
+
+  std::string source_;
+  std::size_t max_depth_;
+  std::vector<std::string> levels_;  // the current key of each open object; empty before its first
+  std::set<std::string> paths_;
+  bool in_list_ = false;
+  Json list_;
+};
+
+}  // namespace
+
+std::vector<std::pair<std::string, Json>> flatten_json(std::string_view text, std::string_view source,
+                                                       std::size_t max_depth) {
+  Flattener flattener(source, max_depth);
+  parse_json(text, source, ErrorKind::usage, JsonComments::allowed, flattener);
+  return std::move(flattener.leaves);
+}
+
+}  // namespace gesso
