@@ -29,7 +29,7 @@ State& state() {
   return s;
 }
 
-thread_local const Range* innermost = nullptr;
+thread_local const ProfileRange* innermost = nullptr;
 
 int thread_number() {
   static std::atomic<int> next = 0;
@@ -56,12 +56,12 @@ std::string json_escaped(std::string_view text) {
 
 }  // namespace
 
-Range::Range(RangeKind kind, std::string_view name) : name_(name), outer_(innermost), kind_(kind) {
+ProfileRange::ProfileRange(RangeKind kind, std::string_view name) : name_(name), outer_(innermost), kind_(kind) {
   innermost = this;
   if (state().on.load(std::memory_order_relaxed)) begin_ns_ = now_ns();
 }
 
-Range::~Range() {
+ProfileRange::~ProfileRange() {
   innermost = outer_;
   if (begin_ns_ == 0 || !state().on.load(std::memory_order_relaxed)) return;
   Event event{std::string(name_), kind_, thread_number(), begin_ns_, now_ns(), flops_, bytes_};
@@ -70,7 +70,7 @@ Range::~Range() {
 }
 
 std::string module_path() {
-  for (const Range* range = innermost; range; range = range->outer_)
+  for (const ProfileRange* range = innermost; range; range = range->outer_)
     if (range->kind_ == RangeKind::module) return std::string(range->name_);
   return {};
 }

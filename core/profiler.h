@@ -14,12 +14,12 @@ enum class RangeKind : std::uint8_t { step, phase, module, op };
 
 // Opens at construction, closes at destruction, on this thread. name: must outlive the range; while the profiler is on,
 // until it is cleared.
-class Range {
+class ProfileRange {
  public:
-  Range(RangeKind kind, std::string_view name);
-  ~Range();
-  Range(const Range&) = delete;
-  Range& operator=(const Range&) = delete;
+  ProfileRange(RangeKind kind, std::string_view name);
+  ~ProfileRange();
+  ProfileRange(const ProfileRange&) = delete;
+  ProfileRange& operator=(const ProfileRange&) = delete;
   // What the range did, for the table's rates.
   void add_work(double flops, double bytes) {
     flops_ += flops;
@@ -29,7 +29,7 @@ class Range {
  private:
   friend std::string module_path();
   std::string_view name_;
-  const Range* outer_;
+  const ProfileRange* outer_;
   double flops_ = 0, bytes_ = 0;
   std::int64_t begin_ns_ = 0;
   RangeKind kind_;

@@ -42,7 +42,7 @@ class RecordedOp final : public Recorded {
   void backward(std::span<const Tensor> dy, std::span<Tensor> dx) override {
     check_versions(in_);
     check_versions(out_);
-    Range range(RangeKind::op, row_.name);
+    ProfileRange range(RangeKind::op, row_.name);
     kernels_.backward(attrs_, {run_, in_.tensors, out_.tensors, dy, dx});
   }
 
@@ -102,7 +102,7 @@ Tensors run_op(Device& device, const RowInfo& row, const Attributes& attrs, std:
     out.push_back(spec.dtype == DType::none ? Tensor() : Tensor(spec, device));
   const Kernels& kernels = row.kernels(device.kind(), specs);
   {
-    Range range(RangeKind::op, row.name);
+    ProfileRange range(RangeKind::op, row.name);
     if (Profiler::instance().on()) range.add_work(row.flops(attrs, specs), row.bytes(attrs, specs));
     kernels.forward(attrs, {run, in, out});
   }
