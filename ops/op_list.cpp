@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "ops/codebook_update.h"
+#include "ops/nearest_code.h"
+#include "ops/straight_through.h"
 #include "ops/unary.h"
 
 namespace gesso {
@@ -18,6 +21,9 @@ std::vector<const RowInfo*> join(std::initializer_list<std::vector<const RowInfo
 std::span<const RowInfo* const> all_rows() {
   static const std::vector<const RowInfo*> rows = join({
       unary_rows(),
+      nearest_code_rows(),
+      straight_through_rows(),
+      codebook_update_rows(),
   });
   return rows;
 }
