@@ -317,6 +317,19 @@ template <class Tag>
   return select(abs(x) < V(0.625f), near, select(x < V(0.0f), -far, far));
 }
 
+// to[j * to_stride + i] = from[i * from_stride + j] for i, j < 4; alike on every instruction set.
+template <class Tag>
+[[gnu::always_inline]] inline void transpose_4x4(const float* from, int64_t from_stride, float* to, int64_t to_stride) {
+  const __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_stride);
+  const __m128 c = _mm_loadu_ps(from + 2 * from_stride), d = _mm_loadu_ps(from + 3 * from_stride);
+  const __m128 ab_low = _mm_unpacklo_ps(a, b), ab_high = _mm_unpackhi_ps(a, b);
+  const __m128 cd_low = _mm_unpacklo_ps(c, d), cd_high = _mm_unpackhi_ps(c, d);
+  _mm_storeu_ps(to, _mm_movelh_ps(ab_low, cd_low));
+  _mm_storeu_ps(to + to_stride, _mm_movehl_ps(cd_low, ab_low));
+  _mm_storeu_ps(to + 2 * to_stride, _mm_movelh_ps(ab_high, cd_high));
+  _mm_storeu_ps(to + 3 * to_stride, _mm_movehl_ps(cd_high, ab_high));
+}
+
 // step(i, count) for i = 0, kLanes, ... below n: `count` is kLanes, known as such when inlined, but smaller at the end.
 template <class Tag, class Step>
 [[gnu::always_inline]] inline void for_each_vector(int64_t n, Step step) {

@@ -1,0 +1,40 @@
+// The three passes of a 2d convolution on the CPU, NHWC, on the register tile of ops/gemm.h: rows of the image are
+// given by pointers (implicit GEMM), so stride, dilation and padding cost nothing and no copy of the image is unrolled.
+// A transposed convolution is the same three passes with the roles of x and y swapped.
+#pragma once
+
+#include <cstdint>
+
+#include "ops/gemm.h"
+
+namespace gesso {
+
+// x [N,H,W,C], weight [K,kernel_h,kernel_w,C/groups], y [N,OH,OW,K].
+struct ConvGeometry {
+  std::int64_t N = 0, H = 0, W = 0, C = 0, K = 0;
+  std::int64_t kernel_h = 1, kernel_w = 1, stride_h = 1, stride_w = 1, dilation_h = 1, dilation_w = 1;
+  std::int64_t pad_top = 0, pad_left = 0;  // padding below and to the right only shows in OH and OW
+  std::int64_t groups = 1;
+  std::int64_t OH = 0, OW = 0;
+
+  std::int64_t taps() const { return kernel_h * kernel_w; }
+  std::int64_t x_count() const { return N * H * W * C; }
+  std::int64_t y_count() const { return N * OH * OW * K; }
+  std::int64_t weight_count() const { return K * taps() * (C / groups); }
+  // Multiply-adds of one pass count two; padding counts too.
+  double flops() const { return 2.0 * static_cast<double>(N * OH * OW) * static_cast<double>(weight_count()); }
+};
+
+namespace convolution {
+
+// y = activation(conv(x, weight) + bias + residual); bias [K], residual as y.
+void forward(const Execution& run, const ConvGeometry& g, const float* x, const float* weight, float* y,
+             const GemmEpilogue& epilogue = {});
+// dx = activation(the transpose of conv, of dy + bias + residual); bias [C], residual as x: with them, a transposed
+// convolution.
+void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy, const float* weight, float* dx,
+                    const GemmEpilogue& epilogue = {});
+void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight);
+
+}  // namespace convolution
+}  // namespace gesso

@@ -1,0 +1,71 @@
+// Matrix products on the CPU. All of them, and all convolutions (ops/convolution.h), run on the one register tile of
+// ops/gemm_simd.h: rows given by pointers times packed panels. Every sum is taken in an order that depends on shapes
+// only.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "ops/gemm_simd.h"
+#include "ops/op.h"
+
+namespace gesso::gemm {
+
+const GemmKernels& kernels(Isa isa);
+
+// C[m,n] = op(A) op(B) with op(A) [m,k] and op(B) [k,n]; a transposed operand lies in memory as [k,m] or [n,k].
+struct Shape {
+  std::int64_t m, n, k;
+  bool transpose_a = false, transpose_b = false;
+  // Floats from one row in memory to the next; 0: dense.
+  std::int64_t a_stride = 0, b_stride = 0, c_stride = 0;
+};
+// C = activation(op(A) op(B) + bias + residual). The epilogue's residual has C's strides.
+void multiply(const Execution& run, const Shape& shape, const float* a, const float* b, float* c,
+              const GemmEpilogue& epilogue = {});
+
+// sums[columns] = sum of x[rows,columns] over the rows.
+void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, const float* x, float* sums);
+
+// dx[n] = dy[n] times the derivative of the activation; kept: its result for relu, its argument for silu.
+void activation_backward(const Execution& run, std::int64_t n, Activation activation, const float* kept,
+                         const float* dy, float* dx);
+
+// --- What the products are made of; ops/convolution.cpp builds on it.
+
+// A right operand, packed: panel p holds columns [p * width, (p + 1) * width) as [taps][channels][width], zeros beyond
+// the end.
+class Panels {
+ public:
+  Panels(const Execution& run, std::int64_t taps, std::int64_t channels, std::int64_t columns);
+  std::int64_t count() const { return count_; }
+  float* panel(std::int64_t p) const { return memory_ + p * taps * channels * width; }
+
+  std::int64_t taps, channels, columns, width;
+
+ private:
+  std::int64_t count_;
+  Tensor storage_;
+  float* memory_;
+};
+
+// A left operand and where its product goes: tiles of GemmKernels::rows rows, the last one perhaps with fewer.
+struct Rows {
+  std::int64_t count = 0;
+  std::vector<const float*> pointers;  // [tiles][taps][GemmKernels::rows], unused ones to anything readable
+  std::vector<std::int64_t> offsets;   // [tiles * GemmKernels::rows], of the result's rows, in floats
+};
+
+// c[row, column] = epilogue(rows times panels), for the panels [begin, end).
+void multiply_rows(const GemmKernels& kernels, const Rows& rows, const Panels& panels, std::int64_t begin,
+                   std::int64_t end, float* c, const GemmEpilogue& epilogue);
+
+// How work of `rows` rows and `panels` panels is cut into chunks: by shape only.
+struct Partition {
+  std::int64_t rows_each, row_blocks, panels_each, panel_blocks;
+  std::int64_t chunks() const { return row_blocks * panel_blocks; }
+};
+Partition partition(const GemmKernels& kernels, std::int64_t rows, std::int64_t panels);
+
+}  // namespace gesso::gemm

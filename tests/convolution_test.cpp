@@ -1,0 +1,214 @@
+#include "ops/convolution.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+#include "tests/support.h"
+
+namespace gesso {
+namespace {
+
+using Random = std::mt19937_64;
+using Floats = std::vector<float>;
+using Doubles = std::vector<double>;
+
+std::int64_t pick(Random& random, std::int64_t low, std::int64_t high) {
+  return low + static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(high - low + 1));
+}
+
+Floats random_floats(Random& random, std::int64_t count) {
+  std::normal_distribution<float> normal;
+  Floats x(static_cast<std::size_t>(count));
+  for (float& value : x) value = normal(random);
+  return x;
+}
+
+std::string text(const ConvGeometry& g) {
+  return fmt::format("N{} {}x{} C{} K{} k{}x{} s{}x{} d{}x{} pad {},{} groups {} -> {}x{}", g.N, g.H, g.W, g.C, g.K,
+                     g.kernel_h, g.kernel_w, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w, g.pad_top, g.pad_left,
+                     g.groups, g.OH, g.OW);
+}
+
+ConvGeometry random_geometry(Random& random) {
+  ConvGeometry g;
+  g.groups = pick(random, 0, 3) == 0 ? pick(random, 2, 3) : 1;
+  g.N = pick(random, 1, 3);
+  g.C = g.groups * pick(random, 1, 40);
+  g.K = g.groups * pick(random, 1, 40);
+  g.kernel_h = pick(random, 1, 4);
+  g.kernel_w = pick(random, 1, 4);
+  g.stride_h = pick(random, 1, 3);
+  g.stride_w = pick(random, 1, 3);
+  g.dilation_h = pick(random, 1, 2);
+  g.dilation_w = pick(random, 1, 2);
+  g.pad_top = pick(random, 0, 3);
+  g.pad_left = pick(random, 0, 3);
+  g.H = pick(random, 1, 14) + (g.kernel_h - 1) * g.dilation_h;
+  g.W = pick(random, 1, 14) + (g.kernel_w - 1) * g.dilation_w;
+  g.OH = (g.H + g.pad_top + pick(random, 0, 2) - (g.kernel_h - 1) * g.dilation_h - 1) / g.stride_h + 1;
+  g.OW = (g.W + g.pad_left + pick(random, 0, 2) - (g.kernel_w - 1) * g.dilation_w - 1) / g.stride_w + 1;
+  return g;
+}
+
+// Calls visit(index in x, index in the weight, index in y) for each product of the convolution.
+template <class Visit>
+void for_each_product(const ConvGeometry& g, Visit visit) {
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups;
+  for (std::int64_t pixel = 0; pixel < g.N * g.OH * g.OW; ++pixel)
+    for (std::int64_t kh = 0; kh < g.kernel_h; ++kh)
+      for (std::int64_t kw = 0; kw < g.kernel_w; ++kw) {
+        const std::int64_t n = pixel / (g.OH * g.OW);
+        const std::int64_t h = pixel / g.OW % g.OH * g.stride_h + kh * g.dilation_h - g.pad_top;
+        const std::int64_t w = pixel % g.OW * g.stride_w + kw * g.dilation_w - g.pad_left;
+        if (h < 0 || h >= g.H || w < 0 || w >= g.W) continue;
+        for (std::int64_t k = 0; k < g.K; ++k)
+          for (std::int64_t c = 0; c < group_c; ++c)
+            visit(static_cast<std::size_t>(((n * g.H + h) * g.W + w) * g.C + k / group_k * group_c + c),
+                  static_cast<std::size_t>(((k * g.kernel_h + kh) * g.kernel_w + kw) * group_c + c),
+                  static_cast<std::size_t>(pixel * g.K + k));
+      }
+}
+
+// The norm of the error over the norm of the truth.
+double error(const Floats& x, const Doubles& truth) {
+  double difference = 0, norm = 0;
+  for (std::size_t i = 0; i < truth.size(); ++i) {
+    const double d = static_cast<double>(x[i]) - truth[i];
+    difference += d * d;
+    norm += truth[i] * truth[i];
+  }
+  return std::sqrt(difference) / std::max(std::sqrt(norm), 1e-30);
+}
+
+Execution execution(ThreadPool& pool, Isa isa) { return {device(DeviceKind::cpu), pool, isa}; }
+
+struct Passes {
+  Floats y, dx, dweight;
+};
+
+Passes all_passes(const Execution& run, const ConvGeometry& g, const Floats& x, const Floats& weight,
+                  const Floats& dy) {
+  Passes p{Floats(static_cast<std::size_t>(g.y_count()), NAN), Floats(x.size(), NAN), Floats(weight.size(), NAN)};
+  convolution::forward(run, g, x.data(), weight.data(), p.y.data());
+  convolution::input_gradient(run, g, dy.data(), weight.data(), p.dx.data());
+  convolution::weight_gradient(run, g, x.data(), dy.data(), p.dweight.data());
+  return p;
+}
+
+void check_against_loops(const ConvGeometry& g, Random& random) {
+  const Floats x = random_floats(random, g.x_count()), weight = random_floats(random, g.weight_count());
+  const Floats dy = random_floats(random, g.y_count());
+  Doubles y(dy.size()), dx(x.size()), dweight(weight.size());
+  for_each_product(g, [&](std::size_t in_x, std::size_t in_weight, std::size_t in_y) {
+    y[in_y] += static_cast<double>(x[in_x]) * static_cast<double>(weight[in_weight]);
+    dx[in_x] += static_cast<double>(dy[in_y]) * static_cast<double>(weight[in_weight]);
+    dweight[in_weight] += static_cast<double>(x[in_x]) * static_cast<double>(dy[in_y]);
+  });
+  ThreadPool one(1), three(3);
+  for (const Isa isa : supported_isas()) {
+    INFO(text(g), " on ", std::string(name_of(isa)));
+    const Passes p = all_passes(execution(three, isa), g, x, weight, dy);
+    CHECK(error(p.y, y) < 2e-6);
+    CHECK(error(p.dx, dx) < 2e-6);
+    CHECK(error(p.dweight, dweight) < 2e-6);
+    const Passes alone = all_passes(execution(one, isa), g, x, weight, dy);
+    CHECK(alone.y == p.y);
+    CHECK(alone.dx == p.dx);
+    CHECK(alone.dweight == p.dweight);
+  }
+}
+
+TEST_SUITE("convolution") {
+  TEST_CASE("all three passes equal plain loops on random geometries, whatever the number of threads") {
+    const std::uint64_t seed = test_seed();
+    INFO("seed ", seed);
+    Random random(seed);
+    for (int i = 0; i < 25; ++i) check_against_loops(random_geometry(random), random);
+  }
+
+  TEST_CASE("all three passes equal plain loops where sums are long or parts are many") {
+    Random random(1);
+    // A kernel smaller than its stride leaves pixels of x without influence; few weights cut the pixels into parts;
+    // more channels than are summed at a time; several chunks each way.
+    for (const ConvGeometry& g :
+         {ConvGeometry{.N = 2, .H = 9, .W = 9, .C = 5, .K = 7, .stride_h = 2, .stride_w = 3, .OH = 5, .OW = 3},
+          ConvGeometry{.N = 3,
+          .H = 20,
+          .W = 20,
+          .C = 3,
+          .K = 9,
+          .kernel_h = 3,
+          .kernel_w = 3,
+          .pad_top = 1,
+          .pad_left = 1,
+          .OH = 20,
+          .OW = 20},
+          ConvGeometry{.N = 1, .H = 6, .W = 5, .C = 800, .K = 20, .kernel_h = 2, .OH = 5, .OW = 5},
+          ConvGeometry{.N = 2,
+          .H = 12,
+          .W = 12,
+          .C = 70,
+          .K = 130,
+          .kernel_h = 3,
+          .kernel_w = 3,
+          .pad_top = 1,
+          .pad_left = 1,
+          .OH = 12,
+          .OW = 12}})
+      check_against_loops(g, random);
+  }
+
+  TEST_CASE("an empty batch gives an empty result and a weight gradient of zeros") {
+    ThreadPool pool(2);
+    const ConvGeometry g = {.N = 0, .H = 4, .W = 4, .C = 2, .K = 3, .OH = 4, .OW = 4};
+    const Passes p = all_passes(execution(pool, isa()), g, {}, Floats(6, 1.0f), {});
+    CHECK(p.dweight == Floats(6, 0.0f));
+  }
+
+  TEST_CASE("bias, residual and activation are applied to the finished sum") {
+    Random random(2);
+    ThreadPool pool(2);
+    const ConvGeometry g = {.N = 2,
+                            .H = 7,
+                            .W = 7,
+                            .C = 450,
+                            .K = 37,
+                            .kernel_h = 3,
+                            .kernel_w = 3,
+                            .stride_h = 2,
+                            .stride_w = 2,
+                            .pad_top = 1,
+                            .pad_left = 1,
+                            .OH = 4,
+                            .OW = 4};
+    const Floats x = random_floats(random, g.x_count()), weight = random_floats(random, g.weight_count());
+    const Floats bias = random_floats(random, g.K), residual = random_floats(random, g.y_count());
+    for (const Isa isa : supported_isas()) {
+      const Execution run = execution(pool, isa);
+      Floats plain(residual.size()), fused(residual.size());
+      convolution::forward(run, g, x.data(), weight.data(), plain.data());
+      for (const Activation activation : {Activation::none, Activation::relu, Activation::silu}) {
+        convolution::forward(run, g, x.data(), weight.data(), fused.data(),
+                             {.bias = bias.data(), .residual = residual.data(), .activation = activation});
+        Doubles expected(plain.size());
+        for (std::size_t i = 0; i < plain.size(); ++i) {
+          const double sum = static_cast<double>(plain[i]) + static_cast<double>(bias[i % bias.size()]) +
+                             static_cast<double>(residual[i]);
+          expected[i] = activation == Activation::relu   ? std::max(sum, 0.0)
+                        : activation == Activation::silu ? sum / (1 + std::exp(-sum))
+                                                         : sum;
+        }
+        CHECK(error(fused, expected) < 1e-6);
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gesso

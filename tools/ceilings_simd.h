@@ -1,0 +1,19 @@
+// What the arithmetic units of one core can do, measured: the ceiling that a kernel's speed is told against.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/simd_tags.h"
+
+namespace gesso {
+
+struct CeilingKernels {
+  // Does `rounds` times operations_a_round floating-point operations in registers; the result only keeps the compiler
+  // from leaving them out.
+  float (*fma_loop)(int64_t rounds);
+  int64_t operations_a_round;
+};
+template <class Tag>
+const CeilingKernels& ceiling_kernels();
+
+}  // namespace gesso
