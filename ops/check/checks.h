@@ -2,6 +2,7 @@
 // float, and what must hold of a kernel besides. A failure's text names row, case, operands and how to repeat it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -15,7 +16,8 @@ namespace gesso::check {
 
 struct Options {
   std::uint64_t seed = 1;
-  int random_cases = 8;  // a row, beside its samples
+  int random_cases = 8;                      // a row, beside its samples
+  std::chrono::milliseconds patience{3000};  // for a second worker to take part, on a busy machine
 };
 
 // Pools of the checks' own, whatever the process uses.
@@ -28,7 +30,8 @@ std::vector<Operands> unused_sets(Operands outputs);
 // Samples, then random cases; a row's cases depend on seed and name only.
 std::vector<CheckCase> cases_of(const RowInfo& row, const Options& options);
 
-std::int64_t elements(const CheckCase& c);
+// Of all operands and results.
+std::int64_t elements(const RowInfo& row, const CheckCase& c);
 
 // One case of one row under check.
 struct Subject {

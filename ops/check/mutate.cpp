@@ -97,8 +97,8 @@ constexpr Link kLinks[] = {
 };
 
 // A fault is as well seen in a small case, and sooner.
-std::vector<CheckCase> small_first(std::vector<CheckCase> cases) {
-  std::ranges::stable_sort(cases, {}, elements);
+std::vector<CheckCase> small_first(const RowInfo& row, std::vector<CheckCase> cases) {
+  std::ranges::stable_sort(cases, {}, [&](const CheckCase& c) { return elements(row, c); });
   return cases;
 }
 
@@ -108,7 +108,7 @@ class Mutator {
       : row_(row),
         options_(options),
         pools_(pools),
-        cases_(small_first(cases_of(row, options))),
+        cases_(small_first(row, cases_of(row, options))),
         first_(row, cases_.front(), DType::f64, {device(DeviceKind::reference), pools.one, isa()}),
         in_double_(std::ranges::any_of(first_.specs(), [](const Spec& s) { return s.dtype == DType::f64; })) {}
 
