@@ -1,0 +1,326 @@
+// Data sets, their order, and the loader.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <map>
+#include <numeric>
+#include <random>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/thread_pool.h"
+#include "tests/expect_error.h"
+#include "tests/gzip.h"
+#include "tests/support.h"
+#include "tests/temporary_directory.h"
+#include "train/data_loader.h"
+#include "train/idx_dataset.h"
+#include "train/shape_outline.h"
+#include "train/shapes_dataset.h"
+
+namespace gesso {
+namespace {
+
+using namespace std::string_literals;
+
+std::string idx(std::vector<std::uint32_t> dims, const std::string& values) {
+  std::string file = "\0\0\x08"s + static_cast<char>(dims.size());
+  for (const std::uint32_t dim : dims)
+    for (int shift : {24, 16, 8, 0}) file += static_cast<char>(dim >> shift);
+  return file + values;
+}
+
+// Three training pictures and two for validation, of 1x2 pixels.
+void write_tiny_set(const TemporaryDirectory& directory) {
+  directory.write("train-images-idx3-ubyte", idx({3, 1, 2}, "abcdef"));
+  directory.write("train-labels-idx1-ubyte.gz", gzip(idx({3}, "\0\x02\x01"s)));
+  directory.write("t10k-images-idx3-ubyte.gz", gzip(idx({2, 1, 2}, "\x00\xFF\xFF\xFF"s)));
+  directory.write("t10k-labels-idx1-ubyte", idx({2}, "\x01\0"s));
+}
+
+// Pictures of one byte, the index's lowest; slow by chance where told so, and broken at one index.
+class FakeDataset final : public Dataset {
+ public:
+  explicit FakeDataset(std::int64_t size, std::int64_t broken = -1, bool slow = false)
+      : Dataset({"fake", size, {1, 1, 1}, {"only"}}), broken_(broken), slow_(slow) {}
+  mutable std::atomic<int> reads = 0;
+
+ private:
+  void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const override {
+    ++reads;
+    if (slow_) std::this_thread::sleep_for(std::chrono::microseconds(index * 37 % 11 * 50));
+    if (index == broken_) fail(ErrorKind::data, "fake: picture {} is broken", index);
+    image[0] = static_cast<std::uint8_t>(index);
+    label = 0;
+  }
+  std::int64_t broken_;
+  bool slow_;
+};
+
+TEST_SUITE("data") {
+  TEST_CASE("an IDX directory is read, plain and packed, with the classes of both splits") {
+    TemporaryDirectory directory;
+    write_tiny_set(directory);
+    const auto train = open_idx_dataset(directory.path(), Split::train);
+    const auto validation = open_idx_dataset(directory.path(), Split::validation);
+    CHECK(train->size() == 3);
+    CHECK(train->image_shape() == ImageShape{1, 2, 1});
+    CHECK(validation->size() == 2);
+    CHECK(validation->classes() == 3);
+    CHECK(validation->class_name(2) == "2");
+    CHECK(train->image(1).pixels == std::vector<std::uint8_t>{'c', 'd'});
+    const Batch batch = read_batch(*train, {2, 0});
+    CHECK(std::string(batch.images.begin(), batch.images.end()) == "efab");
+    CHECK(batch.labels == std::vector<std::int32_t>{1, 0});
+    std::int32_t label = 0;
+    std::vector<std::uint8_t> image(2);
+    expect_error(ErrorKind::usage, {"no picture 3; there are 3"}, [&] { train->read(3, image, label); });
+    expect_error(ErrorKind::usage, {"no picture -1"}, [&] { train->read(-1, image, label); });
+    expect_error(ErrorKind::usage, {"1 bytes", "1x2x1"}, [&] { train->read(0, std::span(image).first(1), label); });
+  }
+
+  TEST_CASE("statistics are over all values, in units of the full range") {
+    TemporaryDirectory directory;
+    write_tiny_set(directory);
+    const PixelStatistics statistics = pixel_statistics(*open_idx_dataset(directory.path(), Split::validation));
+    CHECK(statistics.mean == doctest::Approx(0.75));        // of 0, 1, 1, 1
+    CHECK(statistics.variance == doctest::Approx(0.1875));  // 0.75 - 0.75^2
+  }
+
+  TEST_CASE("a data path that cannot be used says what was expected and where to get it") {
+    TemporaryDirectory directory;
+    const auto refused = [&](const Path& path, std::vector<std::string> words) {
+      words.insert(words.end(),
+                   {"train-images-idx3-ubyte", "dataset-fashion-mnist", "/usr/share/datasets/fashion-mnist"});
+      expect_error(ErrorKind::data, words, [&] { open_idx_dataset(path, Split::train); });
+    };
+    refused("", {"data path '': is empty"});
+    refused(directory / "nowhere", {"nowhere", "does not exist"});
+    refused(directory.path(), {"has no train-images-idx3-ubyte"});
+    refused(directory.write("file", "x"), {"is no directory"});
+    write_tiny_set(directory);
+    std::filesystem::remove(directory / "t10k-labels-idx1-ubyte");
+    refused(directory.path(), {"has no t10k-labels-idx1-ubyte"});
+  }
+
+  TEST_CASE("pictures and labels that do not match are refused, naming the file") {
+    TemporaryDirectory directory;
+    const auto refused = [&](const std::string& name, const std::string& content,
+                             const std::vector<std::string>& words) {
+      write_tiny_set(directory);
+      directory.write(name, content);
+      expect_error(ErrorKind::data, words, [&] { open_idx_dataset(directory.path(), Split::train); });
+      std::filesystem::remove(directory / name);
+    };
+    refused("train-labels-idx1-ubyte", idx({2}, "ab"), {"train-images", "3 pictures but 2 labels"});
+    refused("train-labels-idx1-ubyte", idx({3, 1}, "abc"), {"train-labels-idx1-ubyte", "[3,1] is no list of labels"});
+    refused("train-images-idx3-ubyte", idx({6}, "abcdef"), {"train-images-idx3-ubyte", "[6] holds no pictures"});
+    refused("train-images-idx3-ubyte", idx({0, 28, 28}, ""), {"[0,28,28] holds no pictures"});
+    refused("train-images-idx3-ubyte", idx({3, 1, 2}, "abcde"), {"train-images-idx3-ubyte", "5 follow"});
+    refused("t10k-labels-idx1-ubyte", "x", {"t10k-labels-idx1-ubyte"});
+  }
+
+  TEST_CASE("shapes are the same for the same seed and split, others for others") {
+    const ShapesOptions options{.count = 40, .image_size = 20, .seed = 3};
+    const auto set = make_shapes_dataset(options, Split::train), same = make_shapes_dataset(options, Split::train);
+    const auto validation = make_shapes_dataset(options, Split::validation);
+    ShapesOptions reseeded = options;
+    reseeded.seed = 4;
+    const auto other = make_shapes_dataset(reseeded, Split::train);
+    std::set<std::vector<std::uint8_t>> distinct;
+    for (std::int64_t i = 39; i >= 0; --i) {
+      CHECK(set->image(i).pixels == same->image(i).pixels);
+      for (const Dataset* d : {set.get(), validation.get(), other.get()}) distinct.insert(d->image(i).pixels);
+    }
+    CHECK(distinct.size() == 120);
+  }
+
+  TEST_CASE("shapes come in any size, grey as the luma of the coloured ones, with balanced classes") {
+    const auto grey = make_shapes_dataset({.count = 30, .image_size = 13, .channels = 1}, Split::train);
+    const auto colour = make_shapes_dataset({.count = 30, .image_size = 13, .channels = 3}, Split::train);
+    CHECK(grey->classes() == 10);
+    CHECK(grey->class_name(0) == "circle");
+    std::map<std::int32_t, int> labels;
+    for (std::int64_t i = 0; i < 30; ++i) {
+      const Image converted = with_channels(colour->image(i), 1), drawn = grey->image(i);
+      for (std::size_t k = 0; k < drawn.pixels.size(); ++k) CHECK(std::abs(converted.pixels[k] - drawn.pixels[k]) <= 1);
+      ++labels[read_batch(*grey, {i}).labels[0]];
+    }
+    CHECK(labels.size() == 10);
+    for (const auto& [label, count] : labels) CHECK(count == 3);
+    CHECK(make_shapes_dataset({.count = 1, .image_size = 4}, Split::train)->image(0).shape == ImageShape{4, 4, 3});
+    CHECK(make_shapes_dataset({.count = 1, .image_size = 300}, Split::train)->image(0).shape ==
+          ImageShape{300, 300, 3});
+    expect_error(ErrorKind::usage, {"3 pixels"}, [] { make_shapes_dataset({.image_size = 3}, Split::train); });
+    expect_error(ErrorKind::usage, {"2 channels"}, [] { make_shapes_dataset({.channels = 2}, Split::train); });
+    expect_error(ErrorKind::usage, {"-1 pictures"}, [] { make_shapes_dataset({.count = -1}, Split::train); });
+  }
+
+  TEST_CASE("a drawn shape keeps its bits") {
+    // Anybody's machine and compiler must draw the same pictures, else runs cannot be compared.
+    std::uint64_t hash = 14695981039346656037u;  // FNV-1a
+    const auto set = make_shapes_dataset({.count = 20, .seed = 1}, Split::train);
+    for (std::int64_t i = 0; i < 20; ++i)
+      for (const std::uint8_t value : set->image(i).pixels) hash = (hash ^ value) * 1099511628211u;
+    CHECK(hash == 13173442267575835802u);
+  }
+
+  TEST_CASE("the distance to a polygon is exact, and negative inside") {
+    const std::vector<Point> square = {{-1, -1}, {1, -1}, {1, 1}, {-1, 1}};
+    CHECK(polygon_distance(square, {0, 0}) == doctest::Approx(-1));
+    CHECK(polygon_distance(square, {0.75f, 0}) == doctest::Approx(-0.25));
+    CHECK(polygon_distance(square, {3, 0}) == doctest::Approx(2));
+    CHECK(polygon_distance(square, {4, 5}) == doctest::Approx(5));
+  }
+
+  TEST_CASE("each shape has its sign right: areas agree with sampling the outline's inside") {
+    // Areas known by hand, in the unit circle's frame.
+    const std::map<ShapeKind, double> areas = {{ShapeKind::circle, 3.14159265 * 0.85 * 0.85},
+                                               {ShapeKind::ring, 3.14159265 * (0.92 * 0.92 - 0.48 * 0.48)},
+                                               {ShapeKind::square, 1.4 * 1.4},
+                                               {ShapeKind::triangle, 1.2990381},
+                                               {ShapeKind::hexagon, 2.5980762 * 0.95 * 0.95},
+                                               {ShapeKind::star, 10 * 0.5 * 1.0 * 0.42 * 0.58778525},
+                                               {ShapeKind::cross, 2 * 1.8 * 0.56 - 0.56 * 0.56},
+                                               {ShapeKind::heart, 8 * 0.39 * 0.39 + 3.14159265 * 2 * 0.39 * 0.39},
+                                               {ShapeKind::arrow, 0.5 * 1.5 * 0.9 + 0.56 * 1.0}};
+    for (const auto& [kind, area] : areas) {
+      INFO(name_of(kind));
+      int inside = 0;
+      constexpr int kSide = 400;
+      for (int y = 0; y < kSide; ++y)
+        for (int x = 0; x < kSide; ++x) {
+          const auto at = [](int i) { return (static_cast<float>(i) + 0.5f) / kSide * 2.4f - 1.2f; };
+          inside += signed_distance(kind, {at(x), at(y)}) < 0 ? 1 : 0;
+        }
+      CHECK(inside * 2.4 * 2.4 / (kSide * kSide) == doctest::Approx(area).epsilon(0.01));
+    }
+  }
+
+  TEST_CASE("a keyed permutation meets each number once") {
+    std::mt19937_64 random(test_seed());
+    for (const std::int64_t n : {1, 2, 3, 5, 63, 64, 65, 255, 1000, 4097, 60000}) {
+      const KeyedPermutation permutation(n, random());
+      std::vector<bool> met(static_cast<std::size_t>(n));
+      for (std::int64_t i = 0; i < n; ++i) {
+        const std::int64_t value = permutation(i);
+        REQUIRE(value >= 0);
+        REQUIRE(value < n);
+        REQUIRE_FALSE(met[static_cast<std::size_t>(value)]);
+        met[static_cast<std::size_t>(value)] = true;
+      }
+    }
+    const KeyedPermutation huge((std::int64_t{1} << 48) - 1, 7);
+    CHECK(huge(0) != huge(1));
+    expect_error(ErrorKind::usage, {"0 samples"}, [] { KeyedPermutation(0, 1); });
+    expect_error(ErrorKind::usage, {"281474976710656 samples"}, [] { KeyedPermutation(std::int64_t{1} << 48, 1); });
+  }
+
+  TEST_CASE("permutations are spread evenly over all that there are") {
+    constexpr int kKeys = 24'000;
+    std::map<std::vector<std::int64_t>, int> counts;
+    for (std::uint64_t key = 0; key < kKeys; ++key) {
+      const KeyedPermutation permutation(4, key * 0x9E3779B97F4A7C15u + test_seed());
+      ++counts[{permutation(0), permutation(1), permutation(2), permutation(3)}];
+    }
+    REQUIRE(counts.size() == 24);
+    double chi_square = 0;
+    for (const auto& [order, count] : counts)
+      chi_square += (count - kKeys / 24.0) * (count - kKeys / 24.0) / (kKeys / 24.0);
+    CHECK(chi_square < 60);  // 23 degrees of freedom: above 60 once in 30,000 seeds
+  }
+
+  TEST_CASE("neighbours are torn apart, and each epoch has an order of its own") {
+    constexpr std::int64_t kSamples = 10'000;
+    const SampleOrder order(kSamples, kSamples, test_seed());
+    const auto first = order(0), second = order(1);
+    CHECK(first != second);
+    int fixed = 0, neighbours = 0, agreeing = 0;
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      fixed += first[i] == static_cast<std::int64_t>(i) ? 1 : 0;
+      agreeing += first[i] == second[i] ? 1 : 0;
+      neighbours += i > 0 && std::abs(first[i] - first[i - 1]) == 1 ? 1 : 0;
+    }
+    CHECK(fixed < 10);       // 1 expected
+    CHECK(agreeing < 10);    // 1 expected
+    CHECK(neighbours < 15);  // 2 expected
+    CHECK(SampleOrder(kSamples, kSamples, test_seed() + 1)(0) != first);
+  }
+
+  TEST_CASE("an epoch meets each sample at most once and drops the incomplete batch") {
+    const SampleOrder order(10, 3, 5);
+    CHECK(order.batches_per_epoch() == 3);
+    CHECK(order.epoch(2) == 0);
+    CHECK(order.epoch(3) == 1);
+    for (std::int64_t epoch = 0; epoch < 5; ++epoch) {
+      std::set<std::int64_t> met;
+      for (std::int64_t step = 3 * epoch; step < 3 * epoch + 3; ++step)
+        for (const std::int64_t index : order(step)) met.insert(index);
+      CHECK(met.size() == 9);
+    }
+    expect_error(ErrorKind::usage, {"10 samples", "batch of 11", "train.batch"}, [] { SampleOrder(10, 11, 0); });
+    expect_error(ErrorKind::usage, {"batches of 0"}, [] { SampleOrder(10, 0, 0); });
+    expect_error(ErrorKind::usage, {"step -1"}, [&] { order(-1); });
+  }
+
+  TEST_CASE("batches are the same for any number of threads, any prefetch and any start") {
+    const FakeDataset dataset(100, -1, /*slow=*/true);
+    const SampleOrder order(100, 7, test_seed());
+    constexpr std::int64_t kSteps = 40, kMiddle = 17;
+    for (const int threads : {0, 1, 2, 5})
+      for (const int prefetch : {1, 3}) {
+        DataLoader loader(dataset, order, {.threads = threads, .prefetch = prefetch});
+        DataLoader resumed(dataset, order, {.first_step = kMiddle, .threads = threads, .prefetch = prefetch});
+        for (std::int64_t step = 0; step < kSteps; ++step) {
+          const Batch batch = loader.next();
+          REQUIRE(batch.indices == order(step));
+          REQUIRE(batch.labels.size() == 7);
+          for (std::size_t i = 0; i < 7; ++i) REQUIRE(batch.images[i] == batch.indices[i]);
+          if (step >= kMiddle) REQUIRE(resumed.next().indices == batch.indices);
+        }
+      }
+  }
+
+  TEST_CASE("no more is read ahead than asked for") {
+    const FakeDataset dataset(100);
+    DataLoader loader(dataset, SampleOrder(100, 1, 0), {.threads = 3, .prefetch = 4});
+    for (int i = 0; i < 10; ++i) loader.next();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    CHECK(dataset.reads <= 14);
+  }
+
+  TEST_CASE("a picture that cannot be read is reported where its batch is due, not before") {
+    constexpr std::int64_t kBroken = 42;
+    const FakeDataset dataset(60, kBroken);
+    const SampleOrder order(60, 4, test_seed());
+    std::int64_t due = 0;
+    while (std::ranges::count(order(due), kBroken) == 0) ++due;
+    for (const int threads : {0, 1, 4}) {
+      DataLoader loader(dataset, order, {.threads = threads, .prefetch = 8});
+      for (std::int64_t step = 0; step < due; ++step) CHECK(loader.next().indices == order(step));
+      for (int again = 0; again < 2; ++again)
+        expect_error(ErrorKind::data, {"picture 42 is broken"}, [&] { loader.next(); });
+    }
+  }
+
+  TEST_CASE("a loader stops cleanly at any moment") {
+    const FakeDataset dataset(100, -1, /*slow=*/true);
+    for (int used = 0; used < 20; ++used) {
+      DataLoader loader(dataset, SampleOrder(100, 5, 0), {.threads = 4, .prefetch = 6});
+      for (int i = 0; i < used % 4; ++i) loader.next();
+    }
+    expect_error(ErrorKind::usage, {"-1 threads"},
+                 [&] { DataLoader loader(dataset, SampleOrder(100, 5, 0), {.threads = -1}); });
+    expect_error(ErrorKind::usage, {"0 batches ahead"},
+                 [&] { DataLoader loader(dataset, SampleOrder(100, 5, 0), {.prefetch = 0}); });
+    expect_error(ErrorKind::usage, {"step -5"},
+                 [&] { DataLoader loader(dataset, SampleOrder(100, 5, 0), {.first_step = -5}); });
+  }
+}
+
+}  // namespace
+}  // namespace gesso

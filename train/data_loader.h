@@ -1,0 +1,64 @@
+// Batches for training, read ahead by threads of its own and delivered in order.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "train/dataset.h"
+#include "train/shuffle.h"
+
+namespace gesso {
+
+struct Batch {
+  std::vector<std::int64_t> indices;  // [N], of the samples in the data set
+  std::vector<std::uint8_t> images;   // [N,H,W,C]
+  std::vector<std::int32_t> labels;   // [N]
+};
+// These samples in this order.
+Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices);
+
+struct DataLoaderOptions {
+  std::int64_t first_step = 0;
+  int threads = 1;   // 0: next() reads the batch itself
+  int prefetch = 4;  // batches that wait ready at most
+};
+
+class DataLoader {
+ public:
+  // The data set must outlive the loader.
+  DataLoader(const Dataset& dataset, const SampleOrder& order, const DataLoaderOptions& options = {});
+  ~DataLoader();  // waits for the batches being read, no others
+  DataLoader(const DataLoader&) = delete;
+  DataLoader& operator=(const DataLoader&) = delete;
+
+  // The batch of first_step, then of the next step, and so on; the same for any number of threads. What went wrong in
+  // reading a batch is thrown where that batch is due, each time it is asked for.
+  Batch next();
+
+ private:
+  struct Slot {
+    std::optional<Batch> batch;
+    std::exception_ptr error;
+  };
+  void work();
+  void stop();
+  Slot& slot(std::int64_t step) { return ring_[static_cast<std::size_t>(step) % ring_.size()]; }
+
+  const Dataset& dataset_;
+  SampleOrder order_;
+  std::mutex mutex_;  // guards all below but the threads
+  std::condition_variable ready_, room_;
+  std::int64_t next_step_;    // that next() delivers
+  std::int64_t unread_step_;  // that no thread has taken yet
+  bool stopping_ = false;
+  std::vector<Slot> ring_;  // by step
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace gesso

@@ -1,0 +1,21 @@
+// Many pictures in one, row by row.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "train/image.h"
+
+namespace gesso {
+
+struct GridOptions {
+  std::int64_t columns = 8;
+  std::int64_t padding = 2;  // pixels between pictures and around them
+  std::int64_t scale = 1;    // each pixel becomes scale x scale
+  std::uint8_t background = 255;
+};
+// images: [N,H,W,C] of N pictures of that shape. The last row may stay incomplete; no pictures give no rows. Throws
+// where the bytes are no whole number of pictures.
+Image make_grid(std::span<const std::uint8_t> images, const ImageShape& shape, const GridOptions& options = {});
+
+}  // namespace gesso
