@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "ops/binary.h"
 #include "ops/codebook_update.h"
 #include "ops/nearest_code.h"
+#include "ops/reduce.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
 
@@ -21,6 +23,8 @@ std::vector<const RowInfo*> join(std::initializer_list<std::vector<const RowInfo
 std::span<const RowInfo* const> all_rows() {
   static const std::vector<const RowInfo*> rows = join({
       unary_rows(),
+      binary_rows(),
+      reduce_rows(),
       nearest_code_rows(),
       straight_through_rows(),
       codebook_update_rows(),

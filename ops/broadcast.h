@@ -1,0 +1,46 @@
+// What elementwise ops and reductions share: numpy's broadcasting, a loop over stretched operands, and its transpose,
+// the sum over the axes that were stretched.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "ops/broadcast_simd.h"
+#include "ops/op.h"
+
+namespace gesso {
+
+// Set of dimensions, e.g. axes(0, 2).
+using Axes = std::uint32_t;
+template <class... I>
+constexpr Axes axes(I... i) {
+  return (0u | ... | (1u << i));
+}
+
+// Aligned at the right; a dimension of 1 or a missing one stretches (numpy's rule). Throws, naming `op`.
+Shape broadcast_shape(std::string_view op, const Spec& a, const Spec& b);
+
+// How far apart, in elements, the neighbours of an operand are along each dimension of the result; 0: stretched.
+using Steps = std::array<std::int64_t, Shape::kMaxRank>;
+Steps steps_of(const Shape& operand, const Shape& result);
+// Where an operand with these steps holds what belongs to element i of the result.
+std::int64_t position(std::int64_t i, const Shape& result, const Steps& steps);
+// The dimensions of `result` along which the operand is stretched or missing.
+Axes stretched_axes(const Shape& operand, const Shape& result);
+
+const BroadcastKernels& broadcast_kernels(Isa isa);
+
+struct Stretched {
+  const float* data;
+  Shape shape;
+};
+// y = kernel(a, b), elementwise over `result`; y may be where an operand of that shape lies.
+void apply_broadcast(const Execution& run, BinaryKernel kernel, const Shape& result, const Stretched& a,
+                     const Stretched& b, float* y);
+
+// y = scale * the sum of x[shape] over `over`, y in the order of the dimensions that stay. Sums run in double, in an
+// order that depends on the shape alone.
+void sum_axes(const Execution& run, const Stretched& x, Axes over, double scale, float* y);
+
+}  // namespace gesso
