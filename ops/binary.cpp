@@ -99,7 +99,7 @@ struct Binary {
   static Operands saved_outputs(const Attrs&, Operands) { return 0; }
 
   static Specs infer(const Attrs&, std::span<const Spec> in) {
-    if (in.size() != 2 || !is_floating(in[0].dtype) || !is_floating(in[1].dtype))
+    if (!is_floating(in[0].dtype) || !is_floating(in[1].dtype))
       fail("{}: a and b must be floating, but are {} and {}", name, in[0].text(), in[1].text());
     return {{broadcast_shape(name, in[0], in[1]), in[0].dtype}};
   }

@@ -4,6 +4,7 @@
 
 #include "ops/binary.h"
 #include "ops/codebook_update.h"
+#include "ops/loss.h"
 #include "ops/nearest_code.h"
 #include "ops/reduce.h"
 #include "ops/straight_through.h"
@@ -25,6 +26,7 @@ std::span<const RowInfo* const> all_rows() {
       unary_rows(),
       binary_rows(),
       reduce_rows(),
+      loss_rows(),
       nearest_code_rows(),
       straight_through_rows(),
       codebook_update_rows(),
