@@ -1,0 +1,53 @@
+// How near one picture is to another, and how well a codebook is used.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "train/image.h"
+
+namespace gesso {
+
+// Of values in [0,1]; bytes count as value / 255.
+double mean_squared_error(std::span<const double> a, std::span<const double> b);
+double mean_squared_error(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b);
+
+// Peak signal-to-noise ratio in dB for a peak of 1; infinite where the error is 0.
+double psnr(double mean_squared_error);
+
+struct Ssim {
+  double value = 0;  // mean over channels and positions; 1: the same picture
+  int window = 0;    // side of the window that was used
+};
+// Structural similarity (Wang et al. 2004, "Image quality assessment"): Gaussian window of 11x11, sigma 1.5, K1 0.01,
+// K2 0.03, each channel on its own, only where the window fits. A picture smaller than 11 gets the largest odd window
+// that fits it.
+Ssim ssim(std::span<const double> a, std::span<const double> b, const ImageShape& shape);
+Ssim ssim(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b, const ImageShape& shape);
+
+// Counts how often each code of a codebook occurs, among the last `window` codes or among all.
+class CodeUsage {
+ public:
+  static constexpr std::int64_t kWindow = 65'536;  // what training reports: comparable between batch sizes
+  static constexpr std::int64_t kAll = 0;
+
+  explicit CodeUsage(std::int64_t codebook_size, std::int64_t window = kWindow);
+  // Throws on a code outside the codebook, before anything is counted.
+  void add(std::span<const std::int32_t> codes);
+
+  std::int64_t counted() const { return counted_; }
+  double usage() const;         // share of the codebook that occurs
+  double entropy_bits() const;  // of one code, in bits
+  double perplexity() const;    // 2^entropy: the number of equally likely codes of that entropy; 0 of nothing
+
+ private:
+  void count(std::int32_t code);
+
+  std::vector<std::int64_t> counts_;  // [codebook]
+  std::vector<std::int32_t> recent_;  // ring of the window; empty where all are counted
+  std::size_t oldest_ = 0;
+  std::int64_t counted_ = 0, window_;
+};
+
+}  // namespace gesso
