@@ -4,6 +4,7 @@
 
 #include "ops/binary.h"
 #include "ops/codebook_update.h"
+#include "ops/group_norm.h"
 #include "ops/loss.h"
 #include "ops/nearest_code.h"
 #include "ops/reduce.h"
@@ -30,6 +31,7 @@ std::span<const RowInfo* const> all_rows() {
       nearest_code_rows(),
       straight_through_rows(),
       codebook_update_rows(),
+      group_norm_rows(),
   });
   return rows;
 }

@@ -1,0 +1,27 @@
+// Group normalisation (Wu and He 2018, "Group normalization"), with SiLU in the same pass where asked: what stands
+// before nearly every convolution of a U-Net or an autoencoder.
+#pragma once
+
+#include "ops/op.h"
+
+namespace gesso::ops {
+
+struct GroupNorm {
+  std::int64_t groups = 32;
+  float eps = 1e-6f;  // 1e-6 in DDPM and the latent autoencoders, 1e-5 in the U-Nets of ADM and Stable Diffusion
+  bool silu = false;  // y = silu(normalised)
+};
+struct GroupNormResult {
+  Tensor y;     // like x
+  Tensor mean;  // [N,groups]
+  Tensor rstd;  // [N,groups] 1 / sqrt(variance + eps)
+};
+
+// x [N,...,C], weight [C], bias [C]. Throws where groups do not divide C.
+GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNorm& attrs);
+
+}  // namespace gesso::ops
+
+namespace gesso {
+std::vector<const RowInfo*> group_norm_rows();
+}
