@@ -7,6 +7,7 @@
 #include "ops/group_norm.h"
 #include "ops/loss.h"
 #include "ops/nearest_code.h"
+#include "ops/optimizer.h"
 #include "ops/reduce.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
@@ -28,6 +29,7 @@ std::span<const RowInfo* const> all_rows() {
       binary_rows(),
       reduce_rows(),
       loss_rows(),
+      optimizer_rows(),
       nearest_code_rows(),
       straight_through_rows(),
       codebook_update_rows(),
