@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/batch_norm.h"
 #include "ops/binary.h"
 #include "ops/codebook_update.h"
 #include "ops/group_norm.h"
@@ -34,6 +35,7 @@ std::span<const RowInfo* const> all_rows() {
       straight_through_rows(),
       codebook_update_rows(),
       group_norm_rows(),
+      batch_norm_rows(),
   });
   return rows;
 }
