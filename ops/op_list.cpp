@@ -5,10 +5,12 @@
 #include "ops/batch_norm.h"
 #include "ops/binary.h"
 #include "ops/codebook_update.h"
+#include "ops/embedding.h"
 #include "ops/group_norm.h"
 #include "ops/loss.h"
 #include "ops/nearest_code.h"
 #include "ops/optimizer.h"
+#include "ops/random.h"
 #include "ops/reduce.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
@@ -30,6 +32,8 @@ std::span<const RowInfo* const> all_rows() {
       binary_rows(),
       reduce_rows(),
       loss_rows(),
+      embedding_rows(),
+      random_rows(),
       optimizer_rows(),
       nearest_code_rows(),
       straight_through_rows(),

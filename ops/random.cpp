@@ -1,0 +1,257 @@
+#include "ops/random.h"
+
+#include <algorithm>
+
+#include "core/rng.h"
+#include "ops/describe.h"
+#include "ops/random_simd.h"
+
+namespace gesso {
+namespace {
+
+const RandomKernels& kernels(Isa isa) {
+  return by_isa(isa, random_kernels<simd::Baseline>, random_kernels<simd::Avx2>, random_kernels<simd::Avx512>)();
+}
+
+constexpr std::int64_t kGrain = 1 << 13;       // elements a chunk; some 50 us of Philox
+constexpr std::int64_t kMost = 1ll << 48;      // samples and steps: what a counter holds
+constexpr std::int64_t kElements = 1ll << 34;  // of a sample: 2^32 groups of four
+
+std::int64_t samples_of(const Shape& shape) { return shape.rank() == 0 ? 1 : shape[0]; }
+
+void check_draw(std::string_view op, const Shape& shape, std::int64_t first_sample, const Spec& step) {
+  if (step != Spec{{1}, DType::i64}) fail("{}: step must be [1] i64, but is {}", op, step.text());
+  const std::int64_t count = shape.count(), samples = samples_of(shape);
+  if (first_sample < 0 || first_sample > kMost - samples)
+    fail("{}: samples {} to {} do not lie in [0, 2^48)", op, first_sample, first_sample + samples - 1);
+  if (samples > 0 && count / samples > kElements)
+    fail("{}: a sample of {} has more than 2^34 elements", op, shape.text());
+}
+
+std::uint64_t step_of(std::string_view op, const Tensor& step) {
+  const std::int64_t value = step.data<std::int64_t>()[0];
+  if (value < 0 || value >= kMost) fail("{}: step {} does not lie in [0, 2^48)", op, value);
+  return static_cast<std::uint64_t>(value);
+}
+
+// body(source, begin, end, at) over pieces of samples; `at` is where element `begin` of the sample lies in the tensor.
+template <class Body>
+void for_each_piece(ThreadPool& pool, const Shape& shape, RandomSource from, Body&& body) {
+  const std::int64_t samples = samples_of(shape), size = shape.count() / std::max<std::int64_t>(samples, 1);
+  if (shape.count() == 0) return;
+  const std::int64_t pieces = (size + kGrain - 1) / kGrain;
+  parallel_for(pool, samples * pieces, std::max<std::int64_t>(1, kGrain / size),
+               [&](std::int64_t first, std::int64_t last) {
+                 for (std::int64_t unit = first; unit < last; ++unit) {
+                   const std::int64_t sample = unit / pieces, begin = unit % pieces * kGrain;
+                   const RandomSource source{from.key, from.step, from.sample + static_cast<std::uint64_t>(sample)};
+                   body(source, begin, std::min(size, begin + kGrain), sample * size + begin);
+                 }
+               });
+}
+
+// Element by element, as core/rng.h defines it: draw(word, words, place among the four).
+template <class Draw>
+void for_each_element(const Shape& shape, const RandomSource& from, Draw&& draw) {
+  const std::int64_t samples = samples_of(shape), size = shape.count() / std::max<std::int64_t>(samples, 1);
+  for (std::int64_t n = 0; n < samples; ++n)
+    for (std::int64_t i = 0; i < size; ++i) {
+      const Words words = random_words(from.key, from.step, from.sample + static_cast<std::uint64_t>(n),
+                                       static_cast<std::uint32_t>(i / 4));
+      draw(static_cast<std::size_t>(n * size + i), words, static_cast<std::size_t>(i % 4));
+    }
+}
+
+std::vector<Values> at_step(std::int64_t step) { return {{{{1}, DType::i64}, {static_cast<double>(step)}}}; }
+
+struct Uniform {
+  static constexpr std::string_view name = "uniform";
+  static constexpr std::string_view doc =
+      "y[N,...] f32 in [0, 1), element i of row n from word i % 4 of Philox4x32-10 at (i / 4, first_sample + n, step), "
+      "upper 24 bits (Salmon et al. 2011)";
+  static constexpr auto kernel = &RandomKernels::uniform;
+  static float value(const Words& words, std::size_t place) { return uniform_half_open(words.word[place]); }
+  // Philox of (0, 0, 0, 0) with key 0: 6627e8d5 e169c58d bc57ac4c 9b00dbd8 (Random123's known answers).
+  static std::vector<Known<ops::RandomAttrs>> known() {
+    return {{"Random123's vector of zeros",
+             {.shape = {1, 4}},
+             at_step(0),
+             {{{{1, 4}, DType::f32}, {0x6627e8p-24, 0xe169c5p-24, 0xbc57acp-24, 0x9b00dbp-24}}}}};
+  }
+};
+struct Normal {
+  static constexpr std::string_view name = "normal";
+  static constexpr std::string_view doc =
+      "y[N,...] f32, standard normal: words as of uniform, each two of them a radius and an angle (Box and Muller "
+      "1958)";
+  static constexpr auto kernel = &RandomKernels::normal;
+  static float value(const Words& words, std::size_t place) { return normals(words).value[place]; }
+  // The same words: (-2 ln u)^(1/2) at u = 0.39904648 and 0.73571277, angles of 0.88052020 and 0.60548186 turns.
+  static std::vector<Known<ops::RandomAttrs>> known() {
+    return {{"Random123's vector of zeros",
+             {.shape = {1, 4}},
+             at_step(0),
+             {{{{1, 4}, DType::f32}, {0.99113749, -0.92466279, -0.61760911, -0.48206839}}}}};
+  }
+};
+
+template <class F>
+struct Draw {
+  static constexpr std::string_view name = F::name;
+  static constexpr std::string_view doc = F::doc;
+  static constexpr std::string_view not_differentiable = "a draw depends on no operand but the step's number";
+  using Attrs = ops::RandomAttrs;
+
+  static Specs infer(const Attrs& attrs, std::span<const Spec> in) {
+    check_draw(name, attrs.shape, attrs.first_sample, in[0]);
+    return {{attrs.shape, DType::f32}};
+  }
+  // Of Philox: ten rounds of two products and four exclusive ors for four elements.
+  static double flops(const Attrs& attrs, std::span<const Spec>) {
+    return 15 * static_cast<double>(attrs.shape.count());
+  }
+  static double tolerance(const Attrs&, std::span<const Spec>) { return 0; }  // bit for bit
+
+  template <class T>
+  static void reference(const Attrs& attrs, const Forward& f) {
+    const auto y = f.out[0].data<float>();
+    for_each_element(attrs.shape, source(attrs, f),
+                     [&](std::size_t i, const Words& words, std::size_t place) { y[i] = F::value(words, place); });
+  }
+  static void cpu(const Attrs& attrs, const Forward& f) {
+    float* y = f.out[0].data<float>().data();
+    const auto draw = kernels(f.run.isa).*F::kernel;
+    for_each_piece(f.run.pool, attrs.shape, source(attrs, f),
+                   [&](const RandomSource& from, std::int64_t begin, std::int64_t end, std::int64_t at) {
+                     draw(from, begin, end - begin, y + at);
+                   });
+  }
+
+  static std::vector<Case<Attrs>> samples() {
+    const std::vector<Operand> step{{{1}, Domain::counter, 1000}};
+    return {{"images", {.shape = {3, 5, 7, 2}, .key = 5}, step},
+            {"one a sample", {.shape = {9}, .key = 5, .first_sample = 100}, step},
+            {"scalar", {.key = 5}, step},
+            {"none", {.shape = {0, 4}, .key = 5}, step},
+            {"empty samples", {.shape = {4, 0}, .key = 5}, step},
+            {"large numbers",
+             {.shape = {2, 67}, .key = ~0ull - 5, .first_sample = (1ll << 48) - 2},
+             {{{1}, Domain::counter, 1ll << 48}}},
+            {"several chunks", {.shape = {2, 60001}, .key = 5}, step},
+            {"several chunks of samples", {.shape = {801, 65}, .key = 5}, step}};
+  }
+  static Case<Attrs> random_case(Random& random) {
+    const Shape shape{pick(random, 1, 9), pick(random, 1, 200)};
+    return {"random",
+            {.shape = shape, .key = random(), .first_sample = pick(random, 0, 1 << 20)},
+            {{{1}, Domain::counter, 1ll << 40}}};
+  }
+  static std::vector<Reject<Attrs>> rejects() {
+    const std::vector<Operand> step{{{1}, Domain::counter, 9}};
+    return {{{.shape = {3}}, {{{2}, Domain::counter, 9}}, {std::string(name), "step must be [1] i64", "[2] i64"}},
+            {{.shape = {3}, .first_sample = -1}, step, {"samples -1 to 1", "[0, 2^48)"}},
+            {{.shape = {1, (1ll << 34) + 1}}, step, {"[1,17179869185]", "2^34"}}};
+  }
+  static std::vector<Known<Attrs>> known() { return F::known(); }
+
+ private:
+  static RandomSource source(const Attrs& attrs, const Forward& f) {
+    return {attrs.key, step_of(name, f.in[0]), static_cast<std::uint64_t>(attrs.first_sample)};
+  }
+};
+
+struct Dropout {
+  static constexpr std::string_view name = "dropout";
+  static constexpr std::string_view doc =
+      "y = x / (1 - rate) where uniform of x's shape is at least rate, else 0; dx = dy / (1 - rate) by the same mask, "
+      "drawn "
+      "anew (Srivastava et al. 2014, inverted)";
+  using Attrs = ops::DropoutAttrs;
+  static constexpr Operands differentiable = operands(0);
+  static Operands saved_inputs(const Attrs&, Operands) { return operands(1); }
+  static Operands saved_outputs(const Attrs&, Operands) { return 0; }
+
+  static Specs infer(const Attrs& attrs, std::span<const Spec> in) {
+    if (!is_floating(in[0].dtype)) fail("dropout: x must be floating, but is {}", in[0].text());
+    if (!(attrs.rate >= 0 && attrs.rate < 1)) fail("dropout: rate must lie in [0, 1), but is {}", attrs.rate);
+    check_draw(name, in[0].shape, attrs.first_sample, in[1]);
+    return {in[0]};
+  }
+  static double flops(const Attrs&, std::span<const Spec> in) { return 17 * static_cast<double>(in[0].shape.count()); }
+  static double tolerance(const Attrs&, std::span<const Spec>) { return 2e-7; }  // one product
+
+  template <class T>
+  static void reference(const Attrs& attrs, const Forward& f) {
+    drop_naively<T>(attrs, f.in[1], f.in[0], f.out[0]);
+  }
+  template <class T>
+  static void reference_backward(const Attrs& attrs, const Backward& b) {
+    drop_naively<T>(attrs, b.in[1], b.dy[0], b.dx[0]);
+  }
+  static void cpu(const Attrs& attrs, const Forward& f) { drop(attrs, f.run, f.in[1], f.in[0], f.out[0]); }
+  static void cpu_backward(const Attrs& attrs, const Backward& b) { drop(attrs, b.run, b.in[1], b.dy[0], b.dx[0]); }
+
+  static std::vector<Case<Attrs>> samples() {
+    const Operand step{{1}, Domain::counter, 1000};
+    return {{"half", {.rate = 0.5, .key = 7}, {{{3, 5, 7, 2}}, step}},
+            {"tenth", {.rate = 0.1, .key = 7, .first_sample = 12}, {{{40, 3}}, step}},
+            {"nothing dropped", {.rate = 0, .key = 7}, {{{2, 9}}, step}},
+            {"scalar", {.rate = 0.3, .key = 7}, {{{}}, step}},
+            {"empty", {.rate = 0.3, .key = 7}, {{{0, 4}}, step}},
+            {"several chunks", {.rate = 0.3, .key = 7}, {{{3, 17001}}, step}}};
+  }
+  static Case<Attrs> random_case(Random& random) {
+    return {"random",
+            {.rate = 0.3, .key = random(), .first_sample = pick(random, 0, 99)},
+            {{{pick(random, 1, 9), pick(random, 1, 200)}}, {{1}, Domain::counter, 1ll << 40}}};
+  }
+  static std::vector<Reject<Attrs>> rejects() {
+    const Operand step{{1}, Domain::counter, 9};
+    return {{{.rate = 1}, {{{3}}, step}, {"dropout: rate", "[0, 1)", "but is 1"}},
+            {{.rate = -0.5}, {{{3}}, step}, {"dropout: rate", "-0.5"}},
+            {{}, {{{3}}, {{1}, Domain::index, 9}}, {"step must be [1] i64", "[1] i32"}},
+            {{}, {{{3}, Domain::byte}, step}, {"x must be floating", "[3] u8"}}};
+  }
+
+ private:
+  static RandomSource source(const Attrs& attrs, const Tensor& step) {
+    return {attrs.key, step_of(name, step), static_cast<std::uint64_t>(attrs.first_sample)};
+  }
+  template <class T>
+  static void drop_naively(const Attrs& attrs, const Tensor& step, const Tensor& from, const Tensor& to) {
+    const auto x = from.data<T>(), y = to.data<T>();
+    const auto rate = static_cast<float>(attrs.rate);
+    for_each_element(from.shape(), source(attrs, step), [&](std::size_t i, const Words& words, std::size_t place) {
+      y[i] = uniform_half_open(words.word[place]) < rate ? T{0} : x[i] / static_cast<T>(1 - attrs.rate);
+    });
+  }
+  static void drop(const Attrs& attrs, const Execution& run, const Tensor& step, const Tensor& from, const Tensor& to) {
+    const float* x = from.data<float>().data();
+    float* y = to.data<float>().data();
+    const auto rate = static_cast<float>(attrs.rate), scale = static_cast<float>(1 / (1 - attrs.rate));
+    for_each_piece(run.pool, from.shape(), source(attrs, step),
+                   [&](const RandomSource& by, std::int64_t begin, std::int64_t end, std::int64_t at) {
+                     kernels(run.isa).dropout(by, begin, end - begin, rate, scale, x + at, y + at);
+                   });
+  }
+};
+
+}  // namespace
+
+std::vector<const RowInfo*> random_rows() {
+  return {&row_of<Draw<Uniform>>(), &row_of<Draw<Normal>>(), &row_of<Dropout>()};
+}
+
+namespace ops {
+Tensor uniform(const Tensor& step, const RandomAttrs& attrs) {
+  return dispatch(row_of<Draw<Uniform>>(), attrs, {step})[0];
+}
+Tensor normal(const Tensor& step, const RandomAttrs& attrs) {
+  return dispatch(row_of<Draw<Normal>>(), attrs, {step})[0];
+}
+Tensor dropout(const Tensor& x, const Tensor& step, const DropoutAttrs& attrs) {
+  return dispatch(row_of<Dropout>(), attrs, {x, step})[0];
+}
+}  // namespace ops
+
+}  // namespace gesso

@@ -1,0 +1,164 @@
+// Sixteen groups of four elements at a time, as plain loops over lanes that the compiler turns into vectors. What
+// core/rng.h prescribes as a fused multiply-add is one here too, on every instruction set (__builtin_fmaf; Vec's is not
+// on the baseline).
+#include "ops/random_simd.h"
+
+#include "core/simd.h"
+
+namespace gesso {
+namespace {
+
+using Tag = simd::Native;
+using V = simd::Vec<Tag>;
+
+constexpr int64_t kLanes = 16;
+constexpr int64_t kBlock = 4 * kLanes;  // elements
+
+struct Block {
+  uint32_t word[4][kLanes];  // element 4 g + w of the block is word[w][g]
+};
+
+// Philox4x32-10 of groups [group, group + kLanes).
+[[gnu::always_inline]] inline void philox(const RandomSource& from, uint32_t group, Block& block) {
+  uint32_t(&c)[4][kLanes] = block.word;
+  for (int64_t i = 0; i < kLanes; ++i) {
+    c[0][i] = group + static_cast<uint32_t>(i);
+    c[1][i] = static_cast<uint32_t>(from.sample);
+    c[2][i] = static_cast<uint32_t>(from.step);
+    c[3][i] = static_cast<uint32_t>(from.sample >> 32 << 16 | (from.step >> 32 & 0xFFFFu));
+  }
+  uint32_t k0 = static_cast<uint32_t>(from.key), k1 = static_cast<uint32_t>(from.key >> 32);
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const uint64_t p0 = uint64_t{0xD2511F53u} * c[0][i], p1 = uint64_t{0xCD9E8D57u} * c[2][i];
+      c[0][i] = static_cast<uint32_t>(p1 >> 32) ^ c[1][i] ^ k0;
+      c[1][i] = static_cast<uint32_t>(p1);
+      c[2][i] = static_cast<uint32_t>(p0 >> 32) ^ c[3][i] ^ k1;
+      c[3][i] = static_cast<uint32_t>(p0);
+    }
+}
+
+[[gnu::always_inline]] inline float half_open(uint32_t word) {
+  return static_cast<float>(static_cast<int32_t>(word >> 8)) * 0x1p-24f;
+}
+[[gnu::always_inline]] inline float open(uint32_t word) {
+  const float u = (static_cast<float>(static_cast<int32_t>(word >> 1)) + 0.5f) * 0x1p-31f;
+  return u < 1.0f ? u : 0x1.fffffep-1f;
+}
+
+[[gnu::always_inline]] inline uint32_t bits_of(float x) {
+  uint32_t bits;
+  __builtin_memcpy(&bits, &x, sizeof(bits));
+  return bits;
+}
+[[gnu::always_inline]] inline float float_of(uint32_t bits) {
+  float x;
+  __builtin_memcpy(&x, &bits, sizeof(x));
+  return x;
+}
+
+// portable_log of core/rng.h.
+[[gnu::always_inline]] inline float log_of(float x) {
+  const uint32_t bits = bits_of(x);
+  const int32_t e = (static_cast<int32_t>(bits) - 0x3F3504F3) >> 23;
+  const float f = float_of(bits - (static_cast<uint32_t>(e) << 23)) - 1.0f;
+  const float s = f / (2.0f + f);
+  const float z = s * s;
+  float p = 0.1538461538f;
+  p = __builtin_fmaf(p, z, 0.1818181818f);
+  p = __builtin_fmaf(p, z, 0.2222222222f);
+  p = __builtin_fmaf(p, z, 0.2857142857f);
+  p = __builtin_fmaf(p, z, 0.4f);
+  p = __builtin_fmaf(p, z, 0.6666666667f);
+  return __builtin_fmaf(static_cast<float>(e), 0.6931471806f, __builtin_fmaf(2.0f, s, s * (z * p)));
+}
+
+// portable_sincos_2pi of core/rng.h, its switch over quarters as selections.
+[[gnu::always_inline]] inline void sincos_2pi(float t, float& sine_out, float& cosine_out) {
+  const int32_t quarter = static_cast<int32_t>(__builtin_fmaf(4.0f, t, 0.5f));  // not negative: this is the floor
+  const float r = __builtin_fmaf(-0.25f, static_cast<float>(quarter), t) * 6.2831853072f;
+  const float z = r * r;
+  float s = 2.7557319e-6f;
+  s = __builtin_fmaf(s, z, -1.9841270e-4f);
+  s = __builtin_fmaf(s, z, 8.3333333e-3f);
+  s = __builtin_fmaf(s, z, -1.6666667e-1f);
+  const float sine = __builtin_fmaf(r * z, s, r);
+  float c = -2.7557319e-7f;
+  c = __builtin_fmaf(c, z, 2.4801587e-5f);
+  c = __builtin_fmaf(c, z, -1.3888889e-3f);
+  c = __builtin_fmaf(c, z, 4.1666667e-2f);
+  c = __builtin_fmaf(c, z, -0.5f);
+  const float cosine = __builtin_fmaf(z, c, 1.0f);
+  const bool swapped = (quarter & 1) != 0;
+  const float a = swapped ? cosine : sine, b = swapped ? sine : cosine;
+  sine_out = (quarter & 2) != 0 ? -a : a;
+  cosine_out = ((quarter + 1) & 2) != 0 ? -b : b;
+}
+
+// Box and Muller: words a and b of each group become two normals, radius cos and radius sin.
+[[gnu::always_inline]] inline void normal_pairs(const Block& block, int pair, float (&values)[4][kLanes]) {
+  float square[kLanes], radius[kLanes];
+  for (int64_t i = 0; i < kLanes; ++i) square[i] = -2.0f * log_of(open(block.word[2 * pair][i]));
+  for (int64_t i = 0; i < kLanes; i += V::kLanes) sqrt(V::load(square + i)).store(radius + i);
+  for (int64_t i = 0; i < kLanes; ++i) {
+    float sine, cosine;
+    sincos_2pi(half_open(block.word[2 * pair + 1][i]), sine, cosine);
+    values[2 * pair][i] = radius[i] * cosine;
+    values[2 * pair + 1][i] = radius[i] * sine;
+  }
+}
+
+// write(i, values, count): the values of elements [i, i + count), made of a block's words by `make`.
+template <class Make, class Write>
+[[gnu::always_inline]] inline void for_each_block(const RandomSource& from, int64_t begin, int64_t n, Make make,
+                                                  Write write) {
+  Block block;
+  float values[4][kLanes], ordered[kBlock];
+  for (int64_t i = 0; i < n; i += kBlock) {
+    philox(from, static_cast<uint32_t>((begin + i) / 4), block);
+    make(block, values);
+    for (int64_t g = 0; g < kLanes; ++g)
+      for (int64_t w = 0; w < 4; ++w) ordered[4 * g + w] = values[w][g];
+    write(i, ordered, n - i < kBlock ? n - i : kBlock);
+  }
+}
+
+[[gnu::always_inline]] inline void make_uniform(const Block& block, float (&values)[4][kLanes]) {
+  for (int w = 0; w < 4; ++w)
+    for (int64_t i = 0; i < kLanes; ++i) values[w][i] = half_open(block.word[w][i]);
+}
+[[gnu::always_inline]] inline void make_normal(const Block& block, float (&values)[4][kLanes]) {
+  normal_pairs(block, 0, values);
+  normal_pairs(block, 1, values);
+}
+
+void uniform(const RandomSource& from, int64_t begin, int64_t n, float* y) {
+  for_each_block(from, begin, n, make_uniform, [=](int64_t i, const float* values, int64_t count) {
+    __builtin_memcpy(y + i, values, static_cast<size_t>(count) * sizeof(float));
+  });
+}
+
+void normal(const RandomSource& from, int64_t begin, int64_t n, float* y) {
+  for_each_block(from, begin, n, make_normal, [=](int64_t i, const float* values, int64_t count) {
+    __builtin_memcpy(y + i, values, static_cast<size_t>(count) * sizeof(float));
+  });
+}
+
+void dropout(const RandomSource& from, int64_t begin, int64_t n, float rate, float scale, const float* x, float* y) {
+  for_each_block(from, begin, n, make_uniform, [=](int64_t i, const float* values, int64_t count) {
+    for (int64_t v = 0; v < count; v += V::kLanes) {
+      const V kept = V::load(x + i + v, count - v) * scale;
+      select(V::load(values + v) < V(rate), V(0.0f), kept).store(y + i + v, count - v);
+    }
+  });
+}
+
+}  // namespace
+
+template <>
+const RandomKernels& random_kernels<Tag>() {
+  static constexpr RandomKernels table = {.uniform = uniform, .normal = normal, .dropout = dropout};
+  return table;
+}
+
+}  // namespace gesso

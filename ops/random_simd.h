@@ -1,0 +1,25 @@
+// Inner loops of ops/random.cpp: core/rng.h in lanes, bit for bit.
+#pragma once
+
+#include <stdint.h>
+
+#include "core/simd_tags.h"
+
+namespace gesso {
+
+// Where the words of one sample come from.
+struct RandomSource {
+  uint64_t key, step, sample;
+};
+struct RandomKernels {
+  // Elements [begin, begin + n) of the sample, begin a multiple of 4.
+  void (*uniform)(const RandomSource& from, int64_t begin, int64_t n, float* y);
+  void (*normal)(const RandomSource& from, int64_t begin, int64_t n, float* y);
+  // y = x * scale where the element's uniform is at least `rate`, else 0.
+  void (*dropout)(const RandomSource& from, int64_t begin, int64_t n, float rate, float scale, const float* x,
+                  float* y);
+};
+template <class Tag>
+const RandomKernels& random_kernels();
+
+}  // namespace gesso
