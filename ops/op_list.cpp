@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/attention.h"
 #include "ops/batch_norm.h"
 #include "ops/binary.h"
 #include "ops/codebook_update.h"
@@ -40,6 +41,7 @@ std::span<const RowInfo* const> all_rows() {
       codebook_update_rows(),
       group_norm_rows(),
       batch_norm_rows(),
+      attention_rows(),
   });
   return rows;
 }

@@ -1,0 +1,92 @@
+#include "ops/attention_simd.h"
+
+#include "core/simd.h"
+
+namespace gesso {
+namespace {
+
+using Tag = simd::Native;
+using V = simd::Vec<Tag>;
+
+int64_t keys_seen(const AttentionBlock& block, int64_t row) {
+  const int64_t seen = block.visible + row;
+  return seen < 0 ? 0 : seen < block.columns ? seen : block.columns;
+}
+
+float highest_of(int64_t n, const float* x, float so_far) {
+  V highest = so_far;
+  int64_t i = 0;
+  for (; i + V::kLanes <= n; i += V::kLanes) highest = max(highest, V::load(x + i));
+  float result = reduce_max(highest);
+  for (; i < n; ++i) result = x[i] > result ? x[i] : result;
+  return result;
+}
+
+void softmax(const AttentionBlock& block, float* scores, float* highest, float* total, float* shrink) {
+  for (int64_t r = 0; r < block.rows; ++r) {
+    float* row = scores + r * block.columns;
+    const int64_t seen = keys_seen(block, r);
+    simd::map<Tag>(
+        seen, [&](V score) { return score * block.scale; }, row, row);
+    const float raised = highest_of(seen, row, highest[r]);
+    V sum = 0.0f;
+    simd::for_each_vector<Tag>(seen, [&](int64_t i, int64_t count) {
+      exp(V::load(row + i, count) - raised).store(row + i, count);
+      sum = sum + V::load(row + i, count);  // lanes beyond the end are 0
+    });
+    for (int64_t i = seen; i < block.columns; ++i) row[i] = 0;
+    // A query that has seen no key yet keeps -infinity, and -infinity less itself is no number.
+    shrink[r] = raised == highest[r] ? 1.0f : reduce_max(exp(V(highest[r] - raised)));
+    total[r] = total[r] * shrink[r] + reduce_add(sum);
+    highest[r] = raised;
+  }
+}
+
+void accumulate(int64_t rows, int64_t columns, int64_t stride, const float* shrink, const float* block, float* y) {
+  for (int64_t r = 0; r < rows; ++r) {
+    const V factor = shrink == nullptr ? 1.0f : shrink[r];
+    simd::map<Tag>(
+        columns, [=](V old, V added) { return fma(old, factor, added); }, y + r * stride, y + r * stride,
+        block + r * columns);
+  }
+}
+
+void divide(int64_t rows, int64_t columns, int64_t stride, const float* by, float* y) {
+  for (int64_t r = 0; r < rows; ++r)
+    simd::map<Tag>(
+        columns, [divisor = V(by[r])](V x) { return x / divisor; }, y + r * stride, y + r * stride);
+}
+
+void dot(int64_t rows, int64_t columns, int64_t stride, const float* a, const float* b, float* sums) {
+  for (int64_t r = 0; r < rows; ++r) {
+    V sum = 0.0f;
+    simd::for_each_vector<Tag>(columns, [&](int64_t i, int64_t count) {
+      sum = fma(V::load(a + r * stride + i, count), V::load(b + r * stride + i, count), sum);
+    });
+    sums[r] = reduce_add(sum);
+  }
+}
+
+void backward(const AttentionBlock& block, const float* log_sum, const float* delta, float* scores, float* gradients) {
+  for (int64_t r = 0; r < block.rows; ++r) {
+    float *p = scores + r * block.columns, *dp = gradients + r * block.columns;
+    const V shift = log_sum[r], inner = delta[r], scale = block.scale;
+    const int64_t seen = keys_seen(block, r);
+    simd::map<Tag>(
+        seen, [=](V score) { return exp(score * scale - shift); }, p, p);
+    simd::map<Tag>(
+        seen, [=](V weight, V gradient) { return weight * (gradient - inner) * scale; }, dp, p, dp);
+    for (int64_t i = seen; i < block.columns; ++i) p[i] = dp[i] = 0;
+  }
+}
+
+}  // namespace
+
+template <>
+const AttentionKernels& attention_kernels<Tag>() {
+  static constexpr AttentionKernels table = {
+      .softmax = softmax, .accumulate = accumulate, .divide = divide, .dot = dot, .backward = backward};
+  return table;
+}
+
+}  // namespace gesso
