@@ -51,6 +51,8 @@ constexpr std::uint64_t kInside = 0xFFFF, kOpen = 0x10000, kRun = 0x20000;
 }  // namespace
 
 struct ThreadPool::State {
+  const Sharing sharing;
+
   // Written by the caller while no run is open, read by those inside.
   const Body* body = nullptr;
   std::int64_t chunks = 0;
@@ -66,6 +68,7 @@ struct ThreadPool::State {
   std::condition_variable wake, all_left;
   std::vector<std::thread> workers;
 
+  explicit State(Sharing how) : sharing(how) {}
   ~State();
   void take_chunks(int worker);
   void work(int worker);
@@ -83,6 +86,8 @@ void ThreadPool::State::take_chunks(int worker) {
     if (chunk >= chunks) return;
     if (!took) takers.fetch_add(1, std::memory_order_relaxed);
     took = true;
+    // A chunk is left for somebody else: there are at least two, and of those here each holds one.
+    while (sharing == Sharing::forced && takers.load(std::memory_order_relaxed) < 2) std::this_thread::yield();
     try {
       (*body)(chunk, worker);
     } catch (...) {
@@ -159,7 +164,7 @@ ThreadPool::State::~State() {
   for (std::thread& worker : workers) worker.join();
 }
 
-ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>()) {
+ThreadPool::ThreadPool(int threads, Sharing sharing) : state_(std::make_unique<State>(sharing)) {
   if (threads < 1 || threads > kMaxThreads)
     fail("thread pool: {} threads asked for; expected 1 to {}", threads, kMaxThreads);
   try {

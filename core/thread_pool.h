@@ -28,8 +28,12 @@ class FunctionRef<R(Args...)> {
 
 class ThreadPool {
  public:
+  // by_chance: a worker that wakes late finds no chunk left. forced: nobody takes a second chunk of a run before
+  // somebody else has taken one; for checks that must know that threads really ran.
+  enum class Sharing : std::uint8_t { by_chance, forced };
+
   // `threads` workers, the caller among them. Throws on fewer than 1 or more than 1024.
-  explicit ThreadPool(int threads);
+  explicit ThreadPool(int threads, Sharing sharing = Sharing::by_chance);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;

@@ -5,10 +5,9 @@
 #include <stdint.h>
 
 #include "core/simd_tags.h"
+#include "ops/activation.h"
 
 namespace gesso {
-
-enum class Activation : uint8_t { none, relu, silu };
 
 // y = activation(sum + bias + residual)
 struct GemmEpilogue {

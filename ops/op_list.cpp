@@ -6,9 +6,12 @@
 #include "ops/batch_norm.h"
 #include "ops/binary.h"
 #include "ops/codebook_update.h"
+#include "ops/conv2d.h"
+#include "ops/conv_transpose2d.h"
 #include "ops/embedding.h"
 #include "ops/group_norm.h"
 #include "ops/loss.h"
+#include "ops/matmul.h"
 #include "ops/nearest_code.h"
 #include "ops/optimizer.h"
 #include "ops/random.h"
@@ -36,6 +39,9 @@ std::span<const RowInfo* const> all_rows() {
       embedding_rows(),
       random_rows(),
       optimizer_rows(),
+      matmul_rows(),
+      conv2d_rows(),
+      conv_transpose2d_rows(),
       nearest_code_rows(),
       straight_through_rows(),
       codebook_update_rows(),

@@ -66,6 +66,17 @@ TEST_SUITE("thread_pool") {
     CHECK(pool.shared_runs() == 2);
   }
 
+  TEST_CASE("a pool that is made to share shares every run of several chunks") {
+    ThreadPool pool(2, ThreadPool::Sharing::forced);
+    for (std::int64_t run = 1; run <= 2000; ++run) {
+      std::atomic<std::int64_t> taken = 0;
+      pool.run(2 + run % 3, [&](std::int64_t, int) { taken.fetch_add(1); });
+      CHECK(taken.load() == 2 + run % 3);
+      CHECK(pool.shared_runs() == run);
+    }
+    CHECK_THROWS_AS(pool.run(5, [](std::int64_t, int) { throw std::runtime_error("each"); }), std::runtime_error);
+  }
+
   TEST_CASE("a caller that waits for a slow worker sleeps and is woken") {
     ThreadPool pool(2);
     std::atomic<int> inside = 0;

@@ -22,7 +22,7 @@ struct Options {
 
 // Pools of the checks' own, whatever the process uses.
 struct Pools {
-  ThreadPool one{1}, two{2}, three{3};
+  ThreadPool one{1}, two{2, ThreadPool::Sharing::forced}, three{3, ThreadPool::Sharing::forced};
 };
 
 // Which outputs are left unused in turn: none, each, all but each.

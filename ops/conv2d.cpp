@@ -1,0 +1,160 @@
+#include "ops/conv2d.h"
+
+#include "ops/bilinear.h"
+#include "ops/convolution_rows.h"
+
+namespace gesso {
+namespace {
+
+struct Conv2d {
+  static constexpr std::string_view name = "conv2d";
+  static constexpr std::string_view doc =
+      "y[n,h,w,k] = activation(sum_{i,j,c} x[n, h stride + i dilation - top, w stride + j dilation - left, c] "
+      "weight[k,i,j,c] + "
+      "bias[k] + residual[n,h,w,k]), x[N,H,W,C] zero outside, weight[K,kernel_h,kernel_w,C/groups]: each group of "
+      "channels "
+      "of y sees its group of x";
+  using Attrs = Conv2dAttrs;
+
+  static ConvGeometry geometry(const Attrs& a, const Shape& x, const Shape& weight) {
+    const auto extent = [](std::int64_t size, std::int64_t padding, std::int64_t kernel, std::int64_t dilation,
+                           std::int64_t stride) {
+      const std::int64_t room = size + padding - dilation * (kernel - 1) - 1;
+      return room < 0 ? 0 : room / stride + 1;
+    };
+    return {.N = x[0],
+            .H = x[1],
+            .W = x[2],
+            .C = x[3],
+            .K = weight[0],
+            .kernel_h = weight[1],
+            .kernel_w = weight[2],
+            .stride_h = a.stride.h,
+            .stride_w = a.stride.w,
+            .dilation_h = a.dilation.h,
+            .dilation_w = a.dilation.w,
+            .pad_top = a.padding.top,
+            .pad_left = a.padding.left,
+            .groups = a.groups,
+            .OH = extent(x[1], a.padding.top + a.padding.bottom, weight[1], a.dilation.h, a.stride.h),
+            .OW = extent(x[2], a.padding.left + a.padding.right, weight[2], a.dilation.w, a.stride.w)};
+  }
+
+  static Spec infer(const Attrs& a, const Spec& x, const Spec& weight) {
+    convolution::check_attributes(name, a.stride, a.padding, a.dilation, a.groups);
+    convolution::check_operands(name, x, weight);
+    const std::int64_t channels = x.shape[3];
+    if (channels % a.groups != 0 || weight.shape[0] % a.groups != 0)
+      fail("conv2d: {} groups must divide the {} channels of x and the {} of weight (x {}, weight {})", a.groups,
+           channels, weight.shape[0], x.text(), weight.text());
+    if (channels / a.groups != weight.shape[3])
+      fail("conv2d: x has {} channels{} but weight expects {} (x {}, weight {})", channels / a.groups,
+           a.groups > 1 ? " a group" : "", weight.shape[3], x.text(), weight.text());
+    const ConvGeometry g = geometry(a, x.shape, weight.shape);
+    if (g.OH == 0 || g.OW == 0)
+      fail(
+          "conv2d: the kernel does not fit into the image with its padding (x {}, weight {}, padding {} {} {} {}, "
+          "dilation {} {})",
+          x.text(), weight.text(), a.padding.top, a.padding.left, a.padding.bottom, a.padding.right, a.dilation.h,
+          a.dilation.w);
+    return {{g.N, g.OH, g.OW, g.K}, x.dtype};
+  }
+  static double products(const Attrs& a, const Shape& x, const Shape& weight) {
+    return geometry(a, x, weight).flops() / 2;
+  }
+  template <class Visit>
+  static void for_each_product(const Attrs& a, const Shape& x, const Shape& weight, Visit visit) {
+    convolution::for_each_product(geometry(a, x, weight), visit);
+  }
+
+  static void forward(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& weight, const Tensor& y,
+                      const GemmEpilogue& epilogue) {
+    convolution::forward(run, geometry(a, x.shape(), weight.shape()), x.data<float>().data(),
+                         weight.data<float>().data(), y.data<float>().data(), epilogue);
+  }
+  static void input_gradient(const Execution& run, const Attrs& a, const Tensor& dy, const Tensor& weight,
+                             const Tensor& dx) {
+    convolution::input_gradient(run, geometry(a, dx.shape(), weight.shape()), dy.data<float>().data(),
+                                weight.data<float>().data(), dx.data<float>().data());
+  }
+  static void weight_gradient(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& dy,
+                              const Tensor& dweight) {
+    convolution::weight_gradient(run, geometry(a, x.shape(), dweight.shape()), x.data<float>().data(),
+                                 dy.data<float>().data(), dweight.data<float>().data());
+  }
+
+  // x, weight, then bias and residual where wanted.
+  static Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shape& weight, bool bias,
+                            bool residual) {
+    const ConvGeometry g = geometry(a, x, weight);
+    const Operand absent{{}, Domain::absent};
+    return {std::move(title),
+            a,
+            {{x}, {weight}, bias ? Operand{{g.K}} : absent, residual ? Operand{{g.N, g.OH, g.OW, g.K}} : absent}};
+  }
+  static std::vector<Case<Attrs>> samples() {
+    constexpr Activation relu = Activation::relu, silu = Activation::silu;
+    return {
+        sample("3x3", {.padding = 1}, {2, 6, 5, 20}, {18, 3, 3, 20}, true, false),
+        sample("1x1", {}, {2, 4, 4, 24}, {17, 1, 1, 24}, true, true),
+        sample("4x4 stride 2", {.stride = 2, .padding = 1}, {2, 8, 8, 3}, {9, 4, 4, 3}, true, false),
+        sample("stride larger than kernel", {.stride = {3, 2}}, {1, 8, 7, 4}, {5, 2, 1, 4}, false, false),
+        sample("asymmetric padding", {.stride = 2, .padding = {0, 0, 1, 1}}, {1, 6, 8, 4}, {4, 3, 3, 4}, true, false),
+        sample("padding wider than kernel", {.padding = {3, 2, 0, 1}}, {1, 3, 4, 2}, {3, 2, 2, 2}, false, false),
+        sample("dilation", {.padding = 2, .dilation = {2, 3}}, {1, 8, 9, 18}, {6, 3, 2, 18}, true, false),
+        sample("groups", {.padding = 1, .groups = 3}, {2, 5, 4, 12}, {9, 3, 3, 4}, true, true),
+        sample("one channel a group", {.padding = 1, .groups = 5}, {1, 5, 4, 5}, {10, 3, 3, 1}, false, false),
+        sample("relu", {.padding = 1, .activation = relu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
+        sample("silu", {.padding = 1, .activation = silu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
+        sample("one pixel", {}, {1, 1, 1, 33}, {3, 1, 1, 33}, true, false),
+        sample("one channel to many", {.padding = 1}, {1, 9, 9, 1}, {70, 3, 3, 1}, false, false),
+        sample("many chunks", {.padding = 1}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
+        sample("no images", {.padding = 1}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false),
+        sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
+        sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};
+  }
+  static Case<Attrs> random_case(Random& random) {
+    Attrs a;
+    a.groups = pick(random, 0, 2) == 0 ? 2 : 1;
+    a.stride = {pick(random, 1, 3), pick(random, 1, 3)};
+    a.dilation = {pick(random, 1, 2), pick(random, 1, 2)};
+    a.padding = {pick(random, 0, 2), pick(random, 0, 2), pick(random, 0, 2), pick(random, 0, 2)};
+    a.activation = static_cast<Activation>(pick(random, 0, 2));
+    const Shape weight = {a.groups * pick(random, 1, 12), pick(random, 1, 4), pick(random, 1, 4), pick(random, 1, 20)};
+    const Shape x = {pick(random, 1, 2), pick(random, 0, 6) + a.dilation.h * (weight[1] - 1) + 1,
+                     pick(random, 0, 6) + a.dilation.w * (weight[2] - 1) + 1, a.groups * weight[3]};
+    return sample("random", a, x, weight, pick(random, 0, 1) == 1, pick(random, 0, 1) == 1);
+  }
+  static std::vector<Reject<Attrs>> rejects() {
+    const Operand absent{{}, Domain::absent}, x{{1, 5, 5, 4}}, weight{{6, 3, 3, 4}};
+    const auto refused = [&](const Attrs& a, const Operand& image, const Operand& kernel,
+                             std::vector<std::string> words) {
+      return Reject<Attrs>{a, {image, kernel, absent, absent}, std::move(words)};
+    };
+    return {refused({}, x, {{6, 3, 3, 5}}, {"conv2d", "4 channels", "expects 5", "[1,5,5,4] f32"}),
+            refused({}, {{5, 5, 4}}, weight, {"[N,H,W,C]", "[5,5,4] f32"}),
+            refused({.groups = 3}, x, weight, {"3 groups must divide", "4 channels"}),
+            refused({.groups = 2}, x, weight, {"2 channels a group", "expects 4"}),
+            refused({.stride = 0}, x, weight, {"stride must be in [1, 65536]", "is 0"}),
+            refused({.padding = -1}, x, weight, {"padding must be in [0, 65536]", "is -1"}),
+            refused({.dilation = {1, 1 << 20}}, x, weight, {"dilation must be in", "1048576"}),
+            refused({.groups = 0}, x, weight, {"groups must be in"}),
+            refused({.dilation = 3}, x, weight, {"does not fit", "dilation 3 3"}),
+            refused({}, {{1, 2, 5, 4}}, weight, {"does not fit", "[1,2,5,4] f32"}),
+            refused({}, x, {{6, 0, 3, 4}}, {"kernel height must be in [1"}),
+            {{}, {x, weight, {{4}}, absent}, {"bias must be [6] f32", "[4] f32"}},
+            {{}, {x, weight, absent, x}, {"residual must be as the result [1,3,3,6] f32"}},
+            refused({}, {{1, 5, 5, 4}, Domain::byte}, weight, {"floating", "u8"})};
+  }
+};
+
+}  // namespace
+
+std::vector<const RowInfo*> conv2d_rows() { return {&row_of<Bilinear<Conv2d>>()}; }
+
+Tensor ops::conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs, const Tensor& bias,
+                   const Tensor& residual) {
+  return dispatch(row_of<Bilinear<Conv2d>>(), attrs, {x, weight, bias, residual})[0];
+}
+
+}  // namespace gesso

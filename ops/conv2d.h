@@ -1,0 +1,45 @@
+// 2d convolution, NHWC, with what usually follows it.
+#pragma once
+
+#include "ops/activation.h"
+#include "ops/op.h"
+
+namespace gesso {
+
+// A number for each of height and width; one number stands for both.
+struct HeightWidth {
+  std::int64_t h = 1, w = 1;
+
+  HeightWidth() = default;
+  HeightWidth(std::int64_t both) : h(both), w(both) {}  // implicit, so that attributes read {.stride = 2}
+  HeightWidth(std::int64_t height, std::int64_t width) : h(height), w(width) {}
+};
+// Zeros around an image; one number stands for all four sides.
+struct Padding {
+  std::int64_t top = 0, left = 0, bottom = 0, right = 0;
+
+  Padding() = default;
+  Padding(std::int64_t all) : Padding(all, all, all, all) {}  // implicit, as above
+  Padding(std::int64_t t, std::int64_t l, std::int64_t b, std::int64_t r) : top(t), left(l), bottom(b), right(r) {}
+};
+
+struct Conv2dAttrs {
+  HeightWidth stride = 1;
+  Padding padding = 0;
+  HeightWidth dilation = 1;
+  std::int64_t groups = 1;
+  Activation activation = Activation::none;
+};
+
+std::vector<const RowInfo*> conv2d_rows();
+
+}  // namespace gesso
+
+namespace gesso::ops {
+
+// activation(conv(x, weight) + bias + residual): x [N,H,W,C], weight [K,kernel_h,kernel_w,C/groups], bias [K], result
+// and residual [N,OH,OW,K]; bias and residual may be absent. Throws where shapes do not fit.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs = {}, const Tensor& bias = {},
+              const Tensor& residual = {});
+
+}  // namespace gesso::ops
