@@ -5,7 +5,9 @@
 #include "ops/attention.h"
 #include "ops/batch_norm.h"
 #include "ops/binary.h"
+#include "ops/cast.h"
 #include "ops/codebook_update.h"
+#include "ops/concat.h"
 #include "ops/conv2d.h"
 #include "ops/conv_transpose2d.h"
 #include "ops/embedding.h"
@@ -14,10 +16,12 @@
 #include "ops/matmul.h"
 #include "ops/nearest_code.h"
 #include "ops/optimizer.h"
+#include "ops/pad.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
+#include "ops/weight_layout.h"
 
 namespace gesso {
 namespace {
@@ -32,22 +36,16 @@ std::vector<const RowInfo*> join(std::initializer_list<std::vector<const RowInfo
 
 std::span<const RowInfo* const> all_rows() {
   static const std::vector<const RowInfo*> rows = join({
-      unary_rows(),
-      binary_rows(),
-      reduce_rows(),
-      loss_rows(),
-      embedding_rows(),
-      random_rows(),
-      optimizer_rows(),
-      matmul_rows(),
-      conv2d_rows(),
-      conv_transpose2d_rows(),
-      nearest_code_rows(),
-      straight_through_rows(),
-      codebook_update_rows(),
-      group_norm_rows(),
-      batch_norm_rows(),
-      attention_rows(),
+      unary_rows(),           binary_rows(),
+      reduce_rows(),          loss_rows(),
+      embedding_rows(),       cast_rows(),
+      concat_rows(),          pad_rows(),
+      weight_layout_rows(),   random_rows(),
+      optimizer_rows(),       matmul_rows(),
+      conv2d_rows(),          conv_transpose2d_rows(),
+      nearest_code_rows(),    straight_through_rows(),
+      codebook_update_rows(), group_norm_rows(),
+      batch_norm_rows(),      attention_rows(),
   });
   return rows;
 }

@@ -1,0 +1,18 @@
+// Zeros around a tensor; any type of element.
+#pragma once
+
+#include "ops/op.h"
+
+namespace gesso::ops {
+
+// Elements to add at the beginning and at the end of each dimension; as many numbers as x has dimensions.
+struct PadAttrs {
+  Shape before{}, after{};
+};
+Tensor pad(const Tensor& x, const PadAttrs& attrs);
+
+}  // namespace gesso::ops
+
+namespace gesso {
+std::vector<const RowInfo*> pad_rows();
+}
