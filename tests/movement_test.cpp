@@ -1,0 +1,81 @@
+// The ops that move elements: what their table rows leave open.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include "ops/cast.h"
+#include "ops/concat.h"
+#include "ops/pad.h"
+#include "tests/expect_error.h"
+
+namespace gesso {
+namespace {
+
+template <class T>
+Tensor tensor(std::vector<T> values, const Shape& shape, DeviceKind kind = DeviceKind::cpu) {
+  return Tensor::from_host<T>(values, shape, device(kind));
+}
+
+TEST_SUITE("movement") {
+  TEST_CASE("bytes become an image in [-1, 1]") {
+    const Tensor x = tensor<std::uint8_t>({0, 51, 255}, {3});
+    CHECK(ops::cast(x, {.scale = 1 / 127.5, .shift = -1}).to_host<float>() == std::vector<float>{-1, -0.6f, 1});
+  }
+
+  TEST_CASE("a cast to whole numbers rounds to even, is limited to the range, and takes NaN for 0") {
+    const std::vector<float> values{-3, 0.5f, 1.5f, 2.5f, 254.6f, 1e9f, -INFINITY, NAN};
+    for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference})
+      CHECK(ops::cast(tensor(values, {8}, kind), {.to = DType::u8}).to_host<std::uint8_t>() ==
+            std::vector<std::uint8_t>{0, 0, 2, 2, 255, 255, 0, 0});
+  }
+
+  TEST_CASE("the largest whole numbers pass a cast unharmed") {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
+    for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
+      const Tensor x = tensor<std::int64_t>({kMost, -kMost, 7}, {3}, kind);
+      CHECK(ops::cast(x, {.to = DType::i64}).to_host<std::int64_t>() == std::vector<std::int64_t>{kMost, -kMost, 7});
+      CHECK(ops::cast(x, {.to = DType::i32}).to_host<std::int32_t>() ==
+            std::vector<std::int32_t>{std::numeric_limits<std::int32_t>::max(),
+                                      std::numeric_limits<std::int32_t>::min(), 7});
+      const Tensor huge = tensor<float>({1e30f, -1e30f}, {2}, kind);
+      CHECK(ops::cast(huge, {.to = DType::i64}).to_host<std::int64_t>() ==
+            std::vector<std::int64_t>{kMost, std::numeric_limits<std::int64_t>::min()});
+    }
+  }
+
+  TEST_CASE("split undoes concat, along an axis counted from the back") {
+    const Tensor a = tensor<float>({1, 2, 3, 4}, {2, 2}), b = tensor<float>({5, 6}, {2, 1});
+    const Tensor joined = ops::concat({a, b}, -1);
+    CHECK(joined.to_host<float>() == std::vector<float>{1, 2, 5, 3, 4, 6});
+    const Tensors parts = ops::split(joined, -1, {2, 1});
+    REQUIRE(parts.size() == 2);
+    CHECK(parts[0].to_host<float>() == a.to_host<float>());
+    CHECK(parts[1].to_host<float>() == b.to_host<float>());
+    CHECK(ops::split_equally(joined, 1, 3)[2].to_host<float>() == b.to_host<float>());
+  }
+
+  TEST_CASE("parts that cannot be are errors") {
+    const Tensor x = tensor<float>({1, 2, 3, 4, 5, 6}, {2, 3});
+    expect_error(ErrorKind::usage, {"split: x [2,3] f32", "2 equal parts along axis 1"},
+                 [&] { ops::split_equally(x, 1, 2); });
+    expect_error(ErrorKind::usage, {"split: x [2,3] f32 has no axis 2"}, [&] { ops::split_equally(x, 2, 1); });
+    expect_error(ErrorKind::usage, {"split:", "size -1"}, [&] { ops::split(x, 1, {4, -1}); });
+    expect_error(ErrorKind::usage, {"split: parts of 1 + 1 along axis 1 of x [2,3] f32"}, [&] {
+      ops::split(x, 1, {1, 1});
+    });
+    expect_error(ErrorKind::usage, {"concat: two to eight", "1 was given"}, [&] { ops::concat({x}, 0); });
+    expect_error(ErrorKind::usage, {"concat: 9 parts were given, but at most 8"},
+                 [&] { ops::concat(std::vector<Tensor>(9, x), 0); });
+    expect_error(ErrorKind::usage, {"concat: operand 1 is [6] f32", "beside operand 0, [2,3] f32", "axis 0 alone"},
+                 [&] {
+                   ops::concat({x, x.view({6})}, 0);
+                 });
+  }
+}
+
+}  // namespace
+}  // namespace gesso
