@@ -221,17 +221,25 @@ TEST_SUITE("data") {
   }
 
   TEST_CASE("permutations are spread evenly over all that there are") {
-    constexpr int kKeys = 24'000;
-    std::map<std::vector<std::int64_t>, int> counts;
-    for (std::uint64_t key = 0; key < kKeys; ++key) {
-      const KeyedPermutation permutation(4, key * 0x9E3779B97F4A7C15u + test_seed());
-      ++counts[{permutation(0), permutation(1), permutation(2), permutation(3)}];
+    constexpr std::uint64_t kKeys = 24'000;
+    struct Case {
+      std::int64_t n;
+      double orders, limit;  // of chi-square: above it once in some 30,000 seeds
+    };
+    for (const Case& c : {Case{2, 2, 18}, Case{3, 6, 29}, Case{4, 24, 60}, Case{5, 120, 190}}) {
+      std::map<std::vector<std::int64_t>, int> counts;
+      for (std::uint64_t key = 0; key < kKeys; ++key) {
+        const KeyedPermutation permutation(c.n, key * 0x9E3779B97F4A7C15u + test_seed());
+        std::vector<std::int64_t> order;
+        for (std::int64_t i = 0; i < c.n; ++i) order.push_back(permutation(i));
+        ++counts[order];
+      }
+      const double expected = static_cast<double>(kKeys) / c.orders;
+      double chi_square = (c.orders - static_cast<double>(counts.size())) * expected;  // of the orders never met
+      for (const auto& [order, count] : counts) chi_square += (count - expected) * (count - expected) / expected;
+      INFO(c.n);
+      CHECK(chi_square < c.limit);
     }
-    REQUIRE(counts.size() == 24);
-    double chi_square = 0;
-    for (const auto& [order, count] : counts)
-      chi_square += (count - kKeys / 24.0) * (count - kKeys / 24.0) / (kKeys / 24.0);
-    CHECK(chi_square < 60);  // 23 degrees of freedom: above 60 once in 30,000 seeds
   }
 
   TEST_CASE("neighbours are torn apart, and each epoch has an order of its own") {

@@ -36,10 +36,10 @@ class HeaderHandler final : public JsonHandler {
     return enter(place_ == Place::tensors ? Place::outside : Place::tensors);
   }
   bool key(std::string& key) override {
-    if (place_ == Place::tensors)
-      name_.swap(key);
-    else
-      field_.swap(key);
+    (place_ == Place::tensors ? name_ : field_).swap(key);
+    if (place_ == Place::tensor && field_ != "dtype" && field_ != "shape" && field_ != "data_offsets")
+      fail(ErrorKind::data, "{}: tensor {}: unknown field {}; known are dtype, shape and data_offsets", source_,
+           in_quotes(name_), in_quotes(field_));
     return true;
   }
   bool string(std::string& value) override {
@@ -54,13 +54,13 @@ class HeaderHandler final : public JsonHandler {
     return true;
   }
   bool start_array(std::size_t) override {
-    if (place_ != Place::tensor || (field_ != "shape" && field_ != "data_offsets")) refuse("a list");
+    if (place_ != Place::tensor || field_ == "dtype") refuse("a list");
     once(field_ == "shape" ? has_shape_ : has_offsets_);
     offsets_ = 0;
     return enter(field_ == "shape" ? Place::shape : Place::offsets);
   }
   bool end_array() override {
-    if (place_ == Place::offsets && offsets_ != 2) refuse("one number");
+    if (place_ == Place::offsets && offsets_ != 2) refuse(offsets_ == 0 ? "an empty list" : "one number");
     return enter(Place::tensor);
   }
   bool number_unsigned(std::uint64_t value) override {
@@ -99,12 +99,10 @@ class HeaderHandler final : public JsonHandler {
       default:
         break;
     }
-    const std::string_view expected = field_ == "dtype"          ? "text such as \"F32\""
-                                      : field_ == "shape"        ? "a list of whole numbers from 0"
-                                      : field_ == "data_offsets" ? "two whole numbers from 0, begin and end"
-                                                                 : "no such field (dtype, shape, data_offsets)";
-    fail(ErrorKind::data, "{}: tensor {}: {}: expected {}, got {}", source_, in_quotes(name_), in_quotes(field_),
-         expected, given);
+    const std::string_view expected = field_ == "dtype"   ? "text such as \"F32\""
+                                      : field_ == "shape" ? "a list of whole numbers from 0"
+                                                          : "two whole numbers from 0, begin and end";
+    fail(ErrorKind::data, "{}: tensor {}: {}: expected {}, got {}", source_, in_quotes(name_), field_, expected, given);
   }
   void once(bool& seen) const {
     if (seen) fail(ErrorKind::data, "{}: tensor {}: {} is there twice", source_, in_quotes(name_), field_);

@@ -10,7 +10,7 @@ namespace gesso {
 
 KeyedPermutation::KeyedPermutation(std::int64_t n, std::uint64_t key) : n_(static_cast<std::uint64_t>(n)), key_(key) {
   if (n < 1 || n >= std::int64_t{1} << 48) fail("shuffle: {} samples; 1 to 2^48-1 can be shuffled", n);
-  constexpr int kFewest = 3;  // a network on fewer bits reaches only some of the permutations
+  constexpr int kFewest = 3;  // on fewer bits six rounds do not reach all permutations evenly
   half_bits_ = std::max(kFewest, (static_cast<int>(std::bit_width(n_ - 1)) + 1) / 2);
 }
 
