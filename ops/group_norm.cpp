@@ -30,15 +30,20 @@ struct Extent {
   }
 };
 
-// A chunk of work: whole groups of one sample, of at least 64 channels together (four vectors, four cache lines a row)
-// where there are as many. Groups know nothing of each other, so all passes over a chunk happen while it lies in cache.
+// A chunk of work: whole groups of one sample, of at least 64 channels together (cache lines that the prefetcher
+// likes), or of 16 where there are few samples. Groups know nothing of each other, so all passes over a chunk happen
+// while it lies in cache.
 struct Chunks {
   std::int64_t groups_each, per_sample, count;
 
-  explicit Chunks(const Extent& e)
-      : groups_each(std::clamp<std::int64_t>(64 / std::max<std::int64_t>(e.width, 1), 1, e.G)),
-        per_sample((e.G + groups_each - 1) / groups_each),
-        count(e.N * per_sample) {}
+  explicit Chunks(const Extent& e) {
+    constexpr std::int64_t kWanted = 16;
+    std::int64_t channels = 64;
+    while (channels > 16 && e.N * (e.C / channels) < kWanted) channels /= 2;
+    groups_each = std::clamp<std::int64_t>(channels / std::max<std::int64_t>(e.width, 1), 1, e.G);
+    per_sample = (e.G + groups_each - 1) / groups_each;
+    count = e.N * per_sample;
+  }
 };
 struct Chunk {
   std::int64_t n, first_group, last_group, first_channel, channels, offset;  // offset: of its first element in x
