@@ -5,8 +5,14 @@
 #include <limits>
 
 #include "ops/attention_simd.h"
+#include "ops/binary.h"
+#include "ops/concat.h"
 #include "ops/describe.h"
 #include "ops/gemm.h"
+#include "ops/matmul.h"
+#include "ops/reduce.h"
+#include "ops/reshape.h"
+#include "ops/unary.h"
 
 namespace gesso {
 namespace {
@@ -241,6 +247,40 @@ struct Attention {
       gemm::multiply(b.run, to_queries, dscores, k, key == 0 ? gradient.q : block);
       if (key != 0) kernel.accumulate(of.rows, e.head_dim, e.stride, nullptr, block, gradient.q + first * e.stride);
     }
+  }
+
+  static Tensors composition(const Attrs& attrs, std::span<const Tensor> in) {
+    const Extent e(in[0].shape(), attrs);
+    const Tensors qkv = ops::split_equally(in[0], 2, 3);
+    const auto head_of = [&](const Tensor& t, std::size_t h) {
+      return e.heads == 1 ? t : ops::split_equally(t, 2, static_cast<int>(e.heads))[h];
+    };
+    Tensors y, log_sum;
+    for (std::size_t h = 0; h < static_cast<std::size_t>(e.heads); ++h) {
+      const Tensor scores = ops::matmul(head_of(qkv[0], h), head_of(qkv[1], h), {.transpose_b = true});
+      const Tensor seen =
+          ops::mul(ops::exp(ops::mul(scores, scale_like(scores, attrs, e))), mask_like(scores, attrs, e));
+      const Tensor sum = ops::sum(seen, {.axes = axes(2), .keep_dims = true});
+      y.push_back(ops::matmul(ops::div(seen, sum), head_of(qkv[2], h)));
+      log_sum.push_back(ops::reshape(ops::log(sum), {e.N, 1, e.tokens}));
+    }
+    if (e.heads == 1) return {y[0], log_sum[0]};
+    return {ops::concat(y, 2), ops::concat(log_sum, 1)};
+  }
+  static Tensor tensor_like(const Tensor& like, const std::vector<double>& values, const Shape& shape) {
+    if (like.dtype() == DType::f64) return Tensor::from_host<double>(values, shape, like.device());
+    return Tensor::from_host<float>(std::vector<float>(values.begin(), values.end()), shape, like.device());
+  }
+  static Tensor scale_like(const Tensor& like, const Attrs& attrs, const Extent& e) {
+    const double scale = attrs.scale != 0 ? attrs.scale : 1 / std::sqrt(static_cast<double>(e.head_dim));
+    return tensor_like(like, {scale}, {});
+  }
+  // [T,T] 1 where the query, a row, sees the key.
+  static Tensor mask_like(const Tensor& like, const Attrs& attrs, const Extent& e) {
+    std::vector<double> mask;
+    for (std::int64_t query = 0; query < e.tokens; ++query)
+      for (std::int64_t key = 0; key < e.tokens; ++key) mask.push_back(!attrs.causal || key <= query);
+    return tensor_like(like, mask, {e.tokens, e.tokens});
   }
 
   static Case<Attrs> on(std::string name, const Attrs& attrs, std::int64_t n, std::int64_t t, std::int64_t head_dim) {
