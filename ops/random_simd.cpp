@@ -1,6 +1,6 @@
-// Sixteen groups of four elements at a time, as plain loops over lanes that the compiler turns into vectors. What
-// core/rng.h prescribes as a fused multiply-add is one here too, on every instruction set (__builtin_fmaf; Vec's is not
-// on the baseline).
+// Sixteen groups of four elements at a time, mostly as plain loops over lanes that the compiler turns into vectors.
+// What core/rng.h prescribes as a fused multiply-add is one here too, on every instruction set (__builtin_fmaf; Vec's
+// is not on the baseline).
 #include "ops/random_simd.h"
 
 #include "core/simd.h"
@@ -18,34 +18,52 @@ struct Block {
   uint32_t word[4][kLanes];  // element 4 g + w of the block is word[w][g]
 };
 
+// Whole numbers of 64 bits in lanes, of which Philox uses the lower halves: upper halves may hold anything.
+#if defined(__AVX512F__)
+using Wide = __m512i;
+[[gnu::always_inline]] inline Wide wide(uint64_t x) { return _mm512_set1_epi64(static_cast<int64_t>(x)); }
+[[gnu::always_inline]] inline Wide product(Wide a, Wide b) { return _mm512_mul_epu32(a, b); }
+[[gnu::always_inline]] inline Wide upper(Wide a) { return _mm512_srli_epi64(a, 32); }
+#elif defined(__AVX2__)
+using Wide = __m256i;
+[[gnu::always_inline]] inline Wide wide(uint64_t x) { return _mm256_set1_epi64x(static_cast<int64_t>(x)); }
+[[gnu::always_inline]] inline Wide product(Wide a, Wide b) { return _mm256_mul_epu32(a, b); }
+[[gnu::always_inline]] inline Wide upper(Wide a) { return _mm256_srli_epi64(a, 32); }
+#else
+using Wide = __m128i;
+[[gnu::always_inline]] inline Wide wide(uint64_t x) { return _mm_set1_epi64x(static_cast<int64_t>(x)); }
+[[gnu::always_inline]] inline Wide product(Wide a, Wide b) { return _mm_mul_epu32(a, b); }
+[[gnu::always_inline]] inline Wide upper(Wide a) { return _mm_srli_epi64(a, 32); }
+#endif
+constexpr int64_t kWide = sizeof(Wide) / sizeof(uint64_t);
+
 // Philox4x32-10 of groups [group, group + kLanes).
 [[gnu::always_inline]] inline void philox(const RandomSource& from, uint32_t group, Block& block) {
-  uint32_t(&c)[4][kLanes] = block.word;
-  for (int64_t i = 0; i < kLanes; ++i) {
-    c[0][i] = group + static_cast<uint32_t>(i);
-    c[1][i] = static_cast<uint32_t>(from.sample);
-    c[2][i] = static_cast<uint32_t>(from.step);
-    c[3][i] = static_cast<uint32_t>(from.sample >> 32 << 16 | (from.step >> 32 & 0xFFFFu));
-  }
-  uint32_t k0 = static_cast<uint32_t>(from.key), k1 = static_cast<uint32_t>(from.key >> 32);
-  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u)
-    for (int64_t i = 0; i < kLanes; ++i) {
-      const uint64_t p0 = uint64_t{0xD2511F53u} * c[0][i], p1 = uint64_t{0xCD9E8D57u} * c[2][i];
-      c[0][i] = static_cast<uint32_t>(p1 >> 32) ^ c[1][i] ^ k0;
-      c[1][i] = static_cast<uint32_t>(p1);
-      c[2][i] = static_cast<uint32_t>(p0 >> 32) ^ c[3][i] ^ k1;
-      c[3][i] = static_cast<uint32_t>(p0);
+  const Wide m0 = wide(0xD2511F53u), m1 = wide(0xCD9E8D57u);
+  for (int64_t first = 0; first < kLanes; first += kWide) {
+    uint64_t groups[kWide], words[4][kWide];
+    for (int64_t i = 0; i < kWide; ++i) groups[i] = group + static_cast<uint32_t>(first + i);
+    Wide c0, c1 = wide(from.sample), c2 = wide(from.step);
+    Wide c3 = wide(from.sample >> 32 << 16 | (from.step >> 32 & 0xFFFFu));
+    __builtin_memcpy(&c0, groups, sizeof(c0));
+    uint64_t k0 = from.key, k1 = from.key >> 32;
+    for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+      const Wide p0 = product(c0, m0), p1 = product(c2, m1);
+      c0 = upper(p1) ^ c1 ^ wide(k0);
+      c1 = p1;
+      c2 = upper(p0) ^ c3 ^ wide(k1);
+      c3 = p0;
     }
+    const Wide drawn[4] = {c0, c1, c2, c3};
+    __builtin_memcpy(words, drawn, sizeof(words));
+    for (int w = 0; w < 4; ++w)
+      for (int64_t i = 0; i < kWide; ++i) block.word[w][first + i] = static_cast<uint32_t>(words[w][i]);
+  }
 }
 
 [[gnu::always_inline]] inline float half_open(uint32_t word) {
   return static_cast<float>(static_cast<int32_t>(word >> 8)) * 0x1p-24f;
 }
-[[gnu::always_inline]] inline float open(uint32_t word) {
-  const float u = (static_cast<float>(static_cast<int32_t>(word >> 1)) + 0.5f) * 0x1p-31f;
-  return u < 1.0f ? u : 0x1.fffffep-1f;
-}
-
 [[gnu::always_inline]] inline uint32_t bits_of(float x) {
   uint32_t bits;
   __builtin_memcpy(&bits, &x, sizeof(bits));
@@ -97,8 +115,12 @@ struct Block {
 
 // Box and Muller: words a and b of each group become two normals, radius cos and radius sin.
 [[gnu::always_inline]] inline void normal_pairs(const Block& block, int pair, float (&values)[4][kLanes]) {
-  float square[kLanes], radius[kLanes];
-  for (int64_t i = 0; i < kLanes; ++i) square[i] = -2.0f * log_of(open(block.word[2 * pair][i]));
+  float u[kLanes], square[kLanes], radius[kLanes];
+  // uniform_open of core/rng.h. Its limit is a Vec's: the compiler makes a branch of the condition.
+  for (int64_t i = 0; i < kLanes; ++i)
+    u[i] = (static_cast<float>(static_cast<int32_t>(block.word[2 * pair][i] >> 1)) + 0.5f) * 0x1p-31f;
+  for (int64_t i = 0; i < kLanes; i += V::kLanes) min(V(0x1.fffffep-1f), V::load(u + i)).store(u + i);
+  for (int64_t i = 0; i < kLanes; ++i) square[i] = -2.0f * log_of(u[i]);
   for (int64_t i = 0; i < kLanes; i += V::kLanes) sqrt(V::load(square + i)).store(radius + i);
   for (int64_t i = 0; i < kLanes; ++i) {
     float sine, cosine;
