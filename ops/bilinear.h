@@ -21,7 +21,7 @@ namespace gesso {
 //   products(attrs, x, weight) -> double                         their number, those with padding among them
 //   forward(run, attrs, x, weight, y, epilogue), input_gradient(run, attrs, dy, weight, dx),
 //   weight_gradient(run, attrs, x, dy, dweight)                  f32 kernels on tensors
-//   samples, random_case, rejects
+//   samples, benchmarks, random_case, rejects
 template <class P>
 struct Bilinear {
   static constexpr std::string_view name = P::name, doc = P::doc;
@@ -112,6 +112,7 @@ struct Bilinear {
   }
 
   static std::vector<Case<Attrs>> samples() { return P::samples(); }
+  static std::vector<Case<Attrs>> benchmarks() { return P::benchmarks(); }
   static Case<Attrs> random_case(Random& random) { return P::random_case(random); }
   static std::vector<Reject<Attrs>> rejects() { return P::rejects(); }
 

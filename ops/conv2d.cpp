@@ -113,6 +113,15 @@ struct Conv2d {
         sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
         sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};
   }
+  static std::vector<Case<Attrs>> benchmarks() {
+    return {
+        sample("N16 64->64 32x32 k3", {.padding = 1}, {16, 32, 32, 64}, {64, 3, 3, 64}, true, false),
+        sample("N16 128->128 16x16 k3", {.padding = 1}, {16, 16, 16, 128}, {128, 3, 3, 128}, true, false),
+        sample("N16 256->256 8x8 k3", {.padding = 1}, {16, 8, 8, 256}, {256, 3, 3, 256}, true, false),
+        sample("N16 256->128 16x16 k1", {}, {16, 16, 16, 256}, {128, 1, 1, 256}, true, false),
+        sample("N16 3->64 32x32 k3", {.padding = 1}, {16, 32, 32, 3}, {64, 3, 3, 3}, true, false),
+        sample("N16 64->128 32x32 k4 s2", {.stride = 2, .padding = 1}, {16, 32, 32, 64}, {128, 4, 4, 64}, true, false)};
+  }
   static Case<Attrs> random_case(Random& random) {
     Attrs a;
     a.groups = pick(random, 0, 2) == 0 ? 2 : 1;

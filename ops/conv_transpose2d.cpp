@@ -118,6 +118,11 @@ struct ConvTranspose2d {
         sample("no images", {.stride = 2, .padding = 1}, {0, 3, 3, 4}, {4, 4, 4, 2}, true, false),
         sample("no channels", {.stride = 2, .padding = 1}, {1, 3, 3, 0}, {0, 4, 4, 2}, true, false)};
   }
+  static std::vector<Case<Attrs>> benchmarks() {
+    const Attrs doubling = {.stride = 2, .padding = 1};
+    return {sample("N16 128->64 16x16 k4 s2", doubling, {16, 16, 16, 128}, {128, 4, 4, 64}, true, false),
+            sample("N16 64->3 32x32 k4 s2", doubling, {16, 32, 32, 64}, {64, 4, 4, 3}, true, false)};
+  }
   static Case<Attrs> random_case(Random& random) {
     Attrs a;
     a.groups = pick(random, 0, 2) == 0 ? 2 : 1;

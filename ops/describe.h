@@ -1,6 +1,8 @@
 // From a row to its erased form. Included by the op's own .cpp only: that is where its templates are instantiated.
 #pragma once
 
+#include <utility>
+
 #include "ops/op.h"
 
 namespace gesso {
@@ -19,13 +21,17 @@ double moved_bytes(const typename R::Attrs& attrs, std::span<const Spec> in) {
   return static_cast<double>(bytes);
 }
 
+template <class Attrs>
+std::vector<Case<Attributes>> erased(std::vector<Case<Attrs>> typed) {
+  std::vector<Case<Attributes>> cases;
+  for (Case<Attrs>& c : typed) cases.push_back({std::move(c.name), c.attrs, std::move(c.in)});
+  return cases;
+}
+
 template <class R>
 void describe_checks(RowInfo& row) {
-  row.samples = [] {
-    std::vector<Case<Attributes>> cases;
-    for (auto& c : R::samples()) cases.push_back({c.name, c.attrs, c.in});
-    return cases;
-  };
+  row.samples = [] { return erased(R::samples()); };
+  if constexpr (requires { R::benchmarks(); }) row.benchmarks = [] { return erased(R::benchmarks()); };
   row.random_case = [](Random& random) {
     auto c = R::random_case(random);
     return Case<Attributes>{c.name, c.attrs, c.in};

@@ -125,6 +125,10 @@ struct Matmul {
             sample("large batch", {true, false, silu}, {5, 7, 9}, true, true, 17),
             sample("empty batch", {}, {5, 7, 9}, true, false, 0)};
   }
+  static std::vector<Case<Attrs>> benchmarks() {
+    return {sample("1024x1024x1024", {}, {1024, 1024, 1024}, false, false),
+            sample("4096x256x256, b transposed", {false, true}, {4096, 256, 256}, true, false)};
+  }
   static Case<Attrs> random_case(Random& random) {
     const Attrs attrs{pick(random, 0, 1) == 1, pick(random, 0, 1) == 1, static_cast<Activation>(pick(random, 0, 2))};
     const gemm::Shape s{pick(random, 1, 70), pick(random, 1, 70), pick(random, 1, 70)};

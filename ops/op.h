@@ -117,12 +117,13 @@ class Attributes {
 };
 
 // What every row says. Optional, found by name where a row has it:
-//   double bytes(attrs, in)              memory touched, where it is not simply all operands and results once
-//   Operands in_place                    operands that the op overwrites (only the optimiser's rows); compared like
-//   results bool mixed_dtypes                    floating operands may differ in type (cast, optimiser) Tensors
-//   composition(attrs, in)       for a fused op: the composition of plain ops that it equals void surrogate<T>(attrs,
-//   Forward)    the function whose derivative backward is, where it is not forward's own std::vector<Known<Attrs>>
-//   known()    results known by hand; a must where there is no gradient
+// - double bytes(attrs, in): memory touched, where it is not simply all operands and results once
+// - Operands in_place: operands that the op overwrites (only the optimiser's rows); compared like results
+// - bool mixed_dtypes: floating operands may differ in type (cast, optimiser)
+// - Tensors composition(attrs, in): for a fused op, the composition of plain ops that it equals
+// - void surrogate<T>(attrs, Forward): the function whose derivative backward is, where it is not forward's own
+// - std::vector<Known<Attrs>> known(): results known by hand; a must where there is no gradient
+// - std::vector<Case<Attrs>> benchmarks(): what is timed, named by its shape, where it is not simply the largest sample
 template <class R>
 concept Row = requires(const typename R::Attrs& attrs, std::span<const Spec> in, const Forward& f, Random& random) {
   { R::name } -> std::convertible_to<std::string_view>;
@@ -170,6 +171,7 @@ struct RowInfo {
   std::vector<Case<Attributes>> (*samples)() = nullptr;
   Case<Attributes> (*random_case)(Random&) = nullptr;
   std::vector<Reject<Attributes>> (*rejects)() = nullptr;
+  std::vector<Case<Attributes>> (*benchmarks)() = nullptr;                       // null: the largest sample
   std::vector<Known<Attributes>> (*known)() = nullptr;                           // null: none
   Tensors (*composition)(const Attributes&, std::span<const Tensor>) = nullptr;  // null: not a fused op
   void (*surrogate)(const Attributes&, const Forward&) = nullptr;                // null: forward itself; in double

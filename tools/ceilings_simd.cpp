@@ -23,11 +23,17 @@ float fma_loop(int64_t rounds) {
   return reduce_add(total);
 }
 
+void copy(int64_t n, const float* x, float* y) {
+  simd::map<simd::Native>(
+      n, [](V a) { return a; }, y, x);
+}
+
 }  // namespace
 
 template <>
 const CeilingKernels& ceiling_kernels<simd::Native>() {
-  static constexpr CeilingKernels table = {.fma_loop = fma_loop, .operations_a_round = 2 * kChains * V::kLanes};
+  static constexpr CeilingKernels table = {
+      .fma_loop = fma_loop, .operations_a_round = 2 * kChains * V::kLanes, .copy = copy};
   return table;
 }
 

@@ -1,4 +1,4 @@
-// What the arithmetic units of one core can do, measured: the ceiling that a kernel's speed is told against.
+// What this machine can do, measured: the ceilings that a kernel's speed is told against.
 #pragma once
 
 #include <stdint.h>
@@ -12,6 +12,7 @@ struct CeilingKernels {
   // from leaving them out.
   float (*fma_loop)(int64_t rounds);
   int64_t operations_a_round;
+  void (*copy)(int64_t n, const float* x, float* y);
 };
 template <class Tag>
 const CeilingKernels& ceiling_kernels();

@@ -31,6 +31,7 @@ int run(int argc, char** argv) {
   });
   Outcome outcome;
   add_check(app, outcome);
+  add_bench(app, outcome);
   add_info(app, outcome);
   try {
     app.parse(argc, argv);

@@ -14,6 +14,7 @@ struct Outcome {
   int exit_code = kDone;
 };
 
+void add_bench(CLI::App& app, Outcome& outcome);
 void add_check(CLI::App& app, Outcome& outcome);
 void add_info(CLI::App& app, Outcome& outcome);
 

@@ -1,0 +1,61 @@
+// gesso bench: how fast, against what this machine can do.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "core/isa.h"
+#include "core/thread_pool.h"
+#include "tools/bench_ops.h"
+#include "tools/verbs.h"
+
+namespace gesso {
+namespace {
+
+void print_row(const BenchRow& row) {
+  fmt::print("{:<18} {:<28} {:<10} {:>9.3f} {:>9.3f} {:>9.1f} {:>8.1f} {:>6.0f} %\n", row.name, row.shape, row.pass,
+             row.ms, row.ms_median, row.gflops, row.gbps, 100 * row.share);
+  std::fflush(stdout);
+}
+
+nlohmann::json to_json(const Bench& bench) {
+  nlohmann::json rows = nlohmann::json::array();
+  for (const BenchRow& row : bench.rows)
+    rows.push_back({{"name", row.name},
+                    {"shape", row.shape},
+                    {"pass", row.pass},
+                    {"ms", row.ms},
+                    {"ms_median", row.ms_median},
+                    {"gflops", row.gflops},
+                    {"gbps", row.gbps},
+                    {"share", row.share}});
+  return {{"rows", rows},
+          {"ceilings", {{"gflops", bench.ceilings.gflops}, {"gbps", bench.ceilings.gbps}}},
+          {"isa", name_of(isa())},
+          {"threads", thread_pool().threads()}};
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Outcome&) {
+  CLI::App* verb = app.add_subcommand("bench", "Times gesso against what this machine can do");
+  verb->require_subcommand(1);
+  CLI::App* ops = verb->add_subcommand("ops", "Times the rows of the op table on the CPU");
+  auto filter = std::make_shared<std::string>();
+  auto json = std::make_shared<bool>(false);
+  ops->add_option("--filter", *filter, "Only ops whose name holds this");
+  ops->add_flag("--json", *json, "Print one JSON object as the last line");
+  ops->footer("Example: gesso bench ops --filter conv2d");
+  ops->callback([filter, json] {
+    fmt::print("{:<18} {:<28} {:<10} {:>9} {:>9} {:>9} {:>8} {:>8}\n", "op", "shape", "pass", "ms", "median", "GFLOP/s",
+               "GB/s", "share");
+    const Bench bench = bench_ops(*filter, print_row);
+    fmt::print(
+        "ceilings of this run: {:.1f} GFLOP/s in a loop of multiply-adds, {:.1f} GB/s in a copy ({}, {} threads)\n",
+        bench.ceilings.gflops, bench.ceilings.gbps, name_of(isa()), thread_pool().threads());
+    if (*json) print_json(to_json(bench));
+  });
+}
+
+}  // namespace gesso
