@@ -8,10 +8,21 @@
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "tools/verbs.h"
+#include "train/task.h"
 
 namespace gesso {
 
 void print_json(const nlohmann::json& object) { fmt::print("{}\n", object.dump()); }
+
+nlohmann::ordered_json json_of(const std::vector<Metric>& metrics) {
+  nlohmann::ordered_json object = nlohmann::ordered_json::object();
+  for (const Metric& metric : metrics) object[metric.name] = metric.value;
+  return object;
+}
+
+void add_device_option(CLI::App& verb, std::string& name) {
+  verb.add_option("--device", name, "cpu, cuda, emulated or reference")->capture_default_str();
+}
 
 namespace {
 
@@ -30,6 +41,10 @@ int run(int argc, char** argv) {
     if (threads > 0) set_threads(threads);
   });
   Outcome outcome;
+  for (int i = 0; i < argc; ++i) outcome.command_line += fmt::format("{}{}", i == 0 ? "" : " ", argv[i]);
+  add_train(app, outcome);
+  add_reconstruct(app, outcome);
+  add_evaluate(app, outcome);
   add_check(app, outcome);
   add_bench(app, outcome);
   add_info(app, outcome);

@@ -1,0 +1,113 @@
+#include "models/vqvae.h"
+
+#include "core/error.h"
+#include "core/profiler.h"
+#include "ops/unary.h"
+
+namespace gesso::models {
+namespace {
+
+// Channels after downsampling `level` of `levels`: hidden at the innermost, half at all others.
+std::int64_t channels_at(const VqvaeOptions& options, std::int64_t level) {
+  return level == options.downsamples ? options.hidden : options.hidden / 2;
+}
+
+std::vector<ResidualBlock> residual_stack(const nn::Scope& scope, const VqvaeOptions& options) {
+  std::vector<ResidualBlock> blocks;
+  for (std::int64_t i = 0; i < options.residual_blocks; ++i) blocks.emplace_back(scope / static_cast<int>(i), options);
+  return blocks;
+}
+
+}  // namespace
+
+void VqvaeOptions::validate() const {
+  if (channels < 1 || hidden < 2 || residual_hidden < 1 || residual_blocks < 0)
+    fail("vqvae: model.channels {}, model.hidden {} and model.residual_hidden {} must be positive (hidden at least 2)",
+         channels, hidden, residual_hidden);
+  if (downsamples < 1 || downsamples > 6) fail("vqvae: model.downsamples must be 1 to 6, but is {}", downsamples);
+  const std::int64_t factor = std::int64_t{1} << downsamples;
+  if (height < factor || width < factor || height % factor != 0 || width % factor != 0)
+    fail(
+        "vqvae: images are {}x{}, but {} stride-2 convolutions need a height and width divisible by {}; "
+        "lower model.downsamples or resize the images",
+        height, width, downsamples, factor);
+}
+
+ResidualBlock::ResidualBlock(const nn::Scope& scope, const VqvaeOptions& options)
+    : conv3x3_(
+          scope / "conv3x3",
+          {.in = options.hidden, .out = options.residual_hidden, .activation = Activation::relu, .init = options.init}),
+      dropout_(scope / "dropout", options.dropout),
+      conv1x1_(
+          scope / "conv1x1",
+          {.in = options.residual_hidden, .out = options.hidden, .kernel = 1, .padding = 0, .init = options.init}) {}
+
+Tensor ResidualBlock::operator()(const nn::Context& context, const Tensor& x) const {
+  return conv1x1_(context, dropout_(context, conv3x3_(context, ops::relu(x))), x);
+}
+
+VqvaeEncoder::VqvaeEncoder(const nn::Scope& scope, const VqvaeOptions& options)
+    : conv3x3_(scope / "conv3x3", {.in = options.hidden, .out = options.hidden, .init = options.init}),
+      blocks_(residual_stack(scope / "residual", options)),
+      to_code_(
+          scope / "to_code",
+          {.in = options.hidden, .out = options.quantizer.width, .kernel = 1, .padding = 0, .init = options.init}) {
+  for (std::int64_t level = 1; level <= options.downsamples; ++level)
+    down_.emplace_back(scope / "down" / static_cast<int>(level - 1),
+                       nn::ConvOptions{.in = level == 1 ? options.channels : channels_at(options, level - 1),
+                                       .out = channels_at(options, level),
+                                       .kernel = 4,
+                                       .stride = 2,
+                                       .activation = Activation::relu,
+                                       .init = options.init});
+}
+
+Tensor VqvaeEncoder::operator()(const nn::Context& context, const Tensor& x) const {
+  const ProfileRange range(RangeKind::module, "encoder");
+  Tensor h = x;
+  for (const nn::Conv2d& conv : down_) h = conv(context, h);
+  h = conv3x3_(context, h);
+  for (const ResidualBlock& block : blocks_) h = block(context, h);
+  return to_code_(context, ops::relu(h));
+}
+
+VqvaeDecoder::VqvaeDecoder(const nn::Scope& scope, const VqvaeOptions& options)
+    : conv3x3_(scope / "conv3x3", {.in = options.quantizer.width, .out = options.hidden, .init = options.init}),
+      blocks_(residual_stack(scope / "residual", options)) {
+  for (std::int64_t level = options.downsamples; level >= 1; --level) {
+    const bool last = level == 1;
+    up_.emplace_back(scope / "up" / static_cast<int>(options.downsamples - level),
+                     nn::ConvOptions{.in = channels_at(options, level),
+                                     .out = last ? options.channels : channels_at(options, level - 1),
+                                     .kernel = 4,
+                                     .stride = 2,
+                                     .activation = last ? Activation::none : Activation::relu,
+                                     .init = options.init});
+  }
+}
+
+Tensor VqvaeDecoder::operator()(const nn::Context& context, const Tensor& q) const {
+  const ProfileRange range(RangeKind::module, "decoder");
+  Tensor h = conv3x3_(context, q);
+  for (const ResidualBlock& block : blocks_) h = block(context, h);
+  h = ops::relu(h);
+  for (const nn::ConvTranspose2d& conv : up_) h = conv(context, h);
+  return h;
+}
+
+Vqvae::Vqvae(const nn::Scope& scope, const VqvaeOptions& options)
+    : encoder(scope / "encoder", options),
+      quantizer(scope / "quantizer", options.quantizer),
+      decoder(scope / "decoder", options),
+      options_(options) {
+  options.validate();
+}
+
+VqvaeResult Vqvae::operator()(const nn::Context& context, const Tensor& x) const {
+  VqvaeResult result;
+  result.quantized = quantizer(context, encoder(context, x));
+  result.reconstruction = decoder(context, result.quantized.q);
+  return result;
+}
+
+}  // namespace gesso::models

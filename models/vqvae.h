@@ -1,0 +1,88 @@
+// VQ-VAE with the encoder and decoder of DeepMind's sonnet example (github.com/google-deepmind/sonnet,
+// examples/vqvae_example).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "models/vector_quantizer.h"
+#include "nn/layers.h"
+
+namespace gesso::models {
+
+struct VqvaeOptions {
+  std::int64_t height = 0, width = 0, channels = 0;  // of the images
+  std::int64_t hidden = 128;                         // channels inside
+  std::int64_t residual_hidden = 32;                 // channels of the 3x3 convolution inside a residual block
+  std::int64_t residual_blocks = 2;
+  std::int64_t downsamples = 2;  // 4x4 stride-2 convolutions; each halves height and width
+  double dropout = 0;            // before each residual block's 1x1 convolution
+  nn::InitKind init = nn::InitKind::lecun_normal;
+  QuantizerOptions quantizer = {};
+
+  std::int64_t code_height() const { return height >> downsamples; }
+  std::int64_t code_width() const { return width >> downsamples; }
+  // Throws where the image size is not divisible by 2^downsamples, or a value cannot be right.
+  void validate() const;
+};
+
+// x + conv1x1(dropout(relu(conv3x3(relu(x)))))
+class ResidualBlock {
+ public:
+  ResidualBlock(const nn::Scope& scope, const VqvaeOptions& options);
+  Tensor operator()(const nn::Context& context, const Tensor& x) const;  // [N,h,w,hidden] -> the same
+
+ private:
+  nn::Conv2d conv3x3_;
+  nn::Dropout dropout_;
+  nn::Conv2d conv1x1_;
+};
+
+// conv4x4 stride 2 -> hidden/2, relu, conv4x4 stride 2 -> hidden, relu, conv3x3, residual blocks, relu, conv1x1 -> D.
+class VqvaeEncoder {
+ public:
+  VqvaeEncoder(const nn::Scope& scope, const VqvaeOptions& options);
+  Tensor operator()(const nn::Context& context, const Tensor& x) const;  // [N,H,W,C] -> [N,h,w,D]
+
+ private:
+  std::vector<nn::Conv2d> down_;
+  nn::Conv2d conv3x3_;
+  std::vector<ResidualBlock> blocks_;
+  nn::Conv2d to_code_;
+};
+
+// conv3x3 -> hidden, residual blocks, relu, transposed conv4x4 stride 2 -> hidden/2, relu, transposed conv4x4 stride 2
+// -> C.
+class VqvaeDecoder {
+ public:
+  VqvaeDecoder(const nn::Scope& scope, const VqvaeOptions& options);
+  Tensor operator()(const nn::Context& context, const Tensor& q) const;  // [N,h,w,D] -> [N,H,W,C]
+
+ private:
+  nn::Conv2d conv3x3_;
+  std::vector<ResidualBlock> blocks_;
+  std::vector<nn::ConvTranspose2d> up_;
+};
+
+struct VqvaeResult {
+  Tensor reconstruction;  // [N,H,W,C]
+  Quantized quantized;
+};
+
+class Vqvae {
+ public:
+  Vqvae(const nn::Scope& scope, const VqvaeOptions& options);
+  VqvaeResult operator()(const nn::Context& context, const Tensor& x) const;  // x: [N,H,W,C], in [-0.5, 0.5]
+  const VqvaeOptions& options() const { return options_; }
+
+  VqvaeEncoder encoder;
+  VectorQuantizer quantizer;
+  VqvaeDecoder decoder;
+
+ private:
+  VqvaeOptions options_;
+};
+
+}  // namespace gesso::models

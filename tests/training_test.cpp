@@ -1,0 +1,225 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <thread>
+
+#include "core/thread_pool.h"
+#include "tests/expect_error.h"
+#include "tests/temporary_directory.h"
+#include "train/checkpoint.h"
+#include "train/run.h"
+#include "train/trainer.h"
+
+namespace gesso {
+namespace {
+
+// A small run with all that could make a resumed one differ: dropout, revival, a schedule, an epoch that ends within.
+std::vector<std::string> small_recipe() {
+  return {"data.kind=shapes",
+          "data.path=",
+          "data.size=8",
+          "data.count=53",
+          "data.test_count=6",
+          "model.hidden=8",
+          "model.residual_hidden=4",
+          "model.codes=32",
+          "model.code_width=4",
+          "model.dropout=0.2",
+          "model.revive_below=0.9",
+          "train.batch=5",
+          "schedule.kind=cosine",
+          "schedule.rate=3e-3",
+          "schedule.horizon=40",
+          "schedule.warmup=3",
+          "schedule.final_rate=1e-4",
+          "optimizer.ema_decay=0.9",
+          "optimizer.clip_norm=1",
+          "optimizer.weight_decay=0.01",
+          "log.every=4",
+          "checkpoint.every=1000",
+          "sample.every=1000",
+          "sample.count=3"};
+}
+
+RunSummary run(const Path& directory, std::vector<std::string> more, bool resume = false,
+               const std::atomic<bool>* interrupted = nullptr) {
+  RunRequest request{
+      .recipe = "vqvae-shapes", .directory = directory, .resume = resume, .version = "test", .command = "test"};
+  if (!resume) request.assignments = small_recipe();
+  request.assignments.insert(request.assignments.end(), more.begin(), more.end());
+  RecipeFile file;
+  prepare_run(request, file);
+  return train(file.recipe(), {.directory = directory, .resume = resume, .interrupted = interrupted});
+}
+
+std::map<std::string, std::string> state_files(const Path& run_directory) {
+  std::map<std::string, std::string> files;
+  const Checkpoint checkpoint = latest_checkpoint(run_directory);
+  for (const std::string& name : list_directory(checkpoint.directory))
+    files[name] = read_text_file(checkpoint.directory / name, 1 << 24);
+  files["step"] = std::to_string(checkpoint.step);
+  return files;
+}
+
+// The process's thread count, put back afterwards.
+struct Threads {
+  int before = thread_pool().threads();
+  explicit Threads(int count) { set_threads(count); }
+  ~Threads() { set_threads(before); }
+};
+
+TEST_SUITE("training") {
+  TEST_CASE("2N steps equal N steps, stop, resume, N steps: the same bytes in every state file") {
+    const TemporaryDirectory folder;
+    run(folder / "whole", {"train.steps=26"});
+    {
+      const Threads one(1);
+      run(folder / "halves", {"train.steps=13", "data.loaders=1"});
+    }
+    {
+      const Threads three(3);
+      const RunSummary summary = run(folder / "halves", {"train.steps=26", "data.loaders=3"}, true);
+      CHECK(summary.step == 26);
+    }
+    const auto whole = state_files(folder / "whole"), halves = state_files(folder / "halves");
+    CHECK(whole.size() == 6);  // weights, state, two moments, average, the step
+    CHECK(whole == halves);
+  }
+
+  TEST_CASE("the run had something to resume: state moved in both halves, and codes were revived") {
+    const TemporaryDirectory folder;
+    run(folder / "run", {"train.steps=13"});
+    const auto first = state_files(folder / "run");
+    run(folder / "run", {"train.steps=26"}, true);
+    const auto second = state_files(folder / "run");
+    for (const auto& [name, bytes] : first) CHECK_MESSAGE(bytes != second.at(name), name);
+    run(folder / "without", {"train.steps=13", "model.revive_below=0"});
+    CHECK(state_files(folder / "without").at("state.safetensors") != first.at("state.safetensors"));
+  }
+
+  TEST_CASE("an interrupted run saves at once, and resumes to the same bytes") {
+    const TemporaryDirectory folder;
+    run(folder / "whole", {"train.steps=9"});
+    const std::atomic<bool> interrupted = true;
+    const RunSummary stopped = run(folder / "stopped", {"train.steps=9"}, false, &interrupted);
+    CHECK(stopped.end == RunEnd::interrupted);
+    CHECK(stopped.step == 1);
+    run(folder / "stopped", {}, true);
+    CHECK(state_files(folder / "stopped") == state_files(folder / "whole"));
+  }
+
+  TEST_CASE("metrics.jsonl has one object a line and no step twice, also after a resume from an older checkpoint") {
+    const TemporaryDirectory folder;
+    run(folder / "run", {"train.steps=8"});
+    std::ofstream(folder / "run" / "metrics.jsonl", std::ios::app)
+        << "{\"step\":12,\"split\":\"train\",\"loss\":1}\n{\"step\":16,\"spl";
+    run(folder / "run", {"train.steps=16"}, true);
+    std::ifstream file(folder / "run" / "metrics.jsonl");
+    std::vector<std::int64_t> steps;
+    for (std::string line; std::getline(file, line);) {
+      const nlohmann::json object = nlohmann::json::parse(line);
+      CHECK(object.contains("loss"));
+      CHECK(object.at("split") == "train");
+      steps.push_back(object.at("step"));
+    }
+    CHECK(steps == std::vector<std::int64_t>{4, 8, 12, 16});
+  }
+
+  TEST_CASE("a run writes its resolved recipe, pictures at steps 1, 2, 4, ... and the checkpoints that it keeps") {
+    const TemporaryDirectory folder;
+    const RunSummary summary =
+        run(folder / "run", {"train.steps=11", "checkpoint.every=3", "checkpoint.keep=2", "sample.every=5"});
+    const auto names = list_directory(folder / "run" / "samples");
+    CHECK(names == std::vector<std::string>{"step-00000001.png", "step-00000002.png", "step-00000004.png",
+                                            "step-00000005.png", "step-00000010.png", "step-00000011.png"});
+    CHECK(list_directory(folder / "run" / "checkpoints") == std::vector<std::string>{"step-00000009", "step-00000011"});
+    CHECK(summary.sample == folder / "run" / "samples" / "step-00000011.png");
+    const nlohmann::json config = nlohmann::json::parse(read_text_file(folder / "run" / "config.json", 1 << 20));
+    CHECK(config.at("model").at("height") == 8);
+    CHECK(config.at("about").at("recipe") == "vqvae-shapes");
+    CHECK(config.at("train").at("steps") == 11);
+  }
+
+  TEST_CASE("evaluation gives the same metrics for any batch size, and a trained model beats an untrained one") {
+    const TemporaryDirectory folder;
+    run(folder / "short", {"train.steps=1"});
+    run(folder / "long", {"train.steps=120", "model.dropout=0", "schedule.horizon=120", "data.test_count=40"});
+    const auto metric = [&](const Path& path, std::int64_t batch, std::string_view name) {
+      Device& cpu = device(DeviceKind::cpu);
+      const auto trained = open_run(path, {"data.test_count=40"}, cpu);
+      const auto data = open_dataset(trained->file.recipe().data, Split::validation, 1);
+      const nn::StepState state(cpu);
+      nn::StateUpdates unused;
+      for (const Metric& m : trained->task->evaluate({.device = cpu, .state = state, .updates = unused}, *data, batch))
+        if (m.name == name) return m.value;
+      return -1.0;
+    };
+    CHECK(metric(folder / "long", 40, "images") == 40);
+    CHECK(metric(folder / "long", 40, "nmse") == doctest::Approx(metric(folder / "long", 7, "nmse")).epsilon(1e-6));
+    CHECK(metric(folder / "long", 40, "perplexity") ==
+          doctest::Approx(metric(folder / "long", 7, "perplexity")).epsilon(1e-6));
+    CHECK(metric(folder / "long", 16, "nmse") < 0.8 * metric(folder / "short", 16, "nmse"));
+    CHECK(metric(folder / "long", 16, "code_bits_per_dim") == doctest::Approx(4 * 5.0 / (8 * 8 * 3)));
+  }
+
+  TEST_CASE("what cannot be resumed is refused, and the run stays as it was") {
+    const TemporaryDirectory folder;
+    run(folder / "run", {"train.steps=3"});
+    const auto before = state_files(folder / "run");
+    const std::string config = read_text_file(folder / "run" / "config.json", 1 << 20);
+    expect_error(ErrorKind::usage, {"--resume", "--out"}, [&] { run(folder / "run", {"train.steps=5"}); });
+    expect_error(ErrorKind::usage, {"train.batch", "5", "6", "train.steps"},
+                 [&] { run(folder / "run", {"train.batch=6"}, true); });
+    expect_error(ErrorKind::data, {"no such folder"}, [&] { run(folder / "nothing", {}, true); });
+    CHECK(state_files(folder / "run") == before);
+    CHECK(read_text_file(folder / "run" / "config.json", 1 << 20) == config);
+  }
+
+  TEST_CASE("a damaged or foreign checkpoint is refused with what is wrong, before anything is overwritten") {
+    const TemporaryDirectory folder;
+    run(folder / "run", {"train.steps=3"});
+    const Path weights = latest_checkpoint(folder / "run").directory / "weights.safetensors";
+    const std::string good = read_text_file(weights, 1 << 24);
+    std::ofstream(weights, std::ios::binary) << good.substr(0, good.size() - 3);
+    expect_error(ErrorKind::data, {"weights.safetensors"}, [&] { run(folder / "run", {"train.steps=5"}, true); });
+    std::ofstream(weights, std::ios::binary) << good;
+    run(folder / "other", {"train.steps=3", "model.hidden=16"});
+    std::filesystem::copy_file(latest_checkpoint(folder / "other").directory / "weights.safetensors", weights,
+                               std::filesystem::copy_options::overwrite_existing);
+    expect_error(ErrorKind::data, {"does not fit", "encoder.conv3x3.weight", "expected"},
+                 [&] { run(folder / "run", {"train.steps=5"}, true); });
+  }
+
+  TEST_CASE("a learning rate that blows up stops with a numeric error that names the last good checkpoint") {
+    const TemporaryDirectory folder;
+    expect_error(ErrorKind::numeric, {"not both finite", "step-0000000", "schedule.rate"}, [&] {
+      run(folder / "run", {"train.steps=200", "schedule.kind=constant", "schedule.warmup=0", "schedule.rate=1000",
+                           "optimizer.clip_norm=0", "optimizer.kind=sgd", "optimizer.momentum=0.9",
+                           "checkpoint.every=1", "model.start_from_data=false"});
+    });
+    CHECK(!list_checkpoints(folder / "run").empty());
+  }
+
+  TEST_CASE("mistakes in a recipe are told with key, value and what was expected") {
+    const TemporaryDirectory folder;
+    expect_error(ErrorKind::usage, {"vqvae-fashon", "did you mean 'vqvae-fashion'"},
+                 [&] { (void)recipe_path("vqvae-fashon"); });
+    expect_error(ErrorKind::usage, {"train.stesp", "train.steps"}, [&] { run(folder / "a", {"train.stesp=3"}); });
+    expect_error(ErrorKind::usage, {"train.batch", "whole number", "many"},
+                 [&] { run(folder / "b", {"train.batch=many"}); });
+    expect_error(ErrorKind::usage, {"10x10", "divisible by 8", "model.downsamples"}, [&] {
+      run(folder / "c", {"data.size=10", "model.downsamples=3"});
+    });
+    expect_error(ErrorKind::usage, {"data.path", "--data"}, [&] { run(folder / "d", {"data.kind=idx"}); });
+    expect_error(ErrorKind::data, {"nowhere"}, [&] { run(folder / "e", {"data.kind=idx", "data.path=nowhere"}); });
+    expect_error(ErrorKind::usage, {"train.batch", "54", "53"}, [&] { run(folder / "f", {"train.batch=54"}); });
+    expect_error(ErrorKind::usage, {"model.height", "9", "8x8x3"}, [&] { run(folder / "g", {"model.height=9"}); });
+    for (const char* name : {"a", "b", "c", "d", "e", "f", "g"})
+      CHECK(!std::filesystem::exists(folder / name / "checkpoints"));
+  }
+}
+
+}  // namespace
+}  // namespace gesso

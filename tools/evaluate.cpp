@@ -1,0 +1,54 @@
+// gesso evaluate: a trained model's own metrics on the test images.
+#include <memory>
+
+#include "core/error.h"
+#include "tools/verbs.h"
+#include "train/run.h"
+#include "train/trainer.h"
+
+namespace gesso {
+namespace {
+
+struct EvaluateOptions {
+  std::string run, data, device = "cpu";
+  std::int64_t batch = 64;
+  bool json = false;
+};
+
+void run_evaluate(const EvaluateOptions& options) {
+  Device& where = device(device_kind(options.device));
+  std::vector<std::string> assignments;
+  if (!options.data.empty()) assignments.push_back("data.path=" + options.data);
+  const std::unique_ptr<TrainedRun> run = open_run(options.run, assignments, where);
+  const Recipe& recipe = run->file.recipe();
+  const auto data = open_dataset(recipe.data, Split::validation, static_cast<std::uint64_t>(recipe.train.seed));
+  Recipe expected = recipe;
+  resolve_image_shape(expected, data->image_shape());
+  const nn::StepState state(where);
+  nn::StateUpdates unused;
+  const std::vector<Metric> metrics =
+      run->task->evaluate({.device = where, .state = state, .updates = unused}, *data, options.batch);
+  if (options.json) {
+    nlohmann::ordered_json object = json_of(metrics);
+    object["step"] = run->step;
+    return print_json(object);
+  }
+  for (const Metric& metric : metrics) fmt::print("{:<18} {:.6g}\n", metric.name, metric.value);
+}
+
+}  // namespace
+
+void add_evaluate(CLI::App& app, Outcome&) {
+  CLI::App* verb = app.add_subcommand("evaluate", "Measures a trained model on the test images");
+  auto options = std::make_shared<EvaluateOptions>();
+  verb->add_option("run", options->run, "Run directory")->required();
+  verb->add_option("--data", options->data, "Where the data are; default: where the run found them");
+  verb->add_option("--batch", options->batch, "Images at a time; results do not depend on it but for rounding")
+      ->check(CLI::Range(1, 65536));
+  verb->add_flag("--json", options->json, "Last line of standard output: one JSON object");
+  add_device_option(*verb, options->device);
+  verb->footer("Example: gesso evaluate runs/first --json");
+  verb->callback([options] { run_evaluate(*options); });
+}
+
+}  // namespace gesso

@@ -1,0 +1,78 @@
+// gesso train: from a recipe to checkpoints and pictures.
+#include <atomic>
+#include <csignal>
+#include <memory>
+
+#include "core/error.h"
+#include "tools/verbs.h"
+#include "train/run.h"
+#include "train/trainer.h"
+
+namespace gesso {
+namespace {
+
+std::atomic<bool> interrupted = false;
+
+// The first signal asks for a checkpoint and an orderly end; a second one ends at once.
+extern "C" void on_signal(int signal) {
+  interrupted = true;
+  std::signal(signal, SIG_DFL);
+}
+
+struct TrainOptionsOfVerb {
+  RunRequest request;
+  std::string out, data, device = "cpu";
+  bool json = false;
+};
+
+void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
+  const DeviceKind kind = device_kind(options.device);
+  (void)device(kind);  // an absent device is told before anything is written
+  options.request.directory =
+      options.out.empty() ? "runs/" + Path(options.request.recipe).stem().string() : options.out;
+  if (!options.data.empty()) options.request.assignments.push_back("data.path=" + options.data);
+  options.request.version = GESSO_VERSION;
+  options.request.command = outcome.command_line;
+  RecipeFile file;
+  prepare_run(options.request, file);
+
+  std::signal(SIGINT, on_signal);
+  std::signal(SIGTERM, on_signal);
+  const RunSummary summary = train(file.recipe(), {.directory = options.request.directory,
+                                                   .resume = options.request.resume,
+                                                   .device = kind,
+                                                   .command_line = outcome.command_line,
+                                                   .interrupted = &interrupted});
+  if (summary.end == RunEnd::interrupted) outcome.exit_code = kInterrupted;
+  if (options.json) {
+    nlohmann::ordered_json object = {{"run", options.request.directory.string()}, {"step", summary.step}};
+    object.update(json_of(summary.metrics));
+    object["sample"] = summary.sample.string();
+    object["checkpoint"] = summary.checkpoint.string();
+    return print_json(object);
+  }
+  fmt::print("run         {}\n", options.request.directory.string());
+  fmt::print("pictures    {}\n", summary.sample.string());
+  fmt::print("checkpoint  {}\n", summary.checkpoint.string());
+}
+
+}  // namespace
+
+void add_train(CLI::App& app, Outcome& outcome) {
+  CLI::App* verb = app.add_subcommand("train", "Trains a model from a recipe");
+  auto options = std::make_shared<TrainOptionsOfVerb>();
+  verb->add_option("recipe", options->request.recipe, "Name of a recipe, or a JSON file")->required();
+  verb->add_option("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
+  verb->add_option("--data", options->data, "Where the data are (data.path)");
+  verb->add_option("--out", options->out, "Run directory; default: runs/RECIPE");
+  verb->add_flag("--resume", options->request.resume, "Go on from the run's newest checkpoint, bit for bit");
+  verb->add_flag("--json", options->json, "Last line of standard output: one JSON object");
+  add_device_option(*verb, options->device);
+  verb->footer(
+      "Example: gesso train vqvae-shapes --out runs/first train.steps=500\n"
+      "         gesso train vqvae-shapes --out runs/first --resume train.steps=1000\n"
+      "The first interrupt (Ctrl-C) saves and stops with exit code 75; a second one stops at once.");
+  verb->callback([options, &outcome] { run_train(*options, outcome); });
+}
+
+}  // namespace gesso

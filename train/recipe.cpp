@@ -1,0 +1,129 @@
+#include "train/recipe.h"
+
+#include <filesystem>
+
+#include "core/error.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+constexpr std::int64_t kManySteps = 1'000'000'000'000;
+constexpr std::int64_t kLargestSide = 16384;
+
+void declare_data(JsonConfig& config, DataOptions& data) {
+  config.field("data.kind", data.kind, {"idx", "shapes"}, "idx: MNIST's file format; shapes: drawn by gesso itself");
+  config.field("data.path", data.path, "idx: the folder with train-images-idx3-ubyte and its kin, plain or .gz");
+  config.field("data.size", data.size, {8, 1024}, "shapes: height and width");
+  config.field("data.channels", data.channels, {1, 3}, "shapes: 1 grey, 3 colour");
+  config.field("data.count", data.count, {1, kManySteps}, "shapes: training images");
+  config.field("data.test_count", data.test_count, {1, kManySteps}, "shapes: test images");
+  config.field("data.loaders", data.loaders, {1, 64}, "threads that prepare batches; results do not depend on it");
+}
+
+void declare_training(JsonConfig& config, Recipe& recipe) {
+  config.field("train.steps", recipe.train.steps, {1, kManySteps}, "steps after which training stops");
+  config.field("train.batch", recipe.train.batch, {1, 65536}, "images a step");
+  config.field("train.seed", recipe.train.seed, {0}, "seed of all randomness");
+  config.field("log.every", recipe.log.every, {1, kManySteps}, "steps between lines of metrics.jsonl");
+  config.field("checkpoint.every", recipe.checkpoint.every, {1, kManySteps}, "steps between checkpoints");
+  config.field("checkpoint.keep", recipe.checkpoint.keep, {0, 1'000'000}, "newest checkpoints that stay; 0: all");
+  config.field("sample.every", recipe.sample.every, {1, kManySteps},
+               "steps between pictures, after steps 1, 2, 4, ...");
+  config.field("sample.count", recipe.sample.count, {1, 1024}, "pictures a grid");
+}
+
+void declare_optimizer(JsonConfig& config, nn::OptimizerOptions& optimizer, nn::Schedule& schedule) {
+  using nn::OptimizerKind, nn::ScheduleKind;
+  config.field("optimizer.kind", optimizer.kind,
+               {{"adamw", OptimizerKind::adamw}, {"adam", OptimizerKind::adam}, {"sgd", OptimizerKind::sgd}},
+               "how gradients move weights");
+  config.field("optimizer.beta1", optimizer.beta1, {0, 1}, "adam, adamw: decay of the first moment");
+  config.field("optimizer.beta2", optimizer.beta2, {0, 1}, "adam, adamw: decay of the second moment");
+  config.field("optimizer.eps", optimizer.eps, {0, 1}, "adam, adamw: added to the root of the second moment");
+  config.field("optimizer.momentum", optimizer.momentum, {0, 1}, "sgd: decay of the velocity");
+  config.field("optimizer.weight_decay", optimizer.weight_decay, {0, 1e3}, "of weights, not of biases and norms");
+  config.field("optimizer.clip_norm", optimizer.clip_norm, {0}, "largest global gradient norm; 0: any");
+  config.field("optimizer.ema_decay", optimizer.ema_decay, {0, 1}, "moving average of the weights; 0: none");
+  config.field("optimizer.ema_warmup", optimizer.ema_warmup, "min(ema_decay, (1 + step) / (10 + step))");
+  config.field("schedule.kind", schedule.kind,
+               {{"constant", ScheduleKind::constant},
+                {"cosine", ScheduleKind::cosine},
+                {"linear", ScheduleKind::linear},
+                {"step", ScheduleKind::step}},
+               "learning rate after warm-up");
+  config.field("schedule.rate", schedule.rate, {0, 1e3}, "highest learning rate");
+  config.field("schedule.warmup", schedule.warmup, {0, kManySteps}, "steps of linear rise");
+  config.field("schedule.horizon", schedule.horizon, {1, kManySteps},
+               "cosine, linear: step at which the end is reached");
+  config.field("schedule.final_rate", schedule.final_rate, {0, 1e3}, "cosine, linear: learning rate at the end");
+  config.field("schedule.every", schedule.every, {1, kManySteps}, "step: steps between two falls");
+  config.field("schedule.factor", schedule.factor, {0, 1}, "step: what a fall leaves");
+}
+
+void declare_vqvae(JsonConfig& config, Recipe& recipe) {
+  using models::CodebookUpdate, nn::InitKind;
+  models::VqvaeOptions& vqvae = recipe.vqvae;
+  config.field("model.kind", recipe.model, {"vqvae"}, "the model family");
+  config.field("model.height", vqvae.height, {0, kLargestSide}, "of the images; 0: as the data are");
+  config.field("model.width", vqvae.width, {0, kLargestSide}, "of the images; 0: as the data are");
+  config.field("model.channels", vqvae.channels, {0, 256}, "of the images; 0: as the data are");
+  config.field("model.hidden", vqvae.hidden, {2, kLargestSide}, "channels inside encoder and decoder");
+  config.field("model.residual_hidden", vqvae.residual_hidden, {1, kLargestSide}, "channels inside a residual block");
+  config.field("model.residual_blocks", vqvae.residual_blocks, {0, 64}, "residual blocks, each side");
+  config.field("model.downsamples", vqvae.downsamples, {1, 6}, "stride-2 convolutions, each side");
+  config.field("model.dropout", vqvae.dropout, {0, 0.99}, "inside residual blocks");
+  config.field("model.init", vqvae.init,
+               {{"lecun_normal", InitKind::lecun_normal},
+                {"kaiming_uniform", InitKind::kaiming_uniform},
+                {"xavier_uniform", InitKind::xavier_uniform}},
+               "how weights start");
+  config.field("model.codes", vqvae.quantizer.codes, {1, 1 << 20}, "codebook size K");
+  config.field("model.code_width", vqvae.quantizer.width, {1, kLargestSide}, "codebook width D");
+  config.field("model.codebook", vqvae.quantizer.update,
+               {{"ema", CodebookUpdate::ema}, {"gradient", CodebookUpdate::gradient}}, "how the codebook moves");
+  config.field("model.beta", vqvae.quantizer.beta, {0, 1e3}, "weight of the commitment loss");
+  config.field("model.decay", vqvae.quantizer.decay, {0, 1}, "ema: decay of counts and sums");
+  config.field("model.revive_below", vqvae.quantizer.revive_below, {0, 1e6},
+               "ema: average count below which a code is set to a vector of the batch; 0: never");
+  config.field("model.start_from_data", recipe.start_from_data, "the codebook's vectors are encoded images at step 0");
+}
+
+}  // namespace
+
+RecipeFile::RecipeFile() {
+  config_.field("about.recipe", recipe_.about.recipe, "where this recipe came from; set by gesso");
+  config_.field("about.version", recipe_.about.version, "of gesso; set by gesso");
+  config_.field("about.command", recipe_.about.command, "that started the run; set by gesso");
+  declare_vqvae(config_, recipe_);
+  declare_data(config_, recipe_.data);
+  declare_training(config_, recipe_);
+  declare_optimizer(config_, recipe_.optimizer, recipe_.schedule);
+}
+
+void Recipe::validate() const {
+  optimizer.validate();
+  schedule.validate();
+  if (data.channels == 2) fail("data.channels must be 1 or 3, but is 2");
+  if (data.kind == "idx" && data.path.empty())
+    fail(
+        "data.path is empty; give the folder of the images with --data FOLDER, for instance "
+        "/usr/share/datasets/fashion-mnist (Debian's package dataset-fashion-mnist)");
+}
+
+Path recipe_path(const std::string& name_or_path) {
+  if (std::filesystem::is_regular_file(name_or_path)) return name_or_path;
+  const bool is_name = name_or_path.find('/') == std::string::npos && !name_or_path.ends_with(".json");
+  if (!is_name) fail("recipe {}: no such file", name_or_path);
+  const Path folder = GESSO_RECIPES;
+  const Path path = folder / (name_or_path + ".json");
+  if (std::filesystem::is_regular_file(path)) return path;
+  std::vector<std::string> names;
+  for (const std::string& file : list_directory(folder))
+    if (file.ends_with(".json")) names.push_back(file.substr(0, file.size() - 5));
+  const std::string near = nearest(name_or_path, names);
+  fail("there is no recipe '{}'{}; recipes are {}, or a path to a JSON file", name_or_path,
+       near.empty() ? "" : fmt::format("; did you mean '{}'?", near), fmt::join(names, ", "));
+}
+
+}  // namespace gesso

@@ -1,0 +1,88 @@
+// A recipe: all that a training run is told, with defaults. Read from JSON; every key can be overridden on the command
+// line.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "models/vqvae.h"
+#include "nn/optimizer.h"
+#include "nn/schedule.h"
+#include "train/files.h"
+#include "train/json_config.h"
+
+namespace gesso {
+
+struct DataOptions {
+  std::string kind = "idx";    // idx: MNIST's files; shapes: drawn by gesso itself
+  std::string path;            // idx: the folder
+  std::int64_t size = 32;      // shapes: height and width
+  std::int64_t channels = 3;   // shapes: 1 or 3
+  std::int64_t count = 60000;  // shapes: training images
+  std::int64_t test_count = 10000;
+  std::int64_t loaders = 1;  // threads that prepare batches
+};
+
+struct TrainOptions {
+  std::int64_t steps = 10000;
+  std::int64_t batch = 32;
+  std::int64_t seed = 1;
+};
+
+struct LogOptions {
+  std::int64_t every = 50;  // steps
+};
+struct CheckpointOptions {
+  std::int64_t every = 1000;  // steps; the last step is always saved
+  std::int64_t keep = 3;      // newest ones; 0: all
+};
+struct SampleOptions {
+  std::int64_t every = 1000;  // steps; besides steps 1, 2, 4, ... up to that
+  std::int64_t count = 16;    // pictures a grid
+};
+
+// For the record, in a run's config.json.
+struct AboutOptions {
+  std::string recipe, version, command;
+};
+
+struct Recipe {
+  AboutOptions about;
+  std::string model = "vqvae";
+  DataOptions data;
+  TrainOptions train;
+  nn::OptimizerOptions optimizer;
+  nn::Schedule schedule;
+  models::VqvaeOptions vqvae;
+  bool start_from_data = true;  // the codebook's vectors are encoded images at step 0
+  LogOptions log;
+  CheckpointOptions checkpoint;
+  SampleOptions sample;
+
+  // Throws where values contradict each other.
+  void validate() const;
+};
+
+// A recipe bound to its keys.
+class RecipeFile {
+ public:
+  RecipeFile();
+  RecipeFile(const RecipeFile&) = delete;
+  RecipeFile& operator=(const RecipeFile&) = delete;
+
+  Recipe& recipe() { return recipe_; }
+  JsonConfig& config() { return config_; }
+
+ private:
+  Recipe recipe_;
+  JsonConfig config_;
+};
+
+// The file of a recipe that is given as a path or as the name of one of those that come with gesso (train/recipes/ of
+// the sources that it was built from). Throws, listing the names and the nearest, where there is none.
+Path recipe_path(const std::string& name_or_path);
+
+}  // namespace gesso

@@ -1,0 +1,82 @@
+#include "train/run.h"
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+
+#include "core/error.h"
+#include "train/checkpoint.h"
+#include "train/trainer.h"
+
+namespace gesso {
+namespace {
+
+// What may change when a run goes on: none of it enters the numbers of a step.
+constexpr std::array<std::string_view, 10> kMayChange = {
+    "train.steps",  "log.every", "checkpoint.every", "checkpoint.keep", "sample.every",
+    "sample.count", "data.path", "data.loaders",     "about.version",   "about.command"};
+
+Path config_path(const Path& run) { return run / "config.json"; }
+
+void load_run_config(const Path& directory, JsonConfig& config) {
+  if (!std::filesystem::is_directory(directory)) fail(ErrorKind::data, "run {}: no such folder", directory.string());
+  if (!std::filesystem::is_regular_file(config_path(directory)))
+    fail(ErrorKind::data, "run {}: no config.json in it; expected a folder that gesso train made", directory.string());
+  config.load_file(config_path(directory));
+}
+
+void refuse_changes(const std::vector<JsonConfig::Description>& before,
+                    const std::vector<JsonConfig::Description>& after) {
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    if (before[i].value == after[i].value || std::ranges::find(kMayChange, before[i].key) != kMayChange.end()) continue;
+    fail("{} is {} in this run and cannot become {} on resume; only {} may change", before[i].key, before[i].value,
+         after[i].value, fmt::join(kMayChange.begin(), kMayChange.end() - 2, ", "));
+  }
+}
+
+void resume_config(const RunRequest& request, RecipeFile& file) {
+  load_run_config(request.directory, file.config());
+  if (file.recipe().about.recipe != request.recipe)
+    fail("run {} was started with recipe {}, not {}; name that one, or another --out", request.directory.string(),
+         file.recipe().about.recipe, request.recipe);
+  const auto before = file.config().describe();
+  for (const std::string& assignment : request.assignments) file.config().assign(assignment);
+  refuse_changes(before, file.config().describe());
+}
+
+void fresh_config(const RunRequest& request, RecipeFile& file) {
+  if (!list_checkpoints(request.directory).empty())
+    fail("{} holds a run already; add --resume to go on with it, or choose another --out", request.directory.string());
+  file.config().load_file(recipe_path(request.recipe));
+  for (const std::string& assignment : request.assignments) file.config().assign(assignment);
+  file.recipe().about.recipe = request.recipe;
+}
+
+}  // namespace
+
+void prepare_run(const RunRequest& request, RecipeFile& file) {
+  request.resume ? resume_config(request, file) : fresh_config(request, file);
+  Recipe& recipe = file.recipe();
+  recipe.about.version = request.version;
+  recipe.about.command = request.command;
+  recipe.validate();
+  const auto data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
+  resolve_image_shape(recipe, data->image_shape());
+  recipe.vqvae.validate();
+  make_directories(request.directory);
+  write_file_atomically(config_path(request.directory), file.config().text());
+}
+
+std::unique_ptr<TrainedRun> open_run(const Path& directory, const std::vector<std::string>& assignments,
+                                     Device& device) {
+  auto run = std::make_unique<TrainedRun>();
+  load_run_config(directory, run->file.config());
+  for (const std::string& assignment : assignments) run->file.config().assign(assignment);
+  const Checkpoint checkpoint = latest_checkpoint(directory);
+  run->task = make_task(run->file.recipe(), device);
+  load_weights(checkpoint, run->task->store(), true);
+  run->step = checkpoint.step;
+  return run;
+}
+
+}  // namespace gesso

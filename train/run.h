@@ -1,0 +1,37 @@
+// A run directory: config.json (the resolved recipe), metrics.jsonl, samples/, checkpoints/.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "train/recipe.h"
+#include "train/task.h"
+
+namespace gesso {
+
+struct RunRequest {
+  std::string recipe = {};  // a name or a path
+  Path directory = {};
+  std::vector<std::string> assignments = {};  // key.path=value
+  bool resume = false;
+  std::string version = {}, command = {};  // for the record
+};
+
+// Makes a fresh run directory with its config.json, or, resuming, reads the recipe of the one that is there: only some
+// keys may then differ (train.steps, how often things are written, where the data lie). Opens the training data once,
+// for their image shape. Throws ErrorKind::usage where the directory is taken, or a key may not change, naming both
+// values.
+void prepare_run(const RunRequest& request, RecipeFile& file);
+
+// A trained model, for use.
+struct TrainedRun {
+  RecipeFile file;
+  std::unique_ptr<Task> task;
+  std::int64_t step = 0;  // of its newest checkpoint
+};
+// Reads config.json and the newest checkpoint of a run; the weights' moving average where there is one.
+std::unique_ptr<TrainedRun> open_run(const Path& directory, const std::vector<std::string>& assignments,
+                                     Device& device);
+
+}  // namespace gesso

@@ -1,0 +1,121 @@
+#include "train/run_log.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "core/error.h"
+
+namespace gesso {
+namespace {
+
+constexpr std::size_t kMaxMetricsBytes = std::size_t{1} << 30;
+
+std::int64_t now_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(steady_clock::now().time_since_epoch()).count();
+}
+
+std::size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1u : 99u;
+}
+
+// Keeps the whole lines of steps up to `step`; what a kill left half written goes.
+std::string lines_up_to(const std::string& text, std::int64_t step) {
+  std::string kept;
+  for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+    const std::string line = text.substr(begin, end - begin);
+    const nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
+    if (object.is_object() && object.contains("step") && object["step"].is_number_integer() && object["step"] <= step)
+      kept += line + '\n';
+  }
+  return kept;
+}
+
+std::string format_number(double value) {
+  const double size = std::abs(value);
+  if (value == std::floor(value) && size < 1e6) return fmt::format("{:.0f}", value);
+  return size >= 1e-3 && size < 1e5 ? fmt::format("{:.4g}", value) : fmt::format("{:.2e}", value);
+}
+
+}  // namespace
+
+MetricsFile::MetricsFile(const Path& run, std::int64_t from_step) : path_(run / "metrics.jsonl") {
+  if (std::filesystem::exists(path_))
+    write_file_atomically(path_, lines_up_to(read_text_file(path_, kMaxMetricsBytes), from_step));
+  file_ = std::fopen(path_.c_str(), "ae");
+  if (!file_) fail(ErrorKind::io, "{}: cannot be opened for writing: {}", path_.string(), std::strerror(errno));
+}
+
+MetricsFile::~MetricsFile() { std::fclose(file_); }
+
+void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
+  nlohmann::ordered_json object = {{"step", step}, {"split", split}};
+  for (const Metric& metric : metrics) {
+    if (std::isfinite(metric.value))
+      object[metric.name] = metric.value;
+    else
+      object[metric.name] = fmt::format("{}", metric.value);
+  }
+  const std::string line = object.dump() + '\n';
+  if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0)
+    fail(ErrorKind::io, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
+}
+
+ProgressLine::ProgressLine(std::string name) : name_(std::move(name)), terminal_(isatty(STDERR_FILENO) == 1) {}
+
+ProgressLine::~ProgressLine() {
+  if (open_) std::fputc('\n', stderr);
+}
+
+void ProgressLine::show(const Progress& progress, bool due) {
+  constexpr std::int64_t kShortestPauseMs = 100;
+  if (!terminal_ && !due) return;
+  if (terminal_ && now_ms() - last_ms_ < kShortestPauseMs && progress.step != progress.steps) return;
+  last_ms_ = now_ms();
+  std::string line = fmt::format("{} {}/{} {:.0f}%", name_, progress.step, progress.steps,
+                                 100.0 * static_cast<double>(progress.step) / static_cast<double>(progress.steps));
+  for (const Metric& metric : progress.metrics)
+    line += fmt::format(" | {} {}", metric.name, format_number(metric.value));
+  line += fmt::format(" | {:.0f} img/s", progress.images_per_second);
+  if (progress.seconds_left >= 0) line += fmt::format(" | eta {}", format_seconds(progress.seconds_left));
+  line += fmt::format(" | data {:.0f}% | {}", 100 * progress.data_share, format_bytes(progress.memory_bytes));
+  if (!terminal_) {
+    fmt::print(stderr, "{}\n", line);
+    return;
+  }
+  constexpr const char* kEraseLine = "\r\x1b[K";
+  fmt::print(stderr, "{}{}", kEraseLine, line.substr(0, terminal_width()));
+  std::fflush(stderr);
+  open_ = true;
+}
+
+void ProgressLine::say(const std::string& text) {
+  if (open_) std::fputc('\n', stderr);
+  open_ = false;
+  fmt::print(stderr, "{}\n", text);
+}
+
+std::string format_bytes(std::size_t bytes) {
+  constexpr const char* kUnits[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1024 && unit + 1 < std::size(kUnits); ++unit) value /= 1024;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string format_seconds(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  if (seconds < 60) return fmt::format("{:.1f}s", seconds);
+  if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
+  return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
+}
+
+}  // namespace gesso

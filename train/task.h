@@ -1,0 +1,45 @@
+// What a trainer trains: a model with its loss, its pictures and its metrics. One implementation a model family.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nn/context.h"
+#include "nn/param_store.h"
+#include "train/dataset.h"
+#include "train/image.h"
+
+namespace gesso {
+
+// A named scalar: of a training step (a [] tensor of the device, read one step late) or of an evaluation.
+struct Term {
+  std::string name;
+  Tensor value;
+};
+struct Metric {
+  std::string name;
+  double value = 0;
+};
+
+class Task {
+ public:
+  virtual ~Task() = default;
+
+  virtual const nn::ParamStore& store() const = 0;
+  // Before a fresh run: what the task must know of its training data becomes state, so that a checkpoint brings it
+  // along.
+  virtual void measure(const Dataset& train_data) = 0;
+  // Before the first step: what needs a batch (a codebook that starts from encoded images). images: [N,H,W,C] u8.
+  virtual void start(const nn::Context& context, const Tensor& images) = 0;
+  // Forward pass; the first term is the loss to minimise. images: [N,H,W,C] u8.
+  virtual std::vector<Term> losses(const nn::Context& context, const Tensor& images) = 0;
+  // What the steps since the last call showed beyond their losses (code usage), read from the device.
+  virtual std::vector<Metric> statistics() = 0;
+  // Pictures to look at: one for each of images [N,H,W,C] u8.
+  virtual std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) = 0;
+  // The model's own metrics over a whole data set.
+  virtual std::vector<Metric> evaluate(const nn::Context& context, const Dataset& data, std::int64_t batch) = 0;
+};
+
+}  // namespace gesso

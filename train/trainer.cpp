@@ -1,0 +1,289 @@
+#include "train/trainer.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <cmath>
+#include <deque>
+
+#include "core/allocator.h"
+#include "core/error.h"
+#include "core/isa.h"
+#include "core/profiler.h"
+#include "core/thread_pool.h"
+#include "train/checkpoint.h"
+#include "train/comparison.h"
+#include "train/idx_dataset.h"
+#include "train/png.h"
+#include "train/shapes_dataset.h"
+#include "train/vqvae_task.h"
+
+namespace gesso {
+namespace {
+
+double seconds_now() {
+  using namespace std::chrono;
+  return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+// Images a second: the median of the last windows, so that a pause for a checkpoint or for pictures does not count.
+class Throughput {
+ public:
+  void add(std::int64_t images, double seconds) {
+    constexpr std::size_t kWindows = 64;
+    rates_.push_back(static_cast<double>(images) / std::max(seconds, 1e-9));
+    if (rates_.size() > kWindows) rates_.pop_front();
+  }
+  double images_per_second() const {
+    if (rates_.empty()) return 0;
+    std::vector<double> sorted(rates_.begin(), rates_.end());
+    std::ranges::nth_element(sorted, sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2));
+    return sorted[sorted.size() / 2];
+  }
+
+ private:
+  std::deque<double> rates_;
+};
+
+std::uint64_t seed(const Recipe& recipe) { return static_cast<std::uint64_t>(recipe.train.seed); }
+
+// One run from its first step to its last.
+class Run {
+ public:
+  Run(const Recipe& recipe, const RunOptions& options);
+  RunSummary go();
+
+ private:
+  void say_start(std::int64_t start) const;
+  void train_step(std::int64_t step);
+  void read_last();
+  void finish_interval(std::int64_t step, bool due);
+  void make_pictures(std::int64_t step);
+  void save(std::int64_t step);
+  bool pictures_due(std::int64_t step) const;
+  nn::Context context(nn::Mode mode, nn::StateUpdates& updates) const;
+
+  const Recipe& recipe_;
+  const RunOptions& options_;
+  Device& device_;
+  std::unique_ptr<Dataset> train_data_, test_data_;
+  std::unique_ptr<Task> task_;
+  nn::Optimizer optimizer_;
+  nn::StepState state_;
+  nn::StateUpdates updates_;
+  std::int64_t start_step_ = 0;
+  std::unique_ptr<DataLoader> loader_;
+  Tensor images_;  // [N,H,W,C] u8, the batch
+  std::unique_ptr<MetricsFile> metrics_;
+  std::unique_ptr<ProgressLine> line_;
+  Throughput throughput_;
+  double waited_ = 0, worked_ = 0;  // seconds of this log interval
+
+  // Of the step before: read while the device works on the next one.
+  std::vector<Term> last_terms_;
+  Tensor last_norm_;
+  std::int64_t last_step_ = -1;
+  std::vector<Metric> last_metrics_;
+  RunSummary summary_;
+};
+
+Run::Run(const Recipe& recipe, const RunOptions& options)
+    : recipe_(recipe),
+      options_(options),
+      device_(device(options.device)),
+      train_data_(open_dataset(recipe.data, Split::train, seed(recipe))),
+      test_data_(open_dataset(recipe.data, Split::validation, seed(recipe))),
+      task_(make_task(recipe, device_)),
+      optimizer_(task_->store(), recipe.optimizer),
+      state_(device_) {
+  if (train_data_->size() < recipe.train.batch)
+    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data_->size(),
+         train_data_->name());
+  if (options.resume) {
+    const Checkpoint checkpoint = latest_checkpoint(options.directory);
+    load_checkpoint(checkpoint, task_->store(), optimizer_);
+    start_step_ = checkpoint.step;
+    summary_.checkpoint = checkpoint.directory;
+  } else {
+    task_->measure(*train_data_);
+  }
+  const ImageShape& shape = train_data_->image_shape();
+  images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, DType::u8}, device_);
+  const SampleOrder order(train_data_->size(), recipe.train.batch, seed(recipe));
+  loader_ = std::make_unique<DataLoader>(
+      *train_data_, order,
+      DataLoaderOptions{.first_step = start_step_, .threads = static_cast<int>(recipe.data.loaders)});
+  metrics_ = std::make_unique<MetricsFile>(options.directory, start_step_);
+  line_ = std::make_unique<ProgressLine>(recipe.model);
+}
+
+nn::Context Run::context(nn::Mode mode, nn::StateUpdates& updates) const {
+  return {.device = device_, .mode = mode, .state = state_, .updates = updates, .seed = seed(recipe_)};
+}
+
+void Run::say_start(std::int64_t start) const {
+  const std::int64_t batch = recipe_.train.batch, per_epoch = train_data_->size() / batch;
+  const std::int64_t trained = task_->store().count(nn::ParamKind::trained);
+  line_->say(fmt::format("run        {}", options_.directory.string()));
+  line_->say(fmt::format("device     {}, {}, {} threads", device_.name(), name_of(isa()), thread_pool().threads()));
+  line_->say(fmt::format("data       {}: {} images {}, {} to test with", train_data_->name(), train_data_->size(),
+                         train_data_->image_shape().text(), test_data_->size()));
+  line_->say(fmt::format("model      {}, {} parameters trained, {} values of state", recipe_.model, trained,
+                         task_->store().count(nn::ParamKind::state)));
+  line_->say(fmt::format("steps      {} to {}, {} images each, {} steps an epoch", start, recipe_.train.steps, batch,
+                         per_epoch));
+  const std::size_t arena = task_->store().weights().spec().bytes();
+  line_->say(fmt::format(
+      "memory     weights {}, gradients {}, optimiser and average {}", format_bytes(arena), format_bytes(arena),
+      format_bytes(arena * (1u + (optimizer_.second_moment() ? 1u : 0u) + (optimizer_.ema() ? 1u : 0u)))));
+  line_->say(fmt::format("saved      every {} steps, the newest {} kept", recipe_.checkpoint.every,
+                         recipe_.checkpoint.keep == 0 ? std::string("all") : std::to_string(recipe_.checkpoint.keep)));
+}
+
+// Every host read of a step happens here, one step late; the weights did not move where the gradient norm was not
+// finite.
+void Run::read_last() {
+  if (last_step_ < 0) return;
+  last_metrics_.clear();
+  for (const Term& term : last_terms_)
+    last_metrics_.push_back({term.name, static_cast<double>(term.value.to_host<float>()[0])});
+  const auto norm = static_cast<double>(last_norm_.to_host<float>()[0]);
+  last_metrics_.push_back({"grad_norm", norm});
+  last_metrics_.push_back({"rate", recipe_.schedule.at(last_step_)});
+  if (!std::isfinite(norm) || !std::isfinite(last_metrics_.front().value))
+    fail(ErrorKind::numeric,
+         "step {}: loss {} and gradient norm {} are not both finite; weights and state were not changed by it, and the "
+         "last checkpoint is {}; lower schedule.rate or set optimizer.clip_norm",
+         last_step_ + 1, last_metrics_.front().value, norm,
+         summary_.checkpoint.empty() ? std::string("none") : summary_.checkpoint.string());
+}
+
+void Run::train_step(std::int64_t step) {
+  const ProfileRange range(RangeKind::step, "step");
+  state_.set(step, recipe_.schedule.at(step));
+  const nn::Context now = context(nn::Mode::train, updates_);
+  if (step == 0) task_->start(now, images_);
+  Tape tape;
+  task_->store().watch(tape);
+  std::vector<Term> terms = task_->losses(now, images_);
+  tape.backward(terms.front().value);
+  optimizer_.step(now);
+  read_last();
+  last_terms_ = std::move(terms);
+  last_norm_ = optimizer_.gradient_norm();
+  last_step_ = step;
+}
+
+void Run::finish_interval(std::int64_t step, bool due) {
+  const double total = waited_ + worked_;
+  if (due) read_last();
+  std::vector<Metric> metrics = last_metrics_;
+  Progress progress{.step = step, .steps = recipe_.train.steps, .metrics = {}};
+  progress.images_per_second = throughput_.images_per_second();
+  if (progress.images_per_second > 0)
+    progress.seconds_left =
+        static_cast<double>((recipe_.train.steps - step) * recipe_.train.batch) / progress.images_per_second;
+  progress.data_share = total > 0 ? waited_ / total : 0;
+  progress.memory_bytes = device_.allocator().statistics().peak_bytes;
+  if (due) {
+    for (Metric& metric : task_->statistics()) metrics.push_back(std::move(metric));
+    metrics.push_back({"images_per_second", progress.images_per_second});
+    metrics_->write(step, "train", metrics);
+    summary_.metrics = metrics;
+    metrics.pop_back();
+    waited_ = worked_ = 0;
+  }
+  progress.metrics = std::move(metrics);
+  line_->show(progress, due);
+}
+
+// Steps 1, 2, 4, ... up to the interval, and then every interval.
+bool Run::pictures_due(std::int64_t step) const {
+  if (step % recipe_.sample.every == 0 || step == recipe_.train.steps) return true;
+  return step < recipe_.sample.every && std::has_single_bit(static_cast<std::uint64_t>(step));
+}
+
+// Test images above their reconstructions, always the same ones.
+void Run::make_pictures(std::int64_t step) {
+  const std::int64_t count = std::min(recipe_.sample.count, test_data_->size());
+  nn::StateUpdates unused;
+  const Tensor images = read_images(*test_data_, 0, count, device_);
+  const std::vector<Image> after = task_->reconstruct(context(nn::Mode::evaluate, unused), images);
+  std::vector<Image> before;
+  for (std::int64_t i = 0; i < count; ++i) before.push_back(test_data_->image(i));
+  const Path path = options_.directory / "samples" / fmt::format("step-{:08}.png", step);
+  make_directories(path.parent_path());
+  write_png(
+      path, comparison_grid(before, after),
+      {{"Comment", options_.command_line}, {"Description", fmt::format("step {}, seed {}", step, recipe_.train.seed)}});
+  summary_.sample = path;
+}
+
+void Run::save(std::int64_t step) {
+  read_last();  // a step that is not finite must not be called good
+  summary_.checkpoint = save_checkpoint(options_.directory, step, task_->store(), optimizer_).directory;
+  prune_checkpoints(options_.directory, recipe_.checkpoint.keep);
+}
+
+RunSummary Run::go() {
+  say_start(start_step_);
+  summary_.step = start_step_;
+  for (std::int64_t step = start_step_; step < recipe_.train.steps; ++step) {
+    const double begin = seconds_now();
+    const Batch batch = loader_->next();
+    images_.copy_from_host(std::as_bytes(std::span(batch.images)));
+    const double loaded = seconds_now();
+    train_step(step);
+    const double end = seconds_now();
+    waited_ += loaded - begin;
+    worked_ += end - loaded;
+    throughput_.add(recipe_.train.batch, end - begin);
+
+    const std::int64_t done = summary_.step = step + 1;
+    const bool last = done == recipe_.train.steps;
+    const bool stop = options_.interrupted && options_.interrupted->load();
+    finish_interval(done, last || stop || done % recipe_.log.every == 0);
+    if (last || stop || done % recipe_.checkpoint.every == 0) save(done);
+    if (pictures_due(done)) make_pictures(done);
+    if (!stop || last) continue;
+    summary_.end = RunEnd::interrupted;
+    line_->say(
+        fmt::format("stopped after step {}, saved in {}; go on with --resume", done, summary_.checkpoint.string()));
+    break;
+  }
+  return summary_;
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed) {
+  if (options.kind == "idx") return open_idx_dataset(options.path, split);
+  const std::int64_t count = split == Split::train ? options.count : options.test_count;
+  return make_shapes_dataset({.count = count, .image_size = options.size, .channels = options.channels, .seed = seed},
+                             split);
+}
+
+std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device) {
+  return std::make_unique<VqvaeTask>(
+      VqvaeTaskOptions{.model = recipe.vqvae, .start_from_data = recipe.start_from_data, .seed = seed(recipe)}, device);
+}
+
+void resolve_image_shape(Recipe& recipe, const ImageShape& found) {
+  models::VqvaeOptions& model = recipe.vqvae;
+  const auto resolve = [&](std::string_view key, std::int64_t& wanted, std::int64_t given) {
+    if (wanted == 0) wanted = given;
+    if (wanted != given)
+      fail("{} is {}, but the images of the data set are {}; leave it out, or give other data", key, wanted,
+           found.text());
+  };
+  resolve("model.height", model.height, found.height);
+  resolve("model.width", model.width, found.width);
+  resolve("model.channels", model.channels, found.channels);
+}
+
+RunSummary train(const Recipe& recipe, const RunOptions& options) {
+  recipe.validate();
+  return Run(recipe, options).go();
+}
+
+}  // namespace gesso

@@ -1,0 +1,46 @@
+// The training loop: batches in, steps, lines, pictures and checkpoints out. It knows no model; a Task does.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "nn/optimizer.h"
+#include "train/data_loader.h"
+#include "train/recipe.h"
+#include "train/run_log.h"
+#include "train/task.h"
+
+namespace gesso {
+
+struct RunOptions {
+  Path directory = {};  // exists, and holds the config.json of this recipe
+  bool resume = false;
+  DeviceKind device = DeviceKind::cpu;
+  std::string command_line = {};                   // for the record
+  const std::atomic<bool>* interrupted = nullptr;  // set by a signal: save and return
+};
+
+enum class RunEnd : std::uint8_t { finished, interrupted };
+
+struct RunSummary {
+  RunEnd end = RunEnd::finished;
+  std::int64_t step = 0;
+  Path sample, checkpoint;      // the last of each
+  std::vector<Metric> metrics;  // of the last log interval
+};
+
+// Trains. Throws Error: usage for a run directory that is taken, or whose recipe differs where it may not; data;
+// numeric where a gradient is no longer finite (the last checkpoint is intact); memory; io.
+RunSummary train(const Recipe& recipe, const RunOptions& options);
+
+// The data sets that a recipe names.
+std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed);
+// The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be
+// resolved.
+std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device);
+// Image shape 0x0x0 becomes that of the data. Throws where the recipe wants another.
+void resolve_image_shape(Recipe& recipe, const ImageShape& found);
+
+}  // namespace gesso
