@@ -71,8 +71,6 @@ Panels::Panels(const Execution& run, std::int64_t taps_, std::int64_t channels_,
 void multiply_rows(const GemmKernels& kernels, const Rows& rows, const Panels& panels, std::int64_t begin,
                    std::int64_t end, float* c, const GemmEpilogue& epilogue) {
   const std::vector<Piece> pieces = pieces_of(panels.taps, panels.channels);
-  const bool has_epilogue =
-      epilogue.bias != nullptr || epilogue.residual != nullptr || epilogue.activation != Activation::none;
   for (std::size_t i = 0; i < pieces.size(); ++i)
     for (std::int64_t p = begin; p < end; ++p) {
       const std::int64_t column = p * panels.width;
@@ -80,7 +78,7 @@ void multiply_rows(const GemmKernels& kernels, const Rows& rows, const Panels& p
                                  .residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + column,
                                  .activation = epilogue.activation};
       const bool last = i + 1 == pieces.size();
-      multiply_piece(kernels, rows, panels, p, pieces[i], i > 0, c, last && has_epilogue ? &here : nullptr);
+      multiply_piece(kernels, rows, panels, p, pieces[i], i > 0, c, last && !is_empty(epilogue) ? &here : nullptr);
     }
 }
 

@@ -25,6 +25,10 @@ struct Shape {
 void multiply(const Execution& run, const Shape& shape, const float* a, const float* b, float* c,
               const GemmEpilogue& epilogue = {});
 
+inline bool is_empty(const GemmEpilogue& epilogue) {
+  return epilogue.bias == nullptr && epilogue.residual == nullptr && epilogue.activation == Activation::none;
+}
+
 // sums[columns] = sum of x[rows,columns] over the rows.
 void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, const float* x, float* sums);
 

@@ -46,9 +46,11 @@ void copy(int64_t rows, int64_t columns, const float* from, int64_t from_stride,
 }
 
 void gather(int64_t rows, int64_t columns, const float* const* from, int64_t first, float* to, int64_t to_stride) {
-  for (int64_t i = 0; i < rows; ++i)
-    simd::map<Tag>(
-        columns, [](V x) { return x; }, to + i * to_stride, from[i] + first);
+  const auto keep = [](V x) { return x; };
+  if (columns == kColumns)  // a whole panel's width: known to the compiler
+    for (int64_t i = 0; i < rows; ++i) simd::map<Tag>(kColumns, keep, to + i * to_stride, from[i] + first);
+  else
+    for (int64_t i = 0; i < rows; ++i) simd::map<Tag>(columns, keep, to + i * to_stride, from[i] + first);
 }
 
 void transpose(int64_t rows, int64_t columns, const float* from, int64_t from_stride, float* to, int64_t to_stride) {

@@ -1,0 +1,164 @@
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "ops/convolution.h"
+#include "ops/convolution_gather.h"
+
+namespace gesso::convolution {
+namespace {
+
+// Pixels that are summed at a time: [K, kPixels] of dy and some panels of x stay in L2.
+constexpr std::int64_t kPixels = 256;
+// Panels a chunk: those of one tap share their pixels' addresses, and dy comes from L3 for all of them once.
+constexpr std::int64_t kPanelsEach = 4;
+// Chunks that are wanted; where the weight is small, the pixels are cut too.
+constexpr std::int64_t kChunks = 16;
+
+// What the weight gradient of one group multiplies: dy transposed with the image's pixels, tap by tap.
+struct WeightGradient {
+  Gather gather;                         // from the grid of y into x
+  std::int64_t channels, rows, columns;  // [rows = K, columns = taps * channels]
+  std::int64_t blocks;                   // of kPixels pixels
+  const float* dy;                       // [blocks][rows][kPixels]
+
+  bool joins() const { return joins_taps(std::ssize(gather.taps), channels); }
+};
+
+// dy of one group as [blocks of pixels][group_k][kPixels].
+Tensor transpose_pixels(const Execution& run, const ConvGeometry& g, std::int64_t group_k, const float* dy) {
+  const std::int64_t pixels = g.N * g.OH * g.OW, blocks = divide_up(pixels, kPixels);
+  const GemmKernels& kernels = gemm::kernels(run.isa);
+  Tensor transposed = run.scratch({{blocks, group_k, kPixels}, DType::f32});
+  float* to = transposed.data<float>().data();
+  run.pool.run(blocks, [&](std::int64_t block, int) {
+    const std::int64_t first = block * kPixels, count = std::min(kPixels, pixels - first);
+    kernels.transpose(count, group_k, dy + first * g.K, g.K, to + block * group_k * kPixels, kPixels);
+  });
+  return transposed;
+}
+
+// Some pixels of x as columns, and what was found out about them for several panels.
+struct PixelPanel {
+  float* panel;                        // [kPixels][width]
+  float* joined;                       // [kPixels][columns], where the taps are joined
+  std::vector<const float*> pointers;  // [kPixels], of one tap, elsewhere
+  std::int64_t block = -1, tap = -1;   // what they hold
+};
+
+// panel[pixel][column] for the columns [first_column, first_column + columns) of [taps][channels] in one block of
+// pixels.
+void pack_pixels(const GemmKernels& kernels, const WeightGradient& work, std::int64_t first_column,
+                 std::int64_t columns, std::int64_t block, const float* zeros, PixelPanel& memory) {
+  const std::int64_t first = block * kPixels, count = std::min(kPixels, work.gather.rows() - first);
+  if (work.joins()) {
+    if (block != memory.block) join_taps(work.gather, work.channels, first, count, memory.joined, work.columns);
+    memory.block = block;
+    kernels.copy(count, columns, memory.joined + first_column, work.columns, memory.panel, kernels.columns);
+    return;
+  }
+  for (std::int64_t column = 0; column < columns;) {
+    const std::int64_t tap = (first_column + column) / work.channels, channel = (first_column + column) % work.channels;
+    if (block != memory.block || tap != memory.tap) {
+      GridWalk walk(work.gather, first);
+      for (std::int64_t i = 0; i < count; ++i, walk.next())
+        memory.pointers[static_cast<std::size_t>(i)] =
+            walk.pixel(work.gather.taps[static_cast<std::size_t>(tap)], zeros);
+    }
+    memory.block = block;
+    memory.tap = tap;
+    const std::int64_t length = std::min(columns - column, work.channels - channel);
+    kernels.gather(count, length, memory.pointers.data(), channel, memory.panel + column, kernels.columns);
+    column += length;
+  }
+}
+
+// result[rows, columns] of the columns of one panel (+)= the sum over one block of pixels.
+void add_block(const GemmKernels& kernels, const WeightGradient& work, std::int64_t column, std::int64_t columns,
+               std::int64_t block, bool add, const float* panel, float* result) {
+  const float* dy = work.dy + block * work.rows * kPixels;
+  std::array<const float*, GemmKernels::kMaxRows> rows;
+  std::array<std::int64_t, GemmKernels::kMaxRows> offsets;
+  for (std::int64_t row = 0; row < work.rows; row += kernels.rows) {
+    for (std::int64_t i = 0; i < kernels.rows; ++i) {
+      rows[static_cast<std::size_t>(i)] = dy + std::min(row + i, work.rows - 1) * kPixels;
+      offsets[static_cast<std::size_t>(i)] = (row + i) * work.columns;
+    }
+    kernels.tile({.taps = 1,
+                  .channels = std::min(kPixels, work.gather.rows() - block * kPixels),
+                  .rows = rows.data(),
+                  .first_channel = 0,
+                  .panel = panel,
+                  .out = result + column,
+                  .row_offsets = offsets.data(),
+                  .row_count = std::min<std::int64_t>(kernels.rows, work.rows - row),
+                  .column_count = columns,
+                  .add = add,
+                  .epilogue = nullptr});
+  }
+}
+
+// Blocks of pixels [begin, end) for the panels [first_panel, last_panel); `result` is overwritten.
+void add_blocks(const GemmKernels& kernels, const WeightGradient& work, std::int64_t first_panel,
+                std::int64_t last_panel, std::int64_t begin, std::int64_t end, const float* zeros, PixelPanel memory,
+                float* result) {
+  for (std::int64_t block = begin; block < end; ++block)
+    for (std::int64_t p = first_panel; p < last_panel; ++p) {
+      const std::int64_t column = p * kernels.columns;
+      const std::int64_t columns = std::min<std::int64_t>(kernels.columns, work.columns - column);
+      pack_pixels(kernels, work, column, columns, block, zeros, memory);
+      add_block(kernels, work, column, columns, block, block > begin, memory.panel, result);
+    }
+}
+
+// Each chunk owns some panels; where these are few, the pixels are cut as well and the parts are summed in order.
+void multiply(const Execution& run, const WeightGradient& work, float* dweight) {
+  const GemmKernels& kernels = gemm::kernels(run.isa);
+  const std::int64_t panels = divide_up(work.columns, kernels.columns), each = std::min(panels, kPanelsEach);
+  const std::int64_t panel_blocks = divide_up(panels, each), size = work.rows * work.columns;
+  const std::int64_t wanted = std::min(divide_up(kChunks, panel_blocks), work.blocks);
+  const std::int64_t blocks_each = divide_up(work.blocks, wanted), parts = divide_up(work.blocks, blocks_each);
+
+  const Tensor zeros = Tensor::zeros({{work.channels}, DType::f32}, run.device);
+  const std::int64_t own = kPixels * (kernels.columns + (work.joins() ? work.columns : 0));
+  const Tensor memory = run.scratch({{run.pool.threads(), own}, DType::f32});
+  const Tensor partial = run.scratch({{parts > 1 ? parts : 0, size}, DType::f32});
+  float* each_part = parts > 1 ? partial.data<float>().data() : dweight;
+  run.pool.run(panel_blocks * parts, [&](std::int64_t chunk, int worker) {
+    const std::int64_t part = chunk / panel_blocks, first = chunk % panel_blocks * each;
+    float* panel = memory.data<float>().data() + worker * own;
+    add_blocks(
+        kernels, work, first, std::min(first + each, panels), part * blocks_each,
+        std::min((part + 1) * blocks_each, work.blocks), zeros.data<float>().data(),
+        {.panel = panel, .joined = panel + kPixels * kernels.columns, .pointers = std::vector<const float*>(kPixels)},
+        each_part + part * size);
+  });
+  if (parts > 1)
+    parallel_for(run.pool, size, 4096, [&](std::int64_t begin, std::int64_t end) {
+      kernels.sum_rows(parts, end - begin, each_part + begin, size, dweight + begin);
+    });
+}
+
+}  // namespace
+
+void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight) {
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, size = group_k * g.taps() * group_c;
+  if (size == 0) return;
+  for (std::int64_t group = 0; group < g.groups; ++group) {
+    WeightGradient work = {.gather = forward_gather(g, x + group * group_c, g.C),
+                           .channels = group_c,
+                           .rows = group_k,
+                           .columns = g.taps() * group_c,
+                           .blocks = divide_up(g.N * g.OH * g.OW, kPixels),
+                           .dy = nullptr};
+    if (work.blocks == 0) {
+      std::fill_n(dweight + group * size, size, 0.0f);
+      continue;
+    }
+    const Tensor transposed = transpose_pixels(run, g, group_k, dy + group * group_k);
+    work.dy = transposed.data<float>().data();
+    multiply(run, work, dweight + group * size);
+  }
+}
+
+}  // namespace gesso::convolution
