@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "tools/verbs.h"
+#include "tools/version.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -28,7 +29,7 @@ namespace {
 
 int run(int argc, char** argv) {
   CLI::App app("gesso trains image generators: VQ-VAE, from pixels to pictures, in one program.", "gesso");
-  app.set_version_flag("--version", std::string("gesso ") + GESSO_VERSION);
+  app.set_version_flag("--version", std::string("gesso ") + version());
   app.require_subcommand(1);
   app.fallthrough();
   app.footer(

@@ -5,6 +5,7 @@
 #include "core/thread_pool.h"
 #include "ops/op_list.h"
 #include "tools/verbs.h"
+#include "tools/version.h"
 
 namespace gesso {
 namespace {
@@ -18,9 +19,9 @@ nlohmann::json facts() {
     } catch (const Error&) {  // not in this build
     }
   }
-  return {{"version", GESSO_VERSION}, {"compiler", __VERSION__},
-          {"isa", name_of(isa())},    {"isas", isas},
-          {"devices", devices},       {"threads", thread_pool().threads()},
+  return {{"version", version()},    {"compiler", __VERSION__},
+          {"isa", name_of(isa())},   {"isas", isas},
+          {"devices", devices},      {"threads", thread_pool().threads()},
           {"ops", all_rows().size()}};
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "tools/verbs.h"
+#include "tools/version.h"
 #include "train/run.h"
 #include "train/trainer.h"
 
@@ -31,7 +32,7 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   options.request.directory =
       options.out.empty() ? "runs/" + Path(options.request.recipe).stem().string() : options.out;
   if (!options.data.empty()) options.request.assignments.push_back("data.path=" + options.data);
-  options.request.version = GESSO_VERSION;
+  options.request.version = version();
   options.request.command = outcome.command_line;
   RecipeFile file;
   prepare_run(options.request, file);

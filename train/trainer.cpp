@@ -8,14 +8,13 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
-#include "core/isa.h"
 #include "core/profiler.h"
-#include "core/thread_pool.h"
 #include "train/checkpoint.h"
 #include "train/comparison.h"
 #include "train/idx_dataset.h"
 #include "train/png.h"
 #include "train/shapes_dataset.h"
+#include "train/start_block.h"
 #include "train/vqvae_task.h"
 
 namespace gesso {
@@ -54,7 +53,6 @@ class Run {
   RunSummary go();
 
  private:
-  void say_start(std::int64_t start) const;
   void train_step(std::int64_t step);
   void read_last();
   void finish_interval(std::int64_t step, bool due);
@@ -119,25 +117,6 @@ Run::Run(const Recipe& recipe, const RunOptions& options)
 
 nn::Context Run::context(nn::Mode mode, nn::StateUpdates& updates) const {
   return {.device = device_, .mode = mode, .state = state_, .updates = updates, .seed = seed(recipe_)};
-}
-
-void Run::say_start(std::int64_t start) const {
-  const std::int64_t batch = recipe_.train.batch, per_epoch = train_data_->size() / batch;
-  const std::int64_t trained = task_->store().count(nn::ParamKind::trained);
-  line_->say(fmt::format("run        {}", options_.directory.string()));
-  line_->say(fmt::format("device     {}, {}, {} threads", device_.name(), name_of(isa()), thread_pool().threads()));
-  line_->say(fmt::format("data       {}: {} images {}, {} to test with", train_data_->name(), train_data_->size(),
-                         train_data_->image_shape().text(), test_data_->size()));
-  line_->say(fmt::format("model      {}, {} parameters trained, {} values of state", recipe_.model, trained,
-                         task_->store().count(nn::ParamKind::state)));
-  line_->say(fmt::format("steps      {} to {}, {} images each, {} steps an epoch", start, recipe_.train.steps, batch,
-                         per_epoch));
-  const std::size_t arena = task_->store().weights().spec().bytes();
-  line_->say(fmt::format(
-      "memory     weights {}, gradients {}, optimiser and average {}", format_bytes(arena), format_bytes(arena),
-      format_bytes(arena * (1u + (optimizer_.second_moment() ? 1u : 0u) + (optimizer_.ema() ? 1u : 0u)))));
-  line_->say(fmt::format("saved      every {} steps, the newest {} kept", recipe_.checkpoint.every,
-                         recipe_.checkpoint.keep == 0 ? std::string("all") : std::to_string(recipe_.checkpoint.keep)));
 }
 
 // Every host read of a step happens here, one step late; the weights did not move where the gradient norm was not
@@ -226,7 +205,14 @@ void Run::save(std::int64_t step) {
 }
 
 RunSummary Run::go() {
-  say_start(start_step_);
+  for (const std::string& text : start_block({.recipe = recipe_,
+                                 .directory = options_.directory,
+                                 .train_data = *train_data_,
+                                 .test_data = *test_data_,
+                                 .store = task_->store(),
+                                 .optimizer = optimizer_,
+                                 .start_step = start_step_}))
+    line_->say(text);
   summary_.step = start_step_;
   for (std::int64_t step = start_step_; step < recipe_.train.steps; ++step) {
     const double begin = seconds_now();

@@ -1,0 +1,26 @@
+// What a run says before its first step: where, from what, on what, with how much memory and disk.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "nn/optimizer.h"
+#include "train/dataset.h"
+#include "train/recipe.h"
+
+namespace gesso {
+
+struct StartFacts {
+  const Recipe& recipe;
+  const Path& directory;
+  const Dataset& train_data;
+  const Dataset& test_data;
+  const nn::ParamStore& store;
+  const nn::Optimizer& optimizer;
+  std::int64_t start_step;
+};
+// One text a line.
+std::vector<std::string> start_block(const StartFacts& facts);
+
+}  // namespace gesso
