@@ -231,6 +231,9 @@ struct Adamw {
              {.weight_decay = 0.1, .decayed = 20011, .clip_norm = 1, .ema_decay = 0.9},
              operands_of(50003, kAll)}};
   }
+  static std::vector<Case<Attrs>> benchmarks() {
+    return {{"[1000000]", {.weight_decay = 0.1, .decayed = 900000, .clip_norm = 1}, operands_of(1000000, kAll)}};
+  }
   static Case<Attrs> random_case(Random& random) {
     const std::int64_t size = pick(random, 1, 300);
     Attrs attrs{.weight_decay = 0.01, .decayed = pick(random, 0, size), .decoupled = pick(random, 0, 1) == 1};

@@ -140,6 +140,11 @@ struct Draw {
             {"several chunks", {.shape = {2, 60001}, .key = 5}, step},
             {"several chunks of samples", {.shape = {801, 65}, .key = 5}, step}};
   }
+  // Noise of a batch of images; the largest sample says nothing, since no operand is large.
+  static std::vector<Case<Attrs>> benchmarks() {
+    return {{"[64,32,32,3]", {.shape = {64, 32, 32, 3}, .key = 5}, {{{1}, Domain::counter, 1000}}},
+            {"[32,65536]", {.shape = {32, 65536}, .key = 5}, {{{1}, Domain::counter, 1000}}}};
+  }
   static Case<Attrs> random_case(Random& random) {
     const Shape shape{pick(random, 1, 9), pick(random, 1, 200)};
     return {"random",
