@@ -40,18 +40,23 @@ install_missing() {
     say "No Debian packages here; going on with what the system has. Needed: ${required_packages[*]}"
     return
   fi
-  local missing line
+  local missing
   mapfile -t missing < <(missing_of "${required_packages[@]}" "$data_package")
   if ((${#missing[@]} == 0)); then
     say "All packages are installed"
     return
   fi
   say "Installing from Debian: ${missing[*]}"
-  apt update || say "The package lists could not be renewed; trying with the old ones"
   mapfile -t missing < <(missing_of "${required_packages[@]}")
-  line="apt-get install --no-install-recommends ${missing[*]}"
+  local line="apt-get update && apt-get install --no-install-recommends ${missing[*]}"
+  if ! root_command >/dev/null; then
+    ((${#missing[@]} == 0)) || die "packages are missing and this user cannot install them; run as root: $line"
+    say "$data_package is missing and this user cannot install it; going on without it"
+    return
+  fi
+  apt update || say "The package lists could not be renewed; trying with the old ones"
   if ((${#missing[@]})) && ! apt install --no-install-recommends "${missing[@]}"; then
-    die "could not install what is missing; run as root: apt-get update && $line"
+    die "could not install what is missing; run as root: $line"
   fi
   if [[ -n "$(missing_of "$data_package")" ]] && ! apt install --no-install-recommends "$data_package"; then
     say "$data_package could not be installed; going on without it"
