@@ -45,8 +45,8 @@ void check_size(const Shape& shape, std::uint64_t file_bytes, bool packed, const
     count *= static_cast<std::uint64_t>(dim);
   }
   if (packed && count > limits.ratio_free_bytes && count / limits.max_ratio > file_bytes)
-    fail(ErrorKind::data, "{}: says it unpacks {} bytes to {}, above the limit of {} to 1", source, file_bytes, count,
-         limits.max_ratio);
+    fail(ErrorKind::data, "{}: says it unpacks {} bytes to {}, above the limit of {} to 1; is it cut off?", source,
+         file_bytes, count, limits.max_ratio);
   const std::uint64_t header_bytes = 4 + 4 * static_cast<std::uint64_t>(shape.rank());
   if (!packed && count != file_bytes - header_bytes)
     fail(ErrorKind::data, "{}: says it holds {} = {} bytes but {} follow its header", source, fmt::join(shape, "x"),
