@@ -59,14 +59,16 @@ void Tape::mark_needed(std::size_t first) {
         if (slot >= 0) at(slot).needed = true;
 }
 
-void Tape::add_gradient(int slot, const Tensor& gradient) {
+void Tape::add_gradient(int slot, Tensor gradient) {
   Slot& s = at(slot);
   if (!s.gradient) {
     if (s.destination && !gradient.same_memory(s.destination)) s.destination.copy_from(gradient);
-    s.gradient = s.destination ? s.destination : gradient;
+    s.gradient = s.destination ? s.destination : std::move(gradient);
     return;
   }
-  if (!s.destination && s.gradient.body_->storage.use_count() > 1) {  // somebody else's view: not ours to add to
+  const auto& body = s.gradient.body_;
+  const bool shared = body.use_count() > 1 || body->storage.use_count() > 1;  // a view, or the caller's seed
+  if (!s.destination && shared) {
     Tensor own(s.spec, *s.device);
     own.copy_from(s.gradient);
     s.gradient = own;
@@ -106,7 +108,7 @@ void Tape::step_back(std::size_t index) {
   }
   records_[index].op->backward(dy, dx);
   for (std::size_t i = 0; i < dx.size(); ++i)
-    if (dx[i] && needed(in_slots[i])) add_gradient(in_slots[i], dx[i]);
+    if (dx[i] && needed(in_slots[i])) add_gradient(in_slots[i], std::move(dx[i]));
 }
 
 // The region's own records are appended, walked and dropped again, in place of the one that stands for them.

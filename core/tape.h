@@ -92,7 +92,7 @@ class Tape {
   void step_back(std::size_t index);
   void replay(std::size_t index, std::span<const Tensor> dy);
   Tensors take_output_gradients(const Record& record);
-  void add_gradient(int slot, const Tensor& gradient);
+  void add_gradient(int slot, Tensor gradient);
   Tensor finished_gradient(int slot);
 
   std::uint64_t id_;
