@@ -320,12 +320,7 @@ TEST_SUITE("check engine") {
   }
 
   TEST_CASE("a row that never runs on two workers is reported") {
-    check::Options hurried = options();
-    hurried.patience = std::chrono::milliseconds(50);
-    check::Pools pools;
-    const check::Report report = check::check_row(describe<Serial>(), hurried, pools);
-    CHECK(report.by_kind.at(kind::threads).failed == 1);
-    CHECK(report.failures[0].find("more than one chunk") != std::string::npos);
+    expect_reported<Serial>(kind::threads, "more than one chunk");
   }
 
   TEST_CASE("a row that does not keep its word is reported") {

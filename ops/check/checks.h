@@ -2,7 +2,6 @@
 // float, and what must hold of a kernel besides. A failure's text names row, case, operands and how to repeat it.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -16,8 +15,7 @@ namespace gesso::check {
 
 struct Options {
   std::uint64_t seed = 1;
-  int random_cases = 8;                      // a row, beside its samples
-  std::chrono::milliseconds patience{3000};  // for a second worker to take part, on a busy machine
+  int random_cases = 8;  // a row, beside its samples
 };
 
 // Pools of the checks' own, whatever the process uses.
