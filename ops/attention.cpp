@@ -297,6 +297,7 @@ struct Attention {
             on("no samples", {.heads = 2}, 0, 5, 4),
             on("no tokens", {.heads = 2}, 2, 0, 4)};
   }
+  static std::vector<Case<Attrs>> benchmarks() { return {on("N16 T256 4 heads of 64", {.heads = 4}, 16, 256, 64)}; }
   static Case<Attrs> random_case(Random& random) {
     const Attrs attrs{.heads = pick(random, 1, 4), .causal = pick(random, 0, 1) == 1};
     return on("random", attrs, pick(random, 1, 3), pick(random, 1, 40), pick(random, 1, 20));

@@ -250,6 +250,9 @@ struct BatchNorm {
             on("nothing to evaluate", {}, {0, 3, 4}),
             on("no channels", {.train = true}, {4, 0})};
   }
+  static std::vector<Case<Attrs>> benchmarks() {
+    return {on("N16 32x32x128 training", {.train = true}, {16, 32, 32, 128})};
+  }
   static Case<Attrs> random_case(Random& random) {
     const Attrs attrs{.eps = 1e-3f, .momentum = 0.2f, .train = pick(random, 0, 1) == 1};
     return on("random", attrs, {pick(random, 2, 20), pick(random, 3, 30), pick(random, 1, 70)});

@@ -158,6 +158,11 @@ struct Binary {
             {"several chunks of rows", {}, {{{901, 50}}, {{50}, d}}},
             {"several chunks, one a row", {}, {{{2, 20003}}, {{2, 1}, d}}}};
   }
+  static std::vector<Case<Attrs>> benchmarks() {
+    const Shape image = {16, 32, 32, 64};
+    return {{"16x32x32x64", {}, {{image}, {image, F::b_domain}}},
+            {"16x32x32x64 by 64", {}, {{image}, {{64}, F::b_domain}}}};
+  }
   static Case<Attrs> random_case(Random& random) {
     Shape a, b;
     for (int rank = static_cast<int>(pick(random, 1, 4)), i = 0; i < rank; ++i) {

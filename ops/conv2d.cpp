@@ -108,6 +108,7 @@ struct Conv2d {
         sample("silu", {.padding = 1, .activation = silu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
         sample("one pixel", {}, {1, 1, 1, 33}, {3, 1, 1, 33}, true, false),
         sample("one channel to many", {.padding = 1}, {1, 9, 9, 1}, {70, 3, 3, 1}, false, false),
+        sample("many to few channels", {.padding = 1, .activation = relu}, {1, 7, 6, 40}, {3, 3, 3, 40}, true, true),
         sample("many chunks", {.padding = 1}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
         sample("no images", {.padding = 1}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false),
         sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),

@@ -321,6 +321,9 @@ struct GroupNorm {
             on("no samples", {.groups = 2}, {0, 3, 4}),
             on("no positions", {.groups = 2, .silu = true}, {2, 0, 4})};
   }
+  static std::vector<Case<Attrs>> benchmarks() {
+    return {on("N16 32x32x128 groups 32 silu", {.groups = 32, .silu = true}, {16, 32, 32, 128})};
+  }
   static Case<Attrs> random_case(Random& random) {
     const std::int64_t groups = pick(random, 1, 6), width = pick(random, 1, 20);
     const Attrs attrs{.groups = groups, .eps = 1e-3f, .silu = pick(random, 0, 1) == 1};

@@ -150,6 +150,7 @@ struct NearestCode {
             integers("one vector", 1, 9, 17),     integers("no vectors", 0, 4, 3),        integers("no width", 3, 4, 0),
             integers("several panels", 7, 259, 4)};
   }
+  static std::vector<Case<Attrs>> benchmarks() { return {integers("N6272 K512 D64", 6272, 512, 64)}; }
   static Case<Attrs> random_case(Random& random) {
     return integers("random", pick(random, 1, 250), pick(random, 1, 150), pick(random, 1, 33));
   }

@@ -169,6 +169,7 @@ struct Unary {
             {"empty", {}, {{{0, 4}, F::domain}}},
             {"scalar", {}, {{{}, F::domain}}}};
   }
+  static std::vector<Case<Attrs>> benchmarks() { return {{"16x32x32x64", {}, {{{16, 32, 32, 64}, F::domain}}}}; }
   static Case<Attrs> random_case(Random& random) {
     return {"random", {}, {{{pick(random, 1, 9), pick(random, 1, 70)}, F::domain}}};
   }

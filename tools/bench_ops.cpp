@@ -179,17 +179,18 @@ std::vector<Case<Attributes>> cases_of(const RowInfo& row) {
 }  // namespace
 
 Bench bench_ops(std::string_view filter, void (*on_row)(const BenchRow&)) {
+  const auto matches = [&](const RowInfo* row) { return row->name.find(filter) != std::string_view::npos; };
+  if (std::ranges::none_of(all_rows(), matches)) row_named(filter);  // throws, with the names that there are
   const Execution run{device(DeviceKind::cpu), thread_pool(), isa()};
   Bench bench;
   for (const RowInfo* row : all_rows()) {
-    if (row->name.find(filter) == std::string_view::npos) continue;
+    if (!matches(row)) continue;
     for (const Case<Attributes>& c : cases_of(*row)) {
       BenchCase timed(*row, c, run);
       timed.forward(bench, on_row);
       timed.backward(bench, on_row);
     }
   }
-  if (bench.rows.empty()) row_named(filter);  // throws, with the names that there are
   return bench;
 }
 
