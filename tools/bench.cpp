@@ -14,7 +14,7 @@ namespace gesso {
 namespace {
 
 void print_row(const BenchRow& row) {
-  fmt::print("{:<18} {:<28} {:<10} {:>9.3f} {:>9.3f} {:>9.1f} {:>8.1f} {:>6.0f} %\n", row.name, row.shape, row.pass,
+  fmt::print("{:<18} {:<28.28} {:<10} {:>9.3f} {:>9.3f} {:>9.1f} {:>8.1f} {:>6.0f} %\n", row.name, row.shape, row.pass,
              row.ms, row.ms_median, row.gflops, row.gbps, 100 * row.share);
   std::fflush(stdout);
 }
@@ -48,8 +48,8 @@ void add_bench(CLI::App& app, Outcome&) {
   ops->add_flag("--json", *json, "Print one JSON object as the last line");
   ops->footer("Example: gesso bench ops --filter conv2d");
   ops->callback([filter, json] {
-    fmt::print("{:<18} {:<28} {:<10} {:>9} {:>9} {:>9} {:>8} {:>8}\n", "op", "shape", "pass", "ms", "median", "GFLOP/s",
-               "GB/s", "share");
+    fmt::print("{:<18} {:<28.28} {:<10} {:>9} {:>9} {:>9} {:>8} {:>8}\n", "op", "shape", "pass", "ms", "median",
+               "GFLOP/s", "GB/s", "share");
     const Bench bench = bench_ops(*filter, print_row);
     fmt::print(
         "ceilings of this run: {:.1f} GFLOP/s in a loop of multiply-adds, {:.1f} GB/s in a copy ({}, {} threads)\n",
