@@ -1,6 +1,8 @@
 #include "nn/layers.h"
 
 #include "core/profiler.h"
+#include "ops/assign.h"
+#include "ops/batch_norm.h"
 #include "ops/embedding.h"
 #include "ops/group_norm.h"
 #include "ops/matmul.h"
@@ -76,6 +78,31 @@ Tensor GroupNorm::operator()(const Context&, const Tensor& x) const {
   const ProfileRange range(RangeKind::module, path_);
   const ops::GroupNorm attrs{.groups = options_.groups, .eps = static_cast<float>(options_.eps), .silu = options_.silu};
   return ops::group_norm(x, weight_, bias_, attrs).y;
+}
+
+BatchNorm::BatchNorm(const Scope& scope, const BatchNormOptions& options)
+    : path_(scope.path()),
+      options_(options),
+      weight_(scope.declare("weight", {.shape = {options.channels}, .init = {.kind = InitKind::ones}})),
+      bias_(scope.declare("bias", {.shape = {options.channels}})),
+      running_mean_(scope.declare("running_mean", {.shape = {options.channels}, .kind = ParamKind::state})),
+      running_variance_(scope.declare(
+          "running_var", {.shape = {options.channels}, .init = {.kind = InitKind::ones}, .kind = ParamKind::state})) {}
+
+Tensor BatchNorm::operator()(const Context& context, const Tensor& x) const {
+  const ProfileRange range(RangeKind::module, path_);
+  const ops::BatchNorm attrs{.eps = static_cast<float>(options_.eps),
+                             .momentum = static_cast<float>(options_.momentum),
+                             .train = context.training()};
+  const ops::BatchNormResult result = ops::batch_norm(x, weight_, bias_, running_mean_, running_variance_, attrs);
+  if (context.training()) {
+    const auto announce = [&](const Tensor& target, const Tensor& value) {
+      context.updates.announce(target, [=](const Tensor& gate) { ops::assign(target, value, gate); });
+    };
+    announce(running_mean_, result.running_mean);
+    announce(running_variance_, result.running_variance);
+  }
+  return result.y;
 }
 
 Embedding::Embedding(const Scope& scope, std::int64_t count, std::int64_t width)

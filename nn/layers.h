@@ -84,6 +84,22 @@ class GroupNorm {
   Param weight_, bias_;
 };
 
+struct BatchNormOptions {
+  std::int64_t channels = 0;
+  double eps = 1e-5, momentum = 0.1;
+};
+// Its running statistics move with the step's commit, not in the forward pass.
+class BatchNorm {
+ public:
+  BatchNorm(const Scope& scope, const BatchNormOptions& options);
+  Tensor operator()(const Context& context, const Tensor& x) const;  // [N,...,C] -> the same
+
+ private:
+  std::string path_;
+  BatchNormOptions options_;
+  Param weight_, bias_, running_mean_, running_variance_;
+};
+
 // Rows of a table by index.
 class Embedding {
  public:

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/assign.h"
 #include "ops/attention.h"
 #include "ops/batch_norm.h"
 #include "ops/binary.h"
@@ -44,7 +45,8 @@ std::span<const RowInfo* const> all_rows() {
       optimizer_rows(),       matmul_rows(),
       conv2d_rows(),          conv_transpose2d_rows(),
       nearest_code_rows(),    straight_through_rows(),
-      codebook_update_rows(), group_norm_rows(),
+      codebook_update_rows(),
+      assign_rows(), group_norm_rows(),
       batch_norm_rows(),      attention_rows(),
   });
   return rows;

@@ -191,6 +191,33 @@ TEST_SUITE("nn") {
     CHECK(moved(0.25f) == doctest::Approx(-0.25).epsilon(1e-4));
   }
 
+  TEST_CASE("batch norm moves its running statistics at the commit, and not where the step was not finite") {
+    Device& cpu = device(DeviceKind::cpu);
+    nn::ParamStore store;
+    const nn::BatchNorm norm(nn::Scope(store) / "norm", {.channels = 2});
+    store.materialize(cpu, 1);
+    const nn::StepState state(cpu);
+    nn::StateUpdates updates;
+    const nn::Context context{.device = cpu, .mode = nn::Mode::train, .state = state, .updates = updates};
+    const std::vector<float> values = {1, 10, 3, 30};  // means 2 and 20, unbiased variances 2 and 200
+    const Tensor x = Tensor::from_host(std::span<const float>(values), {2, 2}, cpu);
+    const auto mean = [&] { return store.named("norm.running_mean").tensor().to_host<float>(); };
+    const auto commit = [&](const float gate) {
+      (void)norm(context, x);
+      updates.commit(Tensor::from_host(std::span(&gate, 1), {1}, cpu));
+    };
+    (void)norm(context, x);
+    CHECK(mean() == std::vector<float>{0, 0});
+    commit(NAN);
+    CHECK(mean() == std::vector<float>{0, 0});
+    commit(1);
+    CHECK(mean()[0] == doctest::Approx(0.2));
+    CHECK(mean()[1] == doctest::Approx(2.0));
+    const auto variance = store.named("norm.running_var").tensor().to_host<float>();
+    CHECK(variance[0] == doctest::Approx(0.9 + 0.1 * 2));
+    CHECK(variance[1] == doctest::Approx(0.9 + 0.1 * 200));
+  }
+
   TEST_CASE("dropout is the identity outside training, and the same at the same step") {
     Device& cpu = device(DeviceKind::cpu);
     nn::ParamStore store;
