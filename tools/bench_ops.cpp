@@ -24,7 +24,7 @@ const CeilingKernels& kernels(Isa isa) {
 // a moment in which nothing else runs: the ceiling is not to depend on who shares the machine.
 double sample_flops(const Execution& run) {
   constexpr std::int64_t kRounds = 20000;
-  const std::int64_t chunks = 4 * run.pool.threads();
+  const std::int64_t chunks = std::int64_t{4} * run.pool.threads();
   const CeilingKernels& kernel = kernels(run.isa);
   const double begin = now_seconds();
   run.pool.run(chunks, [&](std::int64_t, int) {
