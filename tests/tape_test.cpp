@@ -66,6 +66,15 @@ Tensor add(const Tensor& a, const Tensor& b) {
   });
   return y;
 }
+// y = 3 a + 5 b.
+Tensor blend(const Tensor& a, const Tensor& b) {
+  const Tensor y = elementwise(a, b, [](double v, double w) { return 3 * v + 5 * w; });
+  record({a, b}, {y}, [](std::span<const Tensor> dy, std::span<Tensor> dx) {
+    put(dx[0], elementwise(dy[0], dy[0], [](double v, double) { return 3 * v; }));
+    put(dx[1], elementwise(dy[0], dy[0], [](double v, double) { return 5 * v; }));
+  });
+  return y;
+}
 // y = c x, counting how often its backward runs.
 Tensor scale(const Tensor& x, double c, int* runs = nullptr) {
   const auto times = [c](double v, double) { return c * v; };
@@ -103,14 +112,14 @@ TEST_SUITE("tape") {
     SUBCASE("into fresh memory") {
       Tape tape;
       tape.watch(x);
-      CHECK(values(gradients(tape, multiply(x, x), {x})[0]) == Doubles{4, -6});
+      CHECK(values(gradients(tape, blend(x, x), {x})[0]) == Doubles{8, 8});
     }
     SUBCASE("into a destination") {
       Tape tape;
       const Tensor arena = Tensor::zeros({{2}, DType::f64}, where());
       tape.watch(x, arena);
-      CHECK(values(gradients(tape, multiply(x, x), {x})[0]) == Doubles{4, -6});
-      CHECK(values(arena) == Doubles{4, -6});
+      CHECK(values(gradients(tape, blend(x, x), {x})[0]) == Doubles{8, 8});
+      CHECK(values(arena) == Doubles{8, 8});
     }
   }
 
@@ -165,10 +174,13 @@ TEST_SUITE("tape") {
     tape.watch(z);
     const Tensor y = multiply(scale(x, 2, &to_x), scale(z, 2, &to_z));
     (void)scale(x, 2, &unseeded);
-    CHECK(values(gradients(tape, y, {x})[0]) == Doubles{12});
+    CHECK(values(gradients(tape, y, {x}, true)[0]) == Doubles{12});
     CHECK(to_x == 1);
     CHECK(to_z == 0);
     CHECK(unseeded == 0);
+    const Tensors seeds{scale(x, 3), scale(z, 3, &to_z)}, dy{vector_of({1}), vector_of({1})};
+    CHECK(values(tape.backward(seeds, dy, std::span(&x, 1))[0]) == Doubles{3});
+    CHECK(to_z == 0);
   }
 
   TEST_CASE("a target without influence has a gradient of zeros") {

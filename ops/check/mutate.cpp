@@ -102,6 +102,10 @@ std::vector<CheckCase> small_first(const RowInfo& row, std::vector<CheckCase> ca
   return cases;
 }
 
+bool runs_in_double(const CheckCase& c) {
+  return std::ranges::any_of(c.of.in, [](const Operand& o) { return spec_of(o, DType::f64).dtype == DType::f64; });
+}
+
 class Mutator {
  public:
   Mutator(const RowInfo& row, const Options& options, Pools& pools)
@@ -110,7 +114,7 @@ class Mutator {
         pools_(pools),
         cases_(small_first(row, cases_of(row, options))),
         first_(row, cases_.front(), DType::f64, {device(DeviceKind::reference), pools.one, isa()}),
-        in_double_(std::ranges::any_of(first_.specs(), [](const Spec& s) { return s.dtype == DType::f64; })) {}
+        in_double_(std::ranges::any_of(cases_, runs_in_double)) {}
 
   MutationReport run() {
     for (const Link& link : kLinks)
