@@ -81,7 +81,7 @@ Quantized VectorQuantizer::operator()(const nn::Context& context, const Tensor& 
 
 void VectorQuantizer::announce_update(const nn::Context& context, const Tensor& flat,
                                       const ops::NearestCode& nearest) const {
-  const ops::CodebookUpdate attrs{.decay = static_cast<float>(options_.decay),
+  const ops::CodebookUpdateAttrs attrs{.decay = static_cast<float>(options_.decay),
                                   .eps = static_cast<float>(options_.eps),
                                   .revival_threshold = static_cast<float>(options_.revive_below),
                                   .key = context.key(Purpose::revival, path_)};

@@ -49,7 +49,7 @@ class Conv2d {
 
  private:
   std::string path_;
-  Conv2dAttrs attrs_;
+  ops::Conv2dAttrs attrs_;
   Param weight_;
   std::optional<Param> bias_;
 };
@@ -63,7 +63,7 @@ class ConvTranspose2d {
 
  private:
   std::string path_;
-  ConvTranspose2dAttrs attrs_;
+  ops::ConvTranspose2dAttrs attrs_;
   Param weight_;
   std::optional<Param> bias_;
 };

@@ -29,7 +29,7 @@ struct Extent {
   std::int64_t N, tokens, heads, head_dim, width, stride;  // rows of y are `width` apart, rows of qkv `stride`
   float scale;
 
-  Extent(const Shape& qkv, const ops::Attention& attrs)
+  Extent(const Shape& qkv, const ops::AttentionAttrs& attrs)
       : N(qkv[0]),
         tokens(qkv[1]),
         heads(attrs.heads),
@@ -58,7 +58,7 @@ struct Attention {
       "scale "
       "= 1 / sqrt(d) unless given; causal: token t sees 0 to t; log_sum[N,heads,T] = log sum exp of the scaled scores "
       "(Vaswani et al. 2017, eq. 1; in blocks: Dao et al. 2022)";
-  using Attrs = ops::Attention;
+  using Attrs = ops::AttentionAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(0); }
   static Operands saved_outputs(const Attrs&, Operands) { return operands(0, 1); }
@@ -317,8 +317,8 @@ struct Attention {
 std::vector<const RowInfo*> attention_rows() { return {&row_of<Attention>()}; }
 
 namespace ops {
-AttentionResult attention(const Tensor& qkv, const Attention& attrs) {
-  const Tensors out = dispatch(row_of<gesso::Attention>(), attrs, {qkv});
+AttentionResult attention(const Tensor& qkv, const AttentionAttrs& attrs) {
+  const Tensors out = dispatch(row_of<Attention>(), attrs, {qkv});
   return {out[0], out[1]};
 }
 }  // namespace ops

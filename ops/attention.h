@@ -6,7 +6,7 @@
 
 namespace gesso::ops {
 
-struct Attention {
+struct AttentionAttrs {
   std::int64_t heads = 1;
   float scale = 0;      // of the scores; 0: 1 / sqrt(head_dim)
   bool causal = false;  // token t sees tokens 0 to t only
@@ -17,7 +17,7 @@ struct AttentionResult {
 };
 
 // qkv [N,T,3*heads*head_dim], in the order ([q,k,v], head, head_dim). Throws where heads do not divide the width.
-AttentionResult attention(const Tensor& qkv, const Attention& attrs);
+AttentionResult attention(const Tensor& qkv, const AttentionAttrs& attrs);
 
 }  // namespace gesso::ops
 

@@ -44,7 +44,7 @@ struct BatchNorm {
       "positions, which are outputs, as are running_mean, running_variance = (1 - momentum) old + momentum new, the "
       "latter "
       "from the unbiased variance; else with the running values given (Ioffe and Szegedy 2015, algorithms 1 and 2)";
-  using Attrs = ops::BatchNorm;
+  using Attrs = ops::BatchNormAttrs;
   static constexpr Operands differentiable = operands(kX, kWeight, kBias);
   static Operands saved_inputs(const Attrs& attrs, Operands) {
     return operands(kX, kWeight) | (attrs.train ? 0 : operands(kRunningMean, kRunningVariance));
@@ -277,8 +277,8 @@ std::vector<const RowInfo*> batch_norm_rows() { return {&row_of<BatchNorm>()}; }
 
 namespace ops {
 BatchNormResult batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
-                           const Tensor& running_variance, const BatchNorm& attrs) {
-  Tensors out = dispatch(row_of<gesso::BatchNorm>(), attrs, {x, weight, bias, running_mean, running_variance});
+                           const Tensor& running_variance, const BatchNormAttrs& attrs) {
+  Tensors out = dispatch(row_of<BatchNorm>(), attrs, {x, weight, bias, running_mean, running_variance});
   out.resize(kNewVariance + 1);  // outside training there is y alone
   return {out[kY], out[kMean], out[kVariance], out[kNewMean], out[kNewVariance]};
 }

@@ -5,7 +5,7 @@
 
 namespace gesso::ops {
 
-struct BatchNorm {
+struct BatchNormAttrs {
   float eps = 1e-5f;
   float momentum = 0.1f;  // running = (1 - momentum) running + momentum batch
   bool train = false;     // false: normalise with the running values, and leave them
@@ -21,7 +21,7 @@ struct BatchNormResult {
 // x [...,C]; weight, bias, running_mean, running_variance [C]. The running variance takes the batch's unbiased one.
 // Throws in training on fewer than two values a channel.
 BatchNormResult batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
-                           const Tensor& running_variance, const BatchNorm& attrs);
+                           const Tensor& running_variance, const BatchNormAttrs& attrs);
 
 }  // namespace gesso::ops
 

@@ -30,7 +30,7 @@ struct CodebookUpdate {
       "row of "
       "z[N,D], n[k] = 1; nothing where gate[1] is not finite. step[1] i64 counts the draws";
   static constexpr std::string_view not_differentiable = "it commits a step's statistics, after backward";
-  using Attrs = ops::CodebookUpdate;
+  using Attrs = ops::CodebookUpdateAttrs;
   static constexpr Operands in_place = operands(kCodebook, kMovingCounts, kMovingSums);
 
   static void check_attrs(const Attrs& attrs) {
@@ -217,8 +217,8 @@ std::vector<const RowInfo*> codebook_update_rows() { return {&row_of<CodebookUpd
 
 namespace ops {
 void codebook_update(const CodebookState& state, const Tensor& counts, const Tensor& sums, const Tensor& z,
-                     const Tensor& step, const Tensor& gate, const CodebookUpdate& attrs) {
-  dispatch(row_of<gesso::CodebookUpdate>(), attrs,
+                     const Tensor& step, const Tensor& gate, const CodebookUpdateAttrs& attrs) {
+  dispatch(row_of<CodebookUpdate>(), attrs,
            {state.codebook, state.counts, state.sums, counts, sums, z, step, gate});
 }
 }  // namespace ops

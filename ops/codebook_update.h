@@ -6,7 +6,7 @@
 
 namespace gesso::ops {
 
-struct CodebookUpdate {
+struct CodebookUpdateAttrs {
   float decay = 0.99f;
   float eps = 1e-5f;
   float revival_threshold = 0;  // a code whose moving count is below is replaced by a vector of z; 0: never
@@ -24,7 +24,7 @@ struct CodebookState {
 // empty: none is revived. step [1] i64: which draw. gate [1]: nothing is updated where it is not finite (the norm of
 // the gradients). Throws where shapes do not fit.
 void codebook_update(const CodebookState& state, const Tensor& counts, const Tensor& sums, const Tensor& z,
-                     const Tensor& step, const Tensor& gate, const CodebookUpdate& attrs);
+                     const Tensor& step, const Tensor& gate, const CodebookUpdateAttrs& attrs);
 
 }  // namespace gesso::ops
 

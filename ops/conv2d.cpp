@@ -14,7 +14,7 @@ struct Conv2d {
       "bias[k] + residual[n,h,w,k]), x[N,H,W,C] zero outside, weight[K,kernel_h,kernel_w,C/groups]: each group of "
       "channels "
       "of y sees its group of x";
-  using Attrs = Conv2dAttrs;
+  using Attrs = ops::Conv2dAttrs;
 
   static ConvGeometry geometry(const Attrs& a, const Shape& x, const Shape& weight) {
     const auto extent = [](std::int64_t size, std::int64_t padding, std::int64_t kernel, std::int64_t dilation,

@@ -23,6 +23,12 @@ struct Padding {
   Padding(std::int64_t t, std::int64_t l, std::int64_t b, std::int64_t r) : top(t), left(l), bottom(b), right(r) {}
 };
 
+std::vector<const RowInfo*> conv2d_rows();
+
+}  // namespace gesso
+
+namespace gesso::ops {
+
 struct Conv2dAttrs {
   HeightWidth stride = 1;
   Padding padding = 0;
@@ -30,12 +36,6 @@ struct Conv2dAttrs {
   std::int64_t groups = 1;
   Activation activation = Activation::none;
 };
-
-std::vector<const RowInfo*> conv2d_rows();
-
-}  // namespace gesso
-
-namespace gesso::ops {
 
 // activation(conv(x, weight) + bias + residual): x [N,H,W,C], weight [K,kernel_h,kernel_w,C/groups], bias [K], result
 // and residual [N,OH,OW,K]; bias and residual may be absent. Throws where shapes do not fit.

@@ -14,7 +14,7 @@ struct ConvTranspose2d {
       "activation(y + bias[k] + residual): the gradient of conv2d's input, x[N,H,W,C], "
       "weight[C,kernel_h,kernel_w,K/groups], y "
       "[N,OH,OW,K], OH = (H - 1) stride - top - bottom + dilation (kernel_h - 1) + 1 + output_padding";
-  using Attrs = ConvTranspose2dAttrs;
+  using Attrs = ops::ConvTranspose2dAttrs;
 
   // Sizes of y may be negative where x or the kernel is too small.
   static ConvGeometry geometry(const Attrs& a, const Shape& x, const Shape& weight) {

@@ -5,6 +5,12 @@
 
 namespace gesso {
 
+std::vector<const RowInfo*> conv_transpose2d_rows();
+
+}  // namespace gesso
+
+namespace gesso::ops {
+
 struct ConvTranspose2dAttrs {
   HeightWidth stride = 1;
   Padding padding = 0;  // cut off from the result
@@ -14,12 +20,6 @@ struct ConvTranspose2dAttrs {
   std::int64_t groups = 1;
   Activation activation = Activation::none;
 };
-
-std::vector<const RowInfo*> conv_transpose2d_rows();
-
-}  // namespace gesso
-
-namespace gesso::ops {
 
 // activation(conv_transpose(x, weight) + bias + residual): x [N,H,W,C], weight [C,kernel_h,kernel_w,K/groups], bias
 // [K], result and residual [N,OH,OW,K] with OH = (H - 1) stride - top - bottom + dilation (kernel_h - 1) + 1 +

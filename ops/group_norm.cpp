@@ -77,7 +77,7 @@ struct GroupNorm {
       "mean[N,G] over all positions and the group's channels, rstd[N,G] = 1 / sqrt(variance + eps), biased variance in "
       "two "
       "passes; dx = rstd (weight dz - mean(weight dz) - xhat mean(weight dz xhat)) (Wu and He 2018, eq. 2 to 5)";
-  using Attrs = ops::GroupNorm;
+  using Attrs = ops::GroupNormAttrs;
   static constexpr Operands differentiable = operands(0, 1, 2);
   static Operands saved_inputs(const Attrs& attrs, Operands wanted) {
     const bool scale = attrs.silu || has(wanted, 0);
@@ -345,8 +345,8 @@ struct GroupNorm {
 std::vector<const RowInfo*> group_norm_rows() { return {&row_of<GroupNorm>()}; }
 
 namespace ops {
-GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNorm& attrs) {
-  const Tensors out = dispatch(row_of<gesso::GroupNorm>(), attrs, {x, weight, bias});
+GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormAttrs& attrs) {
+  const Tensors out = dispatch(row_of<GroupNorm>(), attrs, {x, weight, bias});
   return {out[0], out[1], out[2]};
 }
 }  // namespace ops

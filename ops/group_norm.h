@@ -6,7 +6,7 @@
 
 namespace gesso::ops {
 
-struct GroupNorm {
+struct GroupNormAttrs {
   std::int64_t groups = 32;
   float eps = 1e-6f;  // 1e-6 in DDPM and the latent autoencoders, 1e-5 in the U-Nets of ADM and Stable Diffusion
   bool silu = false;  // y = silu(normalised)
@@ -18,7 +18,7 @@ struct GroupNormResult {
 };
 
 // x [N,...,C], weight [C], bias [C]. Throws where groups do not divide C.
-GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNorm& attrs);
+GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormAttrs& attrs);
 
 }  // namespace gesso::ops
 

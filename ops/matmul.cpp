@@ -12,7 +12,7 @@ struct Matmul {
       "y = activation(op(a) op(b) + bias + residual), op(a)[M,K], op(b)[K,N], bias[N], residual as y; a, b and y may "
       "have a batch "
       "in front; a transposed operand lies as [K,M] or [N,K]";
-  using Attrs = MatmulAttrs;
+  using Attrs = ops::MatmulAttrs;
 
   static gemm::Shape sizes(const Attrs& attrs, const Shape& a, const Shape& b) {
     const int rows = a.rank() - 2, columns = a.rank() - 1;

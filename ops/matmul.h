@@ -6,16 +6,16 @@
 
 namespace gesso {
 
-struct MatmulAttrs {
-  bool transpose_a = false, transpose_b = false;
-  Activation activation = Activation::none;
-};
-
 std::vector<const RowInfo*> matmul_rows();
 
 }  // namespace gesso
 
 namespace gesso::ops {
+
+struct MatmulAttrs {
+  bool transpose_a = false, transpose_b = false;
+  Activation activation = Activation::none;
+};
 
 // activation(op(a) op(b) + bias + residual): [M,K] times [K,N], or a batch of each, [B,M,K] times [B,K,N]; a transposed
 // operand lies as [K,M] or [N,K]. bias [N], residual as the result; each may be absent. Throws where shapes do not fit.

@@ -53,7 +53,7 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
     return print_json(object);
   }
   fmt::print("run         {}\n", options.request.directory.string());
-  fmt::print("pictures    {}\n", summary.sample.string());
+  if (!summary.sample.empty()) fmt::print("pictures    {}\n", summary.sample.string());
   fmt::print("checkpoint  {}\n", summary.checkpoint.string());
 }
 
