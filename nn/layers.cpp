@@ -76,7 +76,8 @@ GroupNorm::GroupNorm(const Scope& scope, const GroupNormOptions& options)
 
 Tensor GroupNorm::operator()(const Context&, const Tensor& x) const {
   const ProfileRange range(RangeKind::module, path_);
-  const ops::GroupNormAttrs attrs{.groups = options_.groups, .eps = static_cast<float>(options_.eps), .silu = options_.silu};
+  const ops::GroupNormAttrs attrs{
+      .groups = options_.groups, .eps = static_cast<float>(options_.eps), .silu = options_.silu};
   return ops::group_norm(x, weight_, bias_, attrs).y;
 }
 
@@ -92,8 +93,8 @@ BatchNorm::BatchNorm(const Scope& scope, const BatchNormOptions& options)
 Tensor BatchNorm::operator()(const Context& context, const Tensor& x) const {
   const ProfileRange range(RangeKind::module, path_);
   const ops::BatchNormAttrs attrs{.eps = static_cast<float>(options_.eps),
-                             .momentum = static_cast<float>(options_.momentum),
-                             .train = context.training()};
+                                  .momentum = static_cast<float>(options_.momentum),
+                                  .train = context.training()};
   const ops::BatchNormResult result = ops::batch_norm(x, weight_, bias_, running_mean_, running_variance_, attrs);
   if (context.training()) {
     const auto announce = [&](const Tensor& target, const Tensor& value) {
