@@ -9,6 +9,7 @@
 #include "tests/expect_error.h"
 #include "tests/temporary_directory.h"
 #include "train/checkpoint.h"
+#include "train/open_dataset.h"
 #include "train/run.h"
 #include "train/trainer.h"
 
@@ -50,8 +51,8 @@ RunSummary run(const Path& directory, std::vector<std::string> more, bool resume
   if (!resume) request.assignments = small_recipe();
   request.assignments.insert(request.assignments.end(), more.begin(), more.end());
   RecipeFile file;
-  prepare_run(request, file);
-  return train(file.recipe(), {.directory = directory, .resume = resume, .interrupted = interrupted});
+  const auto data = prepare_run(request, file);
+  return train(file.recipe(), *data, {.directory = directory, .resume = resume, .interrupted = interrupted});
 }
 
 std::map<std::string, std::string> state_files(const Path& run_directory) {

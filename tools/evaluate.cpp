@@ -3,6 +3,7 @@
 
 #include "core/error.h"
 #include "tools/verbs.h"
+#include "train/open_dataset.h"
 #include "train/run.h"
 #include "train/trainer.h"
 

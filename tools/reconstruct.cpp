@@ -6,6 +6,7 @@
 #include "tools/verbs.h"
 #include "train/comparison.h"
 #include "train/png.h"
+#include "train/open_dataset.h"
 #include "train/run.h"
 #include "train/trainer.h"
 

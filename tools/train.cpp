@@ -35,15 +35,16 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   options.request.version = version();
   options.request.command = outcome.command_line;
   RecipeFile file;
-  prepare_run(options.request, file);
+  const std::unique_ptr<Dataset> data = prepare_run(options.request, file);
 
   std::signal(SIGINT, on_signal);
   std::signal(SIGTERM, on_signal);
-  const RunSummary summary = train(file.recipe(), {.directory = options.request.directory,
-                                                   .resume = options.request.resume,
-                                                   .device = kind,
-                                                   .command_line = outcome.command_line,
-                                                   .interrupted = &interrupted});
+  const RunSummary summary = train(file.recipe(), *data,
+                                   {.directory = options.request.directory,
+                                    .resume = options.request.resume,
+                                    .device = kind,
+                                    .command_line = outcome.command_line,
+                                    .interrupted = &interrupted});
   if (summary.end == RunEnd::interrupted) outcome.exit_code = kInterrupted;
   if (options.json) {
     nlohmann::ordered_json object = {{"run", options.request.directory.string()}, {"step", summary.step}};

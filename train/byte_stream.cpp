@@ -1,76 +1,171 @@
 #include "train/byte_stream.h"
 
+#include <lzma.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cstring>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "core/error.h"
 
 namespace gesso {
+namespace {
 
-struct ByteStream::Inflate {
-  z_stream stream{};
-  bool ended = false;
-
-  Inflate() {
-    constexpr int kGzipOnly = 16 + MAX_WBITS;
-    if (inflateInit2(&stream, kGzipOnly) != Z_OK) fail(ErrorKind::memory, "zlib: no memory for unpacking");
-  }
-  ~Inflate() { inflateEnd(&stream); }
+enum class Progress : std::uint8_t { more, stuck, ended, damaged };
+struct Step {
+  Progress progress;
+  std::size_t taken = 0, made = 0;  // bytes of input and output
+  std::string_view reason = {};     // damaged: why
 };
 
-ByteStream::ByteStream(std::span<const std::byte> file, std::string source) : rest_(file), source_(std::move(source)) {
-  if (file.size() >= 2 && file[0] == std::byte{0x1F} && file[1] == std::byte{0x8B})
-    inflate_ = std::make_unique<Inflate>();
+}  // namespace
+
+class ByteStream::Unpacker {
+ public:
+  virtual ~Unpacker() = default;
+  virtual std::string_view format() const = 0;
+  // stuck: nothing can be made of this input.
+  virtual Step step(std::span<const std::byte> from, std::span<std::byte> to) = 0;
+};
+
+namespace {
+
+class Gzip final : public ByteStream::Unpacker {
+ public:
+  Gzip() {
+    constexpr int kGzipOnly = 16 + MAX_WBITS;
+    if (inflateInit2(&stream_, kGzipOnly) != Z_OK) fail(ErrorKind::memory, "zlib: no memory for unpacking");
+  }
+  ~Gzip() override { inflateEnd(&stream_); }
+  std::string_view format() const override { return "gzip"; }
+
+  Step step(std::span<const std::byte> from, std::span<std::byte> to) override {
+    constexpr std::size_t kPiece = std::size_t{1} << 30;  // zlib counts in 32 bits
+    const auto given = static_cast<uInt>(std::min(from.size(), kPiece));
+    const auto room = static_cast<uInt>(std::min(to.size(), kPiece));
+    stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(from.data()));  // zlib only reads it
+    stream_.avail_in = given;
+    stream_.next_out = reinterpret_cast<Bytef*>(to.data());
+    stream_.avail_out = room;
+    const int status = inflate(&stream_, Z_NO_FLUSH);
+    Step step{.progress = Progress::damaged, .taken = given - stream_.avail_in, .made = room - stream_.avail_out};
+    if (status == Z_OK) step.progress = Progress::more;
+    if (status == Z_BUF_ERROR) step.progress = Progress::stuck;
+    if (status == Z_STREAM_END) step.progress = Progress::ended;
+    if (step.progress == Progress::damaged) step.reason = stream_.msg != nullptr ? stream_.msg : zError(status);
+    return step;
+  }
+
+ private:
+  z_stream stream_{};
+};
+
+class Xz final : public ByteStream::Unpacker {
+ public:
+  Xz() {
+    if (lzma_stream_decoder(&stream_, kMaxMemory, 0) != LZMA_OK)
+      fail(ErrorKind::memory, "liblzma: no memory for unpacking");
+  }
+  ~Xz() override { lzma_end(&stream_); }
+  std::string_view format() const override { return "xz"; }
+
+  Step step(std::span<const std::byte> from, std::span<std::byte> to) override {
+    stream_.next_in = reinterpret_cast<const std::uint8_t*>(from.data());
+    stream_.avail_in = from.size();
+    stream_.next_out = reinterpret_cast<std::uint8_t*>(to.data());
+    stream_.avail_out = to.size();
+    const lzma_ret status = lzma_code(&stream_, LZMA_RUN);
+    Step step{
+        .progress = Progress::damaged, .taken = from.size() - stream_.avail_in, .made = to.size() - stream_.avail_out};
+    if (status == LZMA_OK) step.progress = Progress::more;
+    if (status == LZMA_BUF_ERROR) step.progress = Progress::stuck;
+    if (status == LZMA_STREAM_END) step.progress = Progress::ended;
+    if (step.progress == Progress::damaged) step.reason = reason(status);
+    return step;
+  }
+
+ private:
+  static constexpr std::uint64_t kMaxMemory = std::uint64_t{128} << 20;  // xz -9 asks for 65 MiB
+
+  static std::string_view reason(lzma_ret status) {
+    switch (status) {
+      case LZMA_MEMLIMIT_ERROR:
+        return "its dictionary is above the limit of 128 MiB";
+      case LZMA_MEM_ERROR:
+        return "no memory for its dictionary";
+      case LZMA_FORMAT_ERROR:
+      case LZMA_OPTIONS_ERROR:
+        return "a header that this liblzma does not know";
+      default:
+        return "its data do not match their checksums";
+    }
+  }
+  lzma_stream stream_ = LZMA_STREAM_INIT;
+};
+
+bool starts_with(std::span<const std::byte> file, std::span<const std::uint8_t> magic) {
+  return file.size() >= magic.size() && std::ranges::equal(file.first(magic.size()), std::as_bytes(magic));
 }
+
+std::unique_ptr<ByteStream::Unpacker> unpacker_of(std::span<const std::byte> file) {
+  constexpr std::array<std::uint8_t, 2> kGzip{0x1F, 0x8B};
+  constexpr std::array<std::uint8_t, 6> kXz{0xFD, '7', 'z', 'X', 'Z', 0};
+  if (starts_with(file, kGzip)) return std::make_unique<Gzip>();
+  if (starts_with(file, kXz)) return std::make_unique<Xz>();
+  return nullptr;
+}
+
+}  // namespace
+
+ByteStream::ByteStream(std::span<const std::byte> file, std::string source)
+    : rest_(file), source_(std::move(source)), unpacker_(unpacker_of(file)) {}
 
 ByteStream::~ByteStream() = default;
 
-// Unpacks as much as there is; returns how many bytes. zlib counts in 32 bits, so it is fed in pieces.
+// Unpacks as much as there is; returns how many bytes.
 std::size_t ByteStream::unpack(std::span<std::byte> to) {
-  constexpr std::size_t kPiece = std::size_t{1} << 30;
-  z_stream& stream = inflate_->stream;
   std::size_t done = 0;
-  while (!inflate_->ended && done < to.size()) {
-    const auto room = static_cast<uInt>(std::min(to.size() - done, kPiece));
-    const auto given = static_cast<uInt>(std::min(rest_.size(), kPiece));
-    stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(rest_.data()));  // zlib only reads it
-    stream.avail_in = given;
-    stream.next_out = reinterpret_cast<Bytef*>(to.data() + done);
-    stream.avail_out = room;
-    const int status = inflate(&stream, Z_NO_FLUSH);
-    done += room - stream.avail_out;
-    rest_ = rest_.subspan(given - stream.avail_in);
-    if (status == Z_BUF_ERROR || (status == Z_OK && rest_.empty() && stream.avail_out > 0))
-      fail(ErrorKind::data, "{}: the gzip data are cut off after {} unpacked bytes", source_, delivered_ + done);
-    if (status != Z_OK && status != Z_STREAM_END)
-      fail(ErrorKind::data, "{}: the gzip data are damaged after {} unpacked bytes: {}", source_, delivered_ + done,
-           stream.msg != nullptr ? stream.msg : zError(status));
-    inflate_->ended = status == Z_STREAM_END;
+  while (!ended_ && done < to.size()) {
+    const Step step = unpacker_->step(rest_, to.subspan(done));
+    done += step.made;
+    rest_ = rest_.subspan(step.taken);
+    const bool starved = step.progress == Progress::more && rest_.empty() && done < to.size();
+    if (step.progress == Progress::stuck || starved)
+      fail(ErrorKind::data, "{}: the {} data are cut off after {} unpacked bytes", source_, unpacker_->format(),
+           delivered_ + done);
+    if (step.progress == Progress::damaged)
+      fail(ErrorKind::data, "{}: the {} data are damaged after {} unpacked bytes: {}", source_, unpacker_->format(),
+           delivered_ + done, step.reason);
+    ended_ = step.progress == Progress::ended;
   }
   return done;
 }
 
-void ByteStream::read(std::span<std::byte> to) {
+std::size_t ByteStream::read_some(std::span<std::byte> to) {
   std::size_t got = 0;
-  if (is_gzip()) {
+  if (is_packed()) {
     got = unpack(to);
   } else {
     got = std::min(to.size(), rest_.size());
     std::copy_n(rest_.begin(), got, to.begin());
     rest_ = rest_.subspan(got);
   }
-  if (got < to.size())
-    fail(ErrorKind::data, "{}: ends after {} bytes of content, {} more were expected", source_, delivered_ + got,
-         to.size() - got);
   delivered_ += got;
+  return got;
+}
+
+void ByteStream::read(std::span<std::byte> to) {
+  const std::size_t got = read_some(to);
+  if (got < to.size())
+    fail(ErrorKind::data, "{}: ends after {} bytes of content, {} more were expected", source_, delivered_,
+         to.size() - got);
 }
 
 void ByteStream::expect_end() {
   std::byte extra{};
-  if (is_gzip() && unpack({&extra, 1}) != 0)
+  if (is_packed() && unpack({&extra, 1}) != 0)
     fail(ErrorKind::data, "{}: more content than the {} bytes expected", source_, delivered_);
   if (!rest_.empty())
     fail(ErrorKind::data, "{}: {} bytes behind the end of the content of {} bytes", source_, rest_.size(), delivered_);

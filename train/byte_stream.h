@@ -1,4 +1,4 @@
-// The content of a file, gzip or plain, in order: told apart by the first two bytes, never by the name.
+// The content of a file, plain or packed by gzip or xz, in order: told apart by the first bytes, never by the name.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +9,7 @@
 
 namespace gesso {
 
-// `file` must outlive the stream; `source` starts the messages. All errors are ErrorKind::data.
+// `file` must outlive the stream; `source` starts the messages. All errors are ErrorKind::data, but for memory.
 class ByteStream {
  public:
   ByteStream(std::span<const std::byte> file, std::string source);
@@ -17,20 +17,24 @@ class ByteStream {
   ByteStream(const ByteStream&) = delete;
   ByteStream& operator=(const ByteStream&) = delete;
 
-  bool is_gzip() const { return inflate_ != nullptr; }
+  bool is_packed() const { return unpacker_ != nullptr; }
   // Fills `to`; throws if the content ends before or is damaged.
   void read(std::span<std::byte> to);
+  // Fills `to` as far as the content goes; returns the bytes read. Throws if it is damaged or cut off.
+  std::size_t read_some(std::span<std::byte> to);
   // Throws unless the content and the file end here (with the right checksum, where packed).
   void expect_end();
 
+  class Unpacker;  // of one format
+
  private:
-  struct Inflate;
   std::size_t unpack(std::span<std::byte> to);
 
   std::span<const std::byte> rest_;
   std::string source_;
   std::uint64_t delivered_ = 0;
-  std::unique_ptr<Inflate> inflate_;
+  std::unique_ptr<Unpacker> unpacker_;
+  bool ended_ = false;  // of what is packed
 };
 
 }  // namespace gesso

@@ -62,7 +62,7 @@ IdxArray read_idx(const Path& path, const IdxLimits& limits) {
   IdxArray array;
   const int rank = read_magic(stream, source);
   for (int i = 0; i < rank; ++i) array.shape.push_back(read_u32(stream));
-  check_size(array.shape, file.size(), stream.is_gzip(), limits, source);
+  check_size(array.shape, file.size(), stream.is_packed(), limits, source);
   array.values.resize(static_cast<std::size_t>(array.shape.count()));
   stream.read(std::as_writable_bytes(std::span(array.values)));
   stream.expect_end();

@@ -12,8 +12,10 @@ constexpr std::int64_t kManySteps = 1'000'000'000'000;
 constexpr std::int64_t kLargestSide = 16384;
 
 void declare_data(JsonConfig& config, DataOptions& data) {
-  config.field("data.kind", data.kind, {"idx", "shapes"}, "idx: MNIST's file format; shapes: drawn by gesso itself");
-  config.field("data.path", data.path, "idx: the folder with train-images-idx3-ubyte and its kin, plain or .gz");
+  config.field("data.kind", data.kind, {"idx", "cifar10", "shapes"},
+               "idx: MNIST's file format; cifar10: its binary version; shapes: drawn by gesso itself");
+  config.field("data.path", data.path,
+               "the folder; idx: with train-images-idx3-ubyte and its kin; cifar10: with data_batch_1.bin and its kin");
   config.field("data.size", data.size, {8, 1024}, "shapes: height and width");
   config.field("data.channels", data.channels, {1, 3}, "shapes: 1 grey, 3 colour");
   config.field("data.count", data.count, {1, kManySteps}, "shapes: training images");
@@ -105,10 +107,11 @@ void Recipe::validate() const {
   optimizer.validate();
   schedule.validate();
   if (data.channels == 2) fail("data.channels must be 1 or 3, but is 2");
-  if (data.kind == "idx" && data.path.empty())
-    fail(
-        "data.path is empty; give the folder of the images with --data FOLDER, for instance "
-        "/usr/share/datasets/fashion-mnist (Debian's package dataset-fashion-mnist)");
+  if (data.kind != "shapes" && data.path.empty())
+    fail("data.path is empty; give the folder of the images with --data FOLDER{}",
+         data.kind == "idx" ? ", for instance /usr/share/datasets/fashion-mnist (Debian's package "
+                              "dataset-fashion-mnist)"
+                            : "");
 }
 
 Path recipe_path(const std::string& name_or_path) {

@@ -17,8 +17,8 @@
 namespace gesso {
 
 struct DataOptions {
-  std::string kind = "idx";    // idx: MNIST's files; shapes: drawn by gesso itself
-  std::string path;            // idx: the folder
+  std::string kind = "idx";    // idx: MNIST's files; cifar10: its binary version; shapes: drawn by gesso itself
+  std::string path;            // the folder; shapes: none
   std::int64_t size = 32;      // shapes: height and width
   std::int64_t channels = 3;   // shapes: 1 or 3
   std::int64_t count = 60000;  // shapes: training images

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "train/checkpoint.h"
+#include "train/open_dataset.h"
 #include "train/trainer.h"
 
 namespace gesso {
@@ -54,17 +55,18 @@ void fresh_config(const RunRequest& request, RecipeFile& file) {
 
 }  // namespace
 
-void prepare_run(const RunRequest& request, RecipeFile& file) {
+std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file) {
   request.resume ? resume_config(request, file) : fresh_config(request, file);
   Recipe& recipe = file.recipe();
   recipe.about.version = request.version;
   recipe.about.command = request.command;
   recipe.validate();
-  const auto data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
+  auto data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
   resolve_image_shape(recipe, data->image_shape());
   recipe.vqvae.validate();
   make_directories(request.directory);
   write_file_atomically(config_path(request.directory), file.config().text());
+  return data;
 }
 
 std::unique_ptr<TrainedRun> open_run(const Path& directory, const std::vector<std::string>& assignments,

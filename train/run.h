@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "train/dataset.h"
 #include "train/recipe.h"
 #include "train/task.h"
 
@@ -19,10 +20,10 @@ struct RunRequest {
 };
 
 // Makes a fresh run directory with its config.json, or, resuming, reads the recipe of the one that is there: only some
-// keys may then differ (train.steps, how often things are written, where the data lie). Opens the training data once,
-// for their image shape. Throws ErrorKind::usage where the directory is taken, or a key may not change, naming both
-// values.
-void prepare_run(const RunRequest& request, RecipeFile& file);
+// keys may then differ (train.steps, how often things are written, where the data lie). Returns the training data,
+// which the recipe's image shape now fits. Throws ErrorKind::usage where the directory is taken, or a key may not
+// change, naming both values.
+std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file);
 
 // A trained model, for use.
 struct TrainedRun {

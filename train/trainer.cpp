@@ -11,9 +11,8 @@
 #include "core/profiler.h"
 #include "train/checkpoint.h"
 #include "train/comparison.h"
-#include "train/idx_dataset.h"
+#include "train/open_dataset.h"
 #include "train/png.h"
-#include "train/shapes_dataset.h"
 #include "train/start_block.h"
 #include "train/vqvae_task.h"
 
@@ -49,7 +48,7 @@ std::uint64_t seed(const Recipe& recipe) { return static_cast<std::uint64_t>(rec
 // One run from its first step to its last.
 class Run {
  public:
-  Run(const Recipe& recipe, const RunOptions& options);
+  Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
   RunSummary go();
 
  private:
@@ -64,7 +63,8 @@ class Run {
   const Recipe& recipe_;
   const RunOptions& options_;
   Device& device_;
-  std::unique_ptr<Dataset> train_data_, test_data_;
+  const Dataset& train_data_;
+  std::unique_ptr<Dataset> test_data_;
   std::unique_ptr<Task> task_;
   nn::Optimizer optimizer_;
   nn::StepState state_;
@@ -85,31 +85,31 @@ class Run {
   RunSummary summary_;
 };
 
-Run::Run(const Recipe& recipe, const RunOptions& options)
+Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options)
     : recipe_(recipe),
       options_(options),
       device_(device(options.device)),
-      train_data_(open_dataset(recipe.data, Split::train, seed(recipe))),
+      train_data_(train_data),
       test_data_(open_dataset(recipe.data, Split::validation, seed(recipe))),
       task_(make_task(recipe, device_)),
       optimizer_(task_->store(), recipe.optimizer),
       state_(device_) {
-  if (train_data_->size() < recipe.train.batch)
-    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data_->size(),
-         train_data_->name());
+  if (train_data_.size() < recipe.train.batch)
+    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data_.size(),
+         train_data_.name());
   if (options.resume) {
     const Checkpoint checkpoint = latest_checkpoint(options.directory);
     load_checkpoint(checkpoint, task_->store(), optimizer_);
     start_step_ = checkpoint.step;
     summary_.checkpoint = checkpoint.directory;
   } else {
-    task_->measure(*train_data_);
+    task_->measure(train_data_);
   }
-  const ImageShape& shape = train_data_->image_shape();
+  const ImageShape& shape = train_data_.image_shape();
   images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, DType::u8}, device_);
-  const SampleOrder order(train_data_->size(), recipe.train.batch, seed(recipe));
+  const SampleOrder order(train_data_.size(), recipe.train.batch, seed(recipe));
   loader_ = std::make_unique<DataLoader>(
-      *train_data_, order,
+      train_data_, order,
       DataLoaderOptions{.first_step = start_step_, .threads = static_cast<int>(recipe.data.loaders)});
   metrics_ = std::make_unique<MetricsFile>(options.directory, start_step_);
   line_ = std::make_unique<ProgressLine>(recipe.model);
@@ -207,7 +207,7 @@ void Run::save(std::int64_t step) {
 RunSummary Run::go() {
   for (const std::string& text : start_block({.recipe = recipe_,
                                  .directory = options_.directory,
-                                 .train_data = *train_data_,
+                                 .train_data = train_data_,
                                  .test_data = *test_data_,
                                  .store = task_->store(),
                                  .optimizer = optimizer_,
@@ -242,13 +242,6 @@ RunSummary Run::go() {
 
 }  // namespace
 
-std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed) {
-  if (options.kind == "idx") return open_idx_dataset(options.path, split);
-  const std::int64_t count = split == Split::train ? options.count : options.test_count;
-  return make_shapes_dataset({.count = count, .image_size = options.size, .channels = options.channels, .seed = seed},
-                             split);
-}
-
 std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device) {
   return std::make_unique<VqvaeTask>(
       VqvaeTaskOptions{.model = recipe.vqvae, .start_from_data = recipe.start_from_data, .seed = seed(recipe)}, device);
@@ -267,9 +260,9 @@ void resolve_image_shape(Recipe& recipe, const ImageShape& found) {
   resolve("model.channels", model.channels, found.channels);
 }
 
-RunSummary train(const Recipe& recipe, const RunOptions& options) {
+RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
   recipe.validate();
-  return Run(recipe, options).go();
+  return Run(recipe, train_data, options).go();
 }
 
 }  // namespace gesso

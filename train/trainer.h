@@ -31,12 +31,11 @@ struct RunSummary {
   std::vector<Metric> metrics;  // of the last log interval
 };
 
-// Trains. Throws Error: usage for a run directory that is taken, or whose recipe differs where it may not; data;
-// numeric where a gradient is no longer finite (the last checkpoint is intact); memory; io.
-RunSummary train(const Recipe& recipe, const RunOptions& options);
+// Trains on what prepare_run (train/run.h) opened. Throws Error: usage for a run directory that is taken, or whose
+// recipe differs where it may not; data; numeric where a gradient is no longer finite (the last checkpoint is intact);
+// memory; io.
+RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
 
-// The data sets that a recipe names.
-std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed);
 // The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be
 // resolved.
 std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device);
