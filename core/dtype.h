@@ -9,8 +9,8 @@
 namespace gesso {
 
 // none: an absent operand. bf16 is a storage type on the CPU; all arithmetic there is f32 (f64 on the reference
-// device).
-enum class DType : std::uint8_t { none, f32, bf16, f64, i32, i64, u8 };
+// device). u8 and u16 store pixels, which are cast before any arithmetic.
+enum class DType : std::uint8_t { none, f32, bf16, f64, i32, i64, u8, u16 };
 
 // Brain floating point: the upper half of a float. Rounds to nearest even; NaN stays NaN.
 struct bf16 {
@@ -40,13 +40,15 @@ template <>
 inline constexpr DType dtype_of<std::int64_t> = DType::i64;
 template <>
 inline constexpr DType dtype_of<std::uint8_t> = DType::u8;
+template <>
+inline constexpr DType dtype_of<std::uint16_t> = DType::u16;
 
 constexpr std::size_t size_of(DType dtype) {
-  constexpr std::size_t kBytes[] = {0, 4, 2, 8, 4, 8, 1};
+  constexpr std::size_t kBytes[] = {0, 4, 2, 8, 4, 8, 1, 2};
   return kBytes[static_cast<std::size_t>(dtype)];
 }
 constexpr std::string_view name_of(DType dtype) {
-  constexpr std::string_view kNames[] = {"none", "f32", "bf16", "f64", "i32", "i64", "u8"};
+  constexpr std::string_view kNames[] = {"none", "f32", "bf16", "f64", "i32", "i64", "u8", "u16"};
   return kNames[static_cast<std::size_t>(dtype)];
 }
 constexpr bool is_floating(DType dtype) { return dtype == DType::f32 || dtype == DType::f64 || dtype == DType::bf16; }

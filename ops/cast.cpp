@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <utility>
 
@@ -28,6 +29,8 @@ void with_type(DType dtype, Body&& body) {
       return body(std::int64_t{});
     case DType::u8:
       return body(std::uint8_t{});
+    case DType::u16:
+      return body(std::uint16_t{});
     case DType::none:
       fail("cast: an absent operand has no elements");
   }
@@ -132,9 +135,11 @@ struct Cast {
   static std::vector<Case<Attrs>> samples() {
     std::vector<Case<Attrs>> cases;
     for (const DType from : kTypes)
-      for (const DType to : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i64, DType::u8})
+      for (const DType to : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i64, DType::u8, DType::u16})
         cases.push_back({fmt::format("{} to {}", name_of(from), name_of(to)), {.to = to}, {operand({3, 7}, from)}});
     cases.push_back({"bytes to [-1, 1]", {.scale = 1 / 127.5, .shift = -1}, {operand({2, 5, 3, 1}, DType::u8)}});
+    cases.push_back(
+        {"16-bit pixels to [-0.5, 0.5]", {.scale = 1 / 65535., .shift = -0.5}, {operand({2, 5, 3, 2}, DType::u16)}});
     cases.push_back({"[0, 1) to bytes", {.to = DType::u8, .scale = 255}, {{{2, 5}, Domain::unit}}});
     cases.push_back({"beyond a byte", {.to = DType::u8, .scale = 300}, {{{2, 5}}}});
     cases.push_back({"ties", {.to = DType::i32, .scale = 0.5}, {{{40}, Domain::small_integer}}});
@@ -145,8 +150,8 @@ struct Cast {
     return cases;
   }
   static Case<Attrs> random_case(Random& random) {
-    const DType to = kTypes[static_cast<std::size_t>(pick(random, 0, 4))];
-    const DType from = kTypes[static_cast<std::size_t>(pick(random, 0, 4))];
+    const DType to = kTypes[static_cast<std::size_t>(pick(random, 0, std::ssize(kTypes) - 1))];
+    const DType from = kTypes[static_cast<std::size_t>(pick(random, 0, std::ssize(kTypes) - 1))];
     // A bf16 is compared exactly, so its one rounding must be the only one.
     const double scale = to == DType::bf16 ? 1 : 0.75;
     return {"random", {.to = to, .scale = scale}, {operand({pick(random, 1, 9), pick(random, 1, 70)}, from)}};
@@ -157,11 +162,12 @@ struct Cast {
   }
 
  private:
-  static constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::i32, DType::i64, DType::u8};
+  static constexpr DType kTypes[] = {DType::f32, DType::bf16, DType::i32, DType::i64, DType::u8, DType::u16};
 
   static Operand operand(const Shape& shape, DType from) {
     if (from == DType::f32) return {shape};
     if (from == DType::u8) return {shape, Domain::byte};
+    if (from == DType::u16) return {shape, Domain::counter, 65536, DType::u16};
     if (from == DType::bf16) return {shape, Domain::normal, 0, DType::bf16};
     return {shape, from == DType::i32 ? Domain::index : Domain::counter, 1000};
   }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstring>
 #include <map>
 #include <numeric>
 #include <random>
@@ -17,10 +18,12 @@
 #include "tests/gzip.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
+#include "train/comparison.h"
 #include "train/data_loader.h"
 #include "train/idx_dataset.h"
 #include "train/shape_outline.h"
 #include "train/shapes_dataset.h"
+#include "train/vqvae_task.h"
 
 namespace gesso {
 namespace {
@@ -61,6 +64,19 @@ class FakeDataset final : public Dataset {
   bool slow_;
 };
 
+// Grey pictures of two 16-bit values: white and the index.
+class WideDataset final : public Dataset {
+ public:
+  explicit WideDataset(std::int64_t size) : Dataset({"wide", size, {1, 2, 1}, {"only"}, DType::u16}) {}
+
+ private:
+  void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const override {
+    const std::uint16_t values[] = {65535, static_cast<std::uint16_t>(index)};
+    std::memcpy(image.data(), values, sizeof values);
+    label = 0;
+  }
+};
+
 TEST_SUITE("data") {
   TEST_CASE("an IDX directory is read, plain and packed, with the classes of both splits") {
     TemporaryDirectory directory;
@@ -89,6 +105,23 @@ TEST_SUITE("data") {
     const PixelStatistics statistics = pixel_statistics(*open_idx_dataset(directory.path(), Split::validation));
     CHECK(statistics.mean == doctest::Approx(0.75));        // of 0, 1, 1, 1
     CHECK(statistics.variance == doctest::Approx(0.1875));  // 0.75 - 0.75^2
+  }
+
+  TEST_CASE("pictures of 16 bits keep them, from the data set to what a model sees") {
+    const WideDataset data(1000);
+    CHECK(data.image_bytes() == 4);
+    Device& cpu = device(DeviceKind::cpu);
+    const Tensor images = read_images(data, 300, 2, cpu);
+    CHECK(images.spec() == Spec{{2, 1, 2, 1}, DType::u16});
+    CHECK(images.to_host<std::uint16_t>() == std::vector<std::uint16_t>{65535, 300, 65535, 301});
+    const std::vector<float> x = normalise_images(images).to_host<float>();
+    CHECK(x[0] == 0.5f);
+    CHECK(x[1] == static_cast<float>(300 / 65535. - 0.5));
+    CHECK(data.image(514).pixels == std::vector<std::uint8_t>{255, 2});
+    const PixelStatistics found = pixel_statistics(data);
+    const double mean = (1000 * 65535. + 499500) / 2000, squares = (1000 * 65535. * 65535. + 332833500) / 2000;
+    CHECK(found.mean == doctest::Approx(mean / 65535).epsilon(1e-15));
+    CHECK(found.variance == doctest::Approx((squares - mean * mean) / (65535. * 65535.)).epsilon(1e-13));
   }
 
   TEST_CASE("a data path that cannot be used says what was expected and where to get it") {

@@ -1,52 +1,23 @@
 #include "train/png.h"
 
 #include <doctest/doctest.h>
-#include <zlib.h>
 
 #include <random>
 #include <string>
 #include <vector>
 
 #include "tests/expect_error.h"
+#include "tests/handmade_png.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
+#include "train/picture.h"
 
 namespace gesso {
 namespace {
 
 using namespace std::string_literals;
 
-std::string big_endian(std::uint32_t value) {
-  std::string text;
-  for (int shift : {24, 16, 8, 0}) text += static_cast<char>(value >> shift);
-  return text;
-}
-
-// PNG by hand, so that what gesso never writes can be read.
-std::string chunk(const std::string& type, const std::string& data) {
-  const std::string body = type + data;
-  const auto crc = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
-  return big_endian(static_cast<std::uint32_t>(data.size())) + body + big_endian(static_cast<std::uint32_t>(crc));
-}
-std::string deflated(const std::string& rows) {
-  std::string packed(compressBound(rows.size()), '\0');
-  uLongf size = packed.size();
-  compress(reinterpret_cast<Bytef*>(packed.data()), &size, reinterpret_cast<const Bytef*>(rows.data()), rows.size());
-  return packed.substr(0, size);
-}
-struct HandMade {
-  std::uint32_t width, height;
-  char depth, colour;       // colour: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha
-  std::string rows;         // each starts with its filter, 0
-  std::string before = "";  // chunks before the data
-  char interlace = 0;
-};
-std::string png(const HandMade& p) {
-  return "\x89PNG\r\n\x1a\n" +
-         chunk("IHDR", big_endian(p.width) + big_endian(p.height) + p.depth + p.colour + "\0\0"s + p.interlace) +
-         p.before + chunk("IDAT", deflated(p.rows)) + chunk("IEND", "");
-}
-Image decode(const std::string& content, const PngLimits& limits = {}) {
+Image decode(const std::string& content, const PictureLimits& limits = {}) {
   return decode_png(std::as_bytes(std::span(content)), "case.png", limits);
 }
 
@@ -61,7 +32,7 @@ TEST_SUITE("png") {
                    round % 2 == 0 ? 1 : 3});
       for (std::uint8_t& value : image.pixels) value = static_cast<std::uint8_t>(random());
       write_png(directory / "a.png", image);
-      const Image got = read_png(directory / "a.png");
+      const Image got = read_picture(directory / "a.png");
       CHECK(got.shape == image.shape);
       CHECK(got.pixels == image.pixels);
     }
@@ -70,33 +41,47 @@ TEST_SUITE("png") {
   TEST_CASE("text goes into the file") {
     const std::vector<std::byte> bytes = encode_png(Image({2, 2, 1}), {{"gesso", "step 7, \u00e4"}, {"seed", "1"}});
     const std::string file(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    CHECK(file.find(chunk("iTXt", "gesso\0\0\0\0\0step 7, \u00e4"s)) != std::string::npos);
-    CHECK(file.find(chunk("iTXt", "seed\0\0\0\0\0"s + "1")) != std::string::npos);
+    CHECK(file.find(png_chunk("iTXt", "gesso\0\0\0\0\0step 7, \u00e4"s)) != std::string::npos);
+    CHECK(file.find(png_chunk("iTXt", "seed\0\0\0\0\0"s + "1")) != std::string::npos);
     CHECK(decode(file).shape == ImageShape{2, 2, 1});
   }
 
   TEST_CASE("any depth, palette and transparency becomes grey or colour over white") {
-    const std::string palette = chunk("PLTE", "\xFF\0\0\0\xFF\0\0\0\xFF"s);
-    CHECK(decode(png({4, 1, 1, 0, "\0\xA0"s})).pixels == Pixels{255, 0, 255, 0});
-    CHECK(decode(png({2, 1, 4, 0, "\0\x1F"s})).pixels == Pixels{17, 255});
-    CHECK(decode(png({2, 1, 16, 0, "\0\xFF\xFF\x80\x80"s})).pixels == Pixels{255, 128});
-    CHECK(decode(png({1, 1, 16, 2, "\0\xFF\xFF\x80\x80\0\0"s})).pixels == Pixels{255, 128, 0});
-    CHECK(decode(png({3, 1, 2, 3, "\0\x18"s, palette})).pixels == Pixels{255, 0, 0, 0, 255, 0, 0, 0, 255});
-    CHECK(decode(png({2, 1, 8, 3, "\0\x00\x01"s, palette + chunk("tRNS", "\0\x80"s)})).pixels ==
+    const std::string palette = png_chunk("PLTE", "\xFF\0\0\0\xFF\0\0\0\xFF"s);
+    CHECK(decode(handmade_png({4, 1, 1, 0, "\0\xA0"s})).pixels == Pixels{255, 0, 255, 0});
+    CHECK(decode(handmade_png({2, 1, 4, 0, "\0\x1F"s})).pixels == Pixels{17, 255});
+    CHECK(decode(handmade_png({2, 1, 16, 0, "\0\xFF\xFF\x80\x80"s})).pixels == Pixels{255, 128});
+    CHECK(decode(handmade_png({1, 1, 16, 2, "\0\xFF\xFF\x80\x80\0\0"s})).pixels == Pixels{255, 128, 0});
+    CHECK(decode(handmade_png({3, 1, 2, 3, "\0\x18"s, palette})).pixels == Pixels{255, 0, 0, 0, 255, 0, 0, 0, 255});
+    CHECK(decode(handmade_png({2, 1, 8, 3, "\0\x00\x01"s, palette + png_chunk("tRNS", "\0\x80"s)})).pixels ==
           Pixels{255, 255, 255, 127, 255, 127});
-    CHECK(decode(png({3, 1, 8, 4, "\0\0\0\0\xFF\x64\x80"s})).pixels == Pixels{255, 0, 177});
-    CHECK(decode(png({1, 1, 8, 6, "\0\x0A\x14\x1E\0"s})).pixels == Pixels{255, 255, 255});
-    CHECK(decode(png({2, 1, 8, 0, "\0\x05\x06"s, chunk("tRNS", "\0\x05"s)})).pixels == Pixels{255, 6});
-    CHECK(decode(png({1, 1, 8, 4, "\0\0\0"s})).shape == ImageShape{1, 1, 1});
+    CHECK(decode(handmade_png({3, 1, 8, 4, "\0\0\0\0\xFF\x64\x80"s})).pixels == Pixels{255, 0, 177});
+    CHECK(decode(handmade_png({1, 1, 8, 6, "\0\x0A\x14\x1E\0"s})).pixels == Pixels{255, 255, 255});
+    CHECK(decode(handmade_png({2, 1, 8, 0, "\0\x05\x06"s, png_chunk("tRNS", "\0\x05"s)})).pixels == Pixels{255, 6});
+    CHECK(decode(handmade_png({1, 1, 8, 4, "\0\0\0"s})).shape == ImageShape{1, 1, 1});
+  }
+
+  TEST_CASE("sixteen bits keep all of theirs, fewer become the same share of white") {
+    const auto wide = [](const std::string& content) {
+      return decode_png<std::uint16_t>(std::as_bytes(std::span(content)), "case.png").pixels;
+    };
+    using Wide = std::vector<std::uint16_t>;
+    CHECK(wide(handmade_png({3, 1, 16, 0, "\0\x12\x34\0\x01\xFF\xFE"s})) == Wide{0x1234, 1, 0xFFFE});
+    CHECK(wide(handmade_png({1, 1, 16, 2, "\0\x01\x02\x03\x04\x05\x06"s})) == Wide{0x102, 0x304, 0x506});
+    CHECK(wide(handmade_png({2, 1, 8, 0, "\0\xAB\x01"s})) == Wide{0xABAB, 0x101});
+    CHECK(wide(handmade_png({4, 1, 1, 0, "\0\xA0"s})) == Wide{65535, 0, 65535, 0});
+    // Half covered: 0x8000 of black on white leaves 0x7FFF; 0x4000 * 0x8000 / 65535 more where it is no black.
+    CHECK(wide(handmade_png({2, 1, 16, 4, "\0\0\0\x80\0\x40\0\x80\0"s})) == Wide{0x7FFF, 0x9FFF});
+    CHECK(to_8_bits(to_16_bits(Image({2, 2, 3}, 200))).pixels == Image({2, 2, 3}, 200).pixels);
   }
 
   TEST_CASE("an interlaced picture is put together") {
     // Adam7 on 2x2: pass 1 has pixel (0,0), pass 6 pixel (0,1), pass 7 the second row.
-    CHECK(decode(png({2, 2, 8, 0, "\0\x01\0\x02\0\x03\x04"s, "", 1})).pixels == Pixels{1, 2, 3, 4});
+    CHECK(decode(handmade_png({2, 2, 8, 0, "\0\x01\0\x02\0\x03\x04"s, "", 1})).pixels == Pixels{1, 2, 3, 4});
   }
 
   TEST_CASE("damaged files are refused, naming the file") {
-    const std::string good = png({2, 2, 8, 0, "\0\x01\x02\0\x03\x04"s});
+    const std::string good = handmade_png({2, 2, 8, 0, "\0\x01\x02\0\x03\x04"s});
     REQUIRE(decode(good).pixels == Pixels{1, 2, 3, 4});
     for (std::size_t size = 0; size < good.size(); ++size)
       expect_error(ErrorKind::data, {"case.png", "not a readable PNG"}, [&] { decode(good.substr(0, size)); });
@@ -105,29 +90,38 @@ TEST_SUITE("png") {
     expect_error(ErrorKind::data, {"case.png", "not a readable PNG"}, [&] { decode(bad); });
     expect_error(ErrorKind::data, {"not a readable PNG", "Not a PNG file"},
                  [&] { decode("GIF89a, not a PNG at all"); });
-    expect_error(ErrorKind::data, {"not a readable PNG"}, [&] { decode(png({2, 2, 8, 0, "\0\x01\x02"s})); });
-    expect_error(ErrorKind::data, {"not a readable PNG"}, [&] { decode(png({0, 2, 8, 0, ""})); });
+    expect_error(ErrorKind::data, {"not a readable PNG"}, [&] { decode(handmade_png({2, 2, 8, 0, "\0\x01\x02"s})); });
+    expect_error(ErrorKind::data, {"not a readable PNG"}, [&] { decode(handmade_png({0, 2, 8, 0, ""})); });
     expect_error(ErrorKind::data, {"not a readable PNG"}, [&] {
-      decode(png({2, 2, 8, 3, "\0\0\0\0\0\0"s}));
+      decode(handmade_png({2, 2, 8, 3, "\0\0\0\0\0\0"s}));
     });  // no palette
-    expect_error(ErrorKind::data, {"not a readable PNG"}, [&] { decode(png({2, 2, 3, 0, "\0\0\0\0"s})); });  // depth 3
+    expect_error(ErrorKind::data, {"not a readable PNG"}, [&] {
+      decode(handmade_png({2, 2, 3, 0, "\0\0\0\0"s}));
+    });  // depth 3
   }
 
   TEST_CASE("pictures above the limits and impossible ones are refused before memory is taken") {
-    const std::string small = png({5, 4, 8, 0, std::string(24, '\0')});
+    const std::string small = handmade_png({5, 4, 8, 0, std::string(24, '\0')});
     CHECK_NOTHROW(decode(small, {.max_side = 5, .max_pixels = 20}));
     expect_error(ErrorKind::data, {"case.png", "5x4", "above the limit (4 a side"},
                  [&] { decode(small, {.max_side = 4}); });
     expect_error(ErrorKind::data, {"5x4", "19 in all"}, [&] { decode(small, {.max_pixels = 19}); });
-    expect_error(ErrorKind::data, {"30000x30000", "16384 a side"}, [&] { decode(png({30000, 30000, 8, 2, ""})); });
-    expect_error(ErrorKind::data, {"16384x16384", "67108864 in all"}, [&] { decode(png({16384, 16384, 8, 0, ""})); });
-    expect_error(ErrorKind::data, {"8192x8192 pixels cannot come from"}, [&] { decode(png({8192, 8192, 8, 2, ""})); });
-    expect_error(ErrorKind::data, {"case.png"}, [&] { decode(png({0x80000000u, 1, 8, 0, ""})); });
+    expect_error(ErrorKind::data, {"30000x30000", "16384 a side"}, [&] {
+      decode(handmade_png({30000, 30000, 8, 2, ""}));
+    });
+    expect_error(ErrorKind::data, {"16384x16384", "67108864 in all"}, [&] {
+      decode(handmade_png({16384, 16384, 8, 0, ""}));
+    });
+    expect_error(ErrorKind::data, {"8192x8192 pixels cannot come from"}, [&] {
+      decode(handmade_png({8192, 8192, 8, 2, ""}));
+    });
+    expect_error(ErrorKind::data, {"case.png"}, [&] { decode(handmade_png({0x80000000u, 1, 8, 0, ""})); });
   }
 
   TEST_CASE("random damage never does worse than an error") {
     const std::string good =
-        png({9, 9, 8, 3, std::string(90, '\0'), chunk("PLTE", "\xFF\0\0\0\xFF\0\0\0\xFF"s) + chunk("tRNS", "\x7F"), 1});
+        handmade_png({9, 9, 8, 3, std::string(90, '\0'),
+                      png_chunk("PLTE", "\xFF\0\0\0\xFF\0\0\0\xFF"s) + png_chunk("tRNS", "\x7F"), 1});
     std::mt19937_64 random(test_seed());
     for (int round = 0; round < 500; ++round) {
       std::string bad = good;

@@ -326,7 +326,7 @@ TEST_SUITE("safetensors") {
   }
 
   TEST_CASE("entries convert to and from the types of core, others with a clear error") {
-    for (DType dtype : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i64, DType::u8}) {
+    for (DType dtype : {DType::f32, DType::bf16, DType::f64, DType::i32, DType::i64, DType::u8, DType::u16}) {
       CHECK(core_dtype(safetensors_dtype(dtype)) == dtype);
       CHECK(bits_of(safetensors_dtype(dtype)) == 8 * size_of(dtype));
       const Spec spec{{2, 3}, dtype};

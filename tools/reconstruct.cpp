@@ -5,6 +5,7 @@
 #include "core/error.h"
 #include "tools/verbs.h"
 #include "train/comparison.h"
+#include "train/picture.h"
 #include "train/png.h"
 #include "train/open_dataset.h"
 #include "train/run.h"
@@ -23,7 +24,7 @@ struct ReconstructOptions {
 std::vector<Image> pictures_to_do(const ReconstructOptions& options, const Recipe& recipe) {
   std::vector<Image> pictures;
   for (const std::string& path : options.images)
-    pictures.push_back(with_channels(read_png(path), recipe.vqvae.channels));
+    pictures.push_back(with_channels(read_picture(path), recipe.vqvae.channels));
   if (!pictures.empty()) return pictures;
   const auto data = open_dataset(recipe.data, Split::validation, static_cast<std::uint64_t>(recipe.train.seed));
   for (std::int64_t i = 0; i < std::min(options.count, data->size()); ++i) pictures.push_back(data->image(i));
@@ -56,7 +57,7 @@ void add_reconstruct(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<ReconstructOptions>();
   verb->add_option("run", options->run, "Run directory")->required();
   verb->add_option("images", options->images,
-                   "PNG files of one size; default: the first test images of the run's data");
+                   "PNG or JPEG files of one size; default: the first test images of the run's data");
   verb->add_option("--out", options->out, "The picture to write (PNG)")->required();
   verb->add_option("--count", options->count, "How many test images, where no files are named")
       ->check(CLI::Range(1, 1024));

@@ -46,8 +46,8 @@ Tensor read_images(const Dataset& data, std::int64_t begin, std::int64_t count, 
   std::iota(indices.begin(), indices.end(), begin);
   const Batch batch = read_batch(data, std::move(indices));
   const ImageShape& shape = data.image_shape();
-  return Tensor::from_host(std::span<const std::uint8_t>(batch.images),
-                           {count, shape.height, shape.width, shape.channels}, device);
+  return Tensor::from_host_bytes(std::as_bytes(std::span(batch.images)),
+                                 {{count, shape.height, shape.width, shape.channels}, data.dtype()}, device);
 }
 
 Image comparison_grid(const std::vector<Image>& before, const std::vector<Image>& after) {

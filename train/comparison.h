@@ -9,7 +9,7 @@
 
 namespace gesso {
 
-// Images [begin, begin + count) of the data set: [count,H,W,C] u8.
+// Images [begin, begin + count) of the data set: [count,H,W,C] of its type.
 Tensor read_images(const Dataset& data, std::int64_t begin, std::int64_t count, Device& device);
 // [N,H,W,C] u8 of pictures of one shape. Throws where shapes differ or there is none.
 Tensor image_tensor(const std::vector<Image>& pictures, Device& device);

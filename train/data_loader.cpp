@@ -7,7 +7,7 @@
 namespace gesso {
 
 Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices) {
-  const auto image_bytes = static_cast<std::size_t>(dataset.image_shape().count());
+  const auto image_bytes = dataset.image_bytes();
   Batch batch;
   batch.indices = std::move(indices);
   batch.images.resize(batch.indices.size() * image_bytes);

@@ -17,7 +17,7 @@ namespace gesso {
 
 struct Batch {
   std::vector<std::int64_t> indices;  // [N], of the samples in the data set
-  std::vector<std::uint8_t> images;   // [N,H,W,C]
+  std::vector<std::uint8_t> images;   // bytes of [N,H,W,C] of the data set's type
   std::vector<std::int32_t> labels;   // [N]
 };
 // These samples in this order.

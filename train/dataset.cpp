@@ -1,5 +1,6 @@
 #include "train/dataset.h"
 
+#include <cstring>
 #include <utility>
 
 #include "core/error.h"
@@ -11,43 +12,72 @@ Dataset::Dataset(Info info) : info_(std::move(info)) {}
 
 void Dataset::read(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const {
   if (index < 0 || index >= size()) fail("{}: no picture {}; there are {}", name(), index, size());
-  if (image.size() != static_cast<std::size_t>(image_shape().count()))
-    fail("{}: {} bytes were given for a picture of {}", name(), image.size(), image_shape().text());
+  if (image.size() != image_bytes())
+    fail("{}: {} bytes were given for a picture of {} {}", name(), image.size(), image_shape().text(),
+         name_of(dtype()));
   read_checked(index, image, label);
 }
 
 Image Dataset::image(std::int64_t index) const {
-  Image result(image_shape());
   std::int32_t label = 0;
-  read(index, result.pixels, label);
-  return result;
+  if (dtype() == DType::u8) {
+    Image result(image_shape());
+    read(index, result.pixels, label);
+    return result;
+  }
+  Image16 wide(image_shape());
+  read(index, {reinterpret_cast<std::uint8_t*>(wide.pixels.data()), image_bytes()}, label);
+  return to_8_bits(wide);
 }
+
+namespace {
+
+// Squares of 16 bits would overflow 64 bits after 2^32 values; one picture's never do.
+struct Sums {
+  std::uint64_t values = 0, squares = 0, squares_high = 0;
+
+  void add(const Sums& other) {
+    values += other.values;
+    squares += other.squares;
+    squares_high += other.squares_high + (squares < other.squares ? 1 : 0);
+  }
+};
+
+template <class T>
+Sums sums_of(std::span<const std::uint8_t> bytes) {
+  Sums sums;
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(T)) {
+    T value = 0;
+    std::memcpy(&value, bytes.data() + at, sizeof(T));
+    sums.values += value;
+    sums.squares += std::uint64_t{value} * value;
+  }
+  return sums;
+}
+
+}  // namespace
 
 PixelStatistics pixel_statistics(const Dataset& dataset) {
   constexpr std::int64_t kImagesAChunk = 256;
-  struct Sums {
-    std::uint64_t values = 0, squares = 0;
-  };
   const std::int64_t n = dataset.size();
   std::vector<Sums> chunks(static_cast<std::size_t>((n + kImagesAChunk - 1) / kImagesAChunk));
   parallel_for(thread_pool(), n, kImagesAChunk, [&](std::int64_t begin, std::int64_t end) {
-    Sums& sums = chunks[static_cast<std::size_t>(begin / kImagesAChunk)];
-    for (std::int64_t i = begin; i < end; ++i)
-      for (const std::uint64_t value : dataset.image(i).pixels) {
-        sums.values += value;
-        sums.squares += value * value;
-      }
+    std::vector<std::uint8_t> image(dataset.image_bytes());
+    std::int32_t label = 0;
+    for (std::int64_t i = begin; i < end; ++i) {
+      dataset.read(i, image, label);
+      chunks[static_cast<std::size_t>(begin / kImagesAChunk)].add(
+          dataset.dtype() == DType::u8 ? sums_of<std::uint8_t>(image) : sums_of<std::uint16_t>(image));
+    }
   });
   Sums all;
-  for (const Sums& sums : chunks) {
-    all.values += sums.values;
-    all.squares += sums.squares;
-  }
+  for (const Sums& sums : chunks) all.add(sums);
   const double count = static_cast<double>(n * dataset.image_shape().count());
   if (count == 0) return {};
+  const double white = full_range(dataset.dtype());
   const double mean = static_cast<double>(all.values) / count;
-  const double mean_square = static_cast<double>(all.squares) / count;
-  return {mean / 255.0, (mean_square - mean * mean) / (255.0 * 255.0)};
+  const double squares = static_cast<double>(all.squares_high) * 0x1p64 + static_cast<double>(all.squares);
+  return {mean / white, (squares / count - mean * mean) / (white * white)};
 }
 
 }  // namespace gesso

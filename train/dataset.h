@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/dtype.h"
 #include "train/image.h"
 
 namespace gesso {
@@ -19,20 +20,24 @@ class Dataset {
     std::int64_t size = 0;
     ImageShape image_shape;
     std::vector<std::string> class_names;
+    DType dtype = DType::u8;  // of a value of a picture: u8 or u16
   };
   virtual ~Dataset() = default;
 
   const std::string& name() const { return info_.name; }
   std::int64_t size() const { return info_.size; }
   const ImageShape& image_shape() const { return info_.image_shape; }
+  DType dtype() const { return info_.dtype; }
+  std::size_t image_bytes() const { return static_cast<std::size_t>(image_shape().count()) * size_of(dtype()); }
   std::int64_t classes() const { return static_cast<std::int64_t>(info_.class_names.size()); }
   const std::string& class_name(std::int64_t label) const {
     return info_.class_names.at(static_cast<std::size_t>(label));
   }
 
-  // Fills image [H,W,C] and label. Safe to call from several threads; the same every time. Throws on an index outside
-  // the set and on a span of another size.
+  // Fills image, the bytes of [H,W,C] in the machine's order, and label. Safe to call from several threads; the same
+  // every time. Throws on an index outside the set and on a span of another size.
   void read(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const;
+  // To look at: 16 bits are rounded to 8.
   Image image(std::int64_t index) const;
 
  protected:
@@ -43,7 +48,10 @@ class Dataset {
   Info info_;
 };
 
-// Over all values of all pictures, in units of the full range: a value of 255 is 1. Exact sums, so the same for any
+// The value that is white, of pictures of this type.
+constexpr double full_range(DType dtype) { return dtype == DType::u16 ? 65535 : 255; }
+
+// Over all values of all pictures, in units of the full range: white is 1. Exact sums, so the same for any
 // thread count.
 struct PixelStatistics {
   double mean = 0, variance = 0;

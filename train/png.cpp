@@ -2,10 +2,13 @@
 
 #include <png.h>
 
+#include <bit>
 #include <csetjmp>
 #include <cstring>
+#include <utility>
 
 #include "core/error.h"
+#include "train/exif.h"
 
 namespace gesso {
 namespace {
@@ -57,7 +60,7 @@ class Reader {
   Reader& operator=(const Reader&) = delete;
 
   // Returns the shape that the rows will have: with 2 or 4 channels where there is alpha.
-  ImageShape read_header(const PngLimits& limits) {
+  ImageShape read_header(int bits, const PictureLimits& limits) {
     run([&] {
       png_set_read_fn(png_, &input_, read_bytes);
       png_set_user_limits(png_, 0x7FFFFFFF, 0x7FFFFFFF);  // ours, below, say more
@@ -66,28 +69,42 @@ class Reader {
       png_read_info(png_, info_);
     });
     const std::int64_t width = png_get_image_width(png_, info_), height = png_get_image_height(png_, info_);
-    if (width > limits.max_side || height > limits.max_side || width * height > limits.max_pixels)
-      fail(ErrorKind::data, "{}: {}x{} pixels are above the limit ({} a side, {} in all)", source_, width, height,
-           limits.max_side, limits.max_pixels);
+    check_limits(source_, height, width, limits);
     // Deflate packs at most 1032 to 1.
     if (static_cast<std::uint64_t>(height) * png_get_rowbytes(png_, info_) / 1032 > file_bytes_)
       fail(ErrorKind::data, "{}: {}x{} pixels cannot come from {} bytes", source_, width, height, file_bytes_);
     run([&] {
-      png_set_expand(png_);
-      png_set_scale_16(png_);
+      if (bits == 16) {
+        png_set_expand_16(png_);
+        if constexpr (std::endian::native == std::endian::little) png_set_swap(png_);
+      } else {
+        png_set_expand(png_);
+        png_set_scale_16(png_);
+      }
       passes_ = png_set_interlace_handling(png_);
       png_read_update_info(png_, info_);
     });
     return {height, width, png_get_channels(png_, info_)};
   }
-  void read_rows(Image& image) {
-    const auto row_bytes = static_cast<std::size_t>(image.shape.width * image.shape.channels);
+  template <class T>
+  void read_rows(BasicImage<T>& image) {
+    const auto row_values = static_cast<std::size_t>(image.shape.width * image.shape.channels);
     const auto rows = static_cast<std::size_t>(image.shape.height);
     run([&] {
       for (int pass = 0; pass < passes_; ++pass)
-        for (std::size_t y = 0; y < rows; ++y) png_read_row(png_, image.pixels.data() + y * row_bytes, nullptr);
-      png_read_end(png_, nullptr);
+        for (std::size_t y = 0; y < rows; ++y)
+          png_read_row(png_, reinterpret_cast<png_bytep>(image.pixels.data() + y * row_values), nullptr);
+      png_read_end(png_, info_);
     });
+  }
+  // After the rows: the chunk may stand before them or behind.
+  Orientation orientation() {
+    png_bytep exif = nullptr;
+    png_uint_32 size = 0;
+    run([&] {
+      if (png_get_eXIf_1(png_, info_, &size, &exif) == 0) size = 0;
+    });
+    return exif_orientation({reinterpret_cast<const std::byte*>(exif), size});
   }
 
  private:
@@ -104,20 +121,6 @@ class Reader {
   png_infop info_ = nullptr;
   int passes_ = 1;
 };
-
-// [H,W,C+1] with alpha last to [H,W,C] over white.
-Image over_white(const Image& image) {
-  const std::int64_t channels = image.shape.channels - 1;
-  Image result({image.shape.height, image.shape.width, channels});
-  const std::uint8_t* from = image.pixels.data();
-  std::uint8_t* to = result.pixels.data();
-  for (std::int64_t i = 0; i < image.shape.height * image.shape.width; ++i, from += channels + 1) {
-    const int alpha = from[channels];
-    for (std::int64_t c = 0; c < channels; ++c)
-      *to++ = static_cast<std::uint8_t>((from[c] * alpha + 255 * (255 - alpha) + 127) / 255);
-  }
-  return result;
-}
 
 void append_bytes(png_structp png, png_bytep from, std::size_t count) {
   auto& output = *static_cast<std::vector<std::byte>*>(png_get_io_ptr(png));
@@ -170,17 +173,16 @@ class Writer {
 
 }  // namespace
 
-Image decode_png(std::span<const std::byte> bytes, const std::string& source, const PngLimits& limits) {
+template <class T>
+BasicImage<T> decode_png(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
   Reader reader(bytes, source);
-  Image image(reader.read_header(limits));
+  BasicImage<T> image(reader.read_header(8 * sizeof(T), limits));
   reader.read_rows(image);
-  return image.shape.channels % 2 == 0 ? over_white(image) : image;
+  if (image.shape.channels % 2 == 0) lay_over_white(image);
+  return upright(std::move(image), reader.orientation());
 }
-
-Image read_png(const Path& path, const PngLimits& limits) {
-  constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
-  return decode_png(read_file(path, kMaxFileBytes), path.string(), limits);
-}
+template Image decode_png(std::span<const std::byte>, const std::string&, const PictureLimits&);
+template Image16 decode_png(std::span<const std::byte>, const std::string&, const PictureLimits&);
 
 std::vector<std::byte> encode_png(const Image& image, const PngText& text) {
   const ImageShape& shape = image.shape;

@@ -12,15 +12,11 @@
 
 namespace gesso {
 
-struct PngLimits {
-  std::int64_t max_side = 16384;
-  std::int64_t max_pixels = std::int64_t{64} << 20;
-};
-
-// Reads any PNG: palettes, 1 to 16 bits, interlaced; alpha is laid over white. Grey stays one channel, all else becomes
-// three. Throws ErrorKind::data, starting with `source`, on what is damaged or above the limits.
-Image decode_png(std::span<const std::byte> bytes, const std::string& source, const PngLimits& limits = {});
-Image read_png(const Path& path, const PngLimits& limits = {});
+// Reads any PNG: palettes, 1 to 16 bits, interlaced, to T's bits (u8 or u16, where 16 bits keep all of theirs); alpha
+// is laid over white, and an eXIf chunk turns the picture upright. Grey stays one channel, all else becomes three.
+// Throws ErrorKind::data, starting with `source`, on what is damaged or above the limits.
+template <class T = std::uint8_t>
+BasicImage<T> decode_png(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits = {});
 
 using PngText =
     std::map<std::string, std::string>;  // keyword (1 to 79 ASCII letters) to text (UTF-8), as in PNG's iTXt chunk

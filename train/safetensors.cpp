@@ -36,7 +36,7 @@ constexpr std::array<DTypeRow, 22> kDTypes = {{
     {"F8_E4M3FNUZ", 8, DType::none},
     {"F8_E5M2FNUZ", 8, DType::none},
     {"I16", 16, DType::none},
-    {"U16", 16, DType::none},
+    {"U16", 16, DType::u16},
     {"F16", 16, DType::none},
     {"BF16", 16, DType::bf16},
     {"I32", 32, DType::i32},

@@ -30,13 +30,14 @@ class Task {
   // Before a fresh run: what the task must know of its training data becomes state, so that a checkpoint brings it
   // along.
   virtual void measure(const Dataset& train_data) = 0;
-  // Before the first step: what needs a batch (a codebook that starts from encoded images). images: [N,H,W,C] u8.
+  // Before the first step: what needs a batch (a codebook that starts from encoded images). images: [N,H,W,C] u8 or
+  // u16.
   virtual void start(const nn::Context& context, const Tensor& images) = 0;
-  // Forward pass; the first term is the loss to minimise. images: [N,H,W,C] u8.
+  // Forward pass; the first term is the loss to minimise. images: [N,H,W,C] u8 or u16.
   virtual std::vector<Term> losses(const nn::Context& context, const Tensor& images) = 0;
   // What the steps since the last call showed beyond their losses (code usage), read from the device.
   virtual std::vector<Metric> statistics() = 0;
-  // Pictures to look at: one for each of images [N,H,W,C] u8.
+  // Pictures to look at: one for each of images [N,H,W,C] u8 or u16.
   virtual std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) = 0;
   // The model's own metrics over a whole data set.
   virtual std::vector<Metric> evaluate(const nn::Context& context, const Dataset& data, std::int64_t batch) = 0;

@@ -71,7 +71,7 @@ class Run {
   nn::StateUpdates updates_;
   std::int64_t start_step_ = 0;
   std::unique_ptr<DataLoader> loader_;
-  Tensor images_;  // [N,H,W,C] u8, the batch
+  Tensor images_;  // [N,H,W,C] of the data set's type, the batch
   std::unique_ptr<MetricsFile> metrics_;
   std::unique_ptr<ProgressLine> line_;
   Throughput throughput_;
@@ -106,7 +106,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
     task_->measure(train_data_);
   }
   const ImageShape& shape = train_data_.image_shape();
-  images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, DType::u8}, device_);
+  images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
   const SampleOrder order(train_data_.size(), recipe.train.batch, seed(recipe));
   loader_ = std::make_unique<DataLoader>(
       train_data_, order,

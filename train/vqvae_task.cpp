@@ -13,7 +13,7 @@
 namespace gesso {
 
 Tensor normalise_images(const Tensor& images) {
-  return ops::cast(images, {.to = DType::f32, .scale = 1.0 / 255, .shift = -0.5});
+  return ops::cast(images, {.to = DType::f32, .scale = 1.0 / full_range(images.dtype()), .shift = -0.5});
 }
 
 std::vector<Image> pictures_of(const Tensor& x) {

@@ -43,7 +43,7 @@ class VqvaeTask final : public Task {
   Tensors codes_;              // [N h w] i32 each: of the steps since statistics() was asked last
 };
 
-// [N,H,W,C] u8 -> f32 in [-0.5, 0.5], and back to pictures: rounded, clamped first.
+// [N,H,W,C] u8 or u16 -> f32 in [-0.5, 0.5], and back to pictures: rounded, clamped first.
 Tensor normalise_images(const Tensor& images);
 std::vector<Image> pictures_of(const Tensor& x);
 

@@ -45,6 +45,8 @@ void spoil_values(const Tensor& t, Fault fault) {
       return spoil_values(t.data<std::int64_t>(), fault);
     case DType::u8:
       return spoil_values(t.data<std::uint8_t>(), fault);
+    case DType::u16:
+      return spoil_values(t.data<std::uint16_t>(), fault);
     case DType::none:
       return;
   }

@@ -26,6 +26,8 @@ void with_type(DType dtype, F&& f) {
       return f(std::int64_t{});
     case DType::u8:
       return f(std::uint8_t{});
+    case DType::u16:
+      return f(std::uint16_t{});
     case DType::none:
       fail("check: an absent tensor has no values");
   }

@@ -1,0 +1,49 @@
+#include "train/picture.h"
+
+#include <algorithm>
+#include <string_view>
+#include <type_traits>
+
+#include "core/error.h"
+#include "train/jpeg.h"
+#include "train/png.h"
+
+namespace gesso {
+namespace {
+
+using namespace std::string_view_literals;
+
+bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return text.starts_with(magic);
+}
+
+}  // namespace
+
+template <class T>
+BasicImage<T> decode_picture(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
+  if (starts_with(bytes, "\x89PNG\r\n\x1A\n"sv)) return decode_png<T>(bytes, source, limits);
+  if (starts_with(bytes, "\xFF\xD8\xFF"sv)) {
+    if constexpr (std::is_same_v<T, std::uint8_t>)
+      return decode_jpeg(bytes, source, limits);
+    else
+      return to_16_bits(decode_jpeg(bytes, source, limits));
+  }
+  if (bytes.empty()) fail(ErrorKind::data, "{}: the file is empty", source);
+  constexpr std::size_t kShown = 8;
+  const auto* first = reinterpret_cast<const std::uint8_t*>(bytes.data());
+  fail(ErrorKind::data, "{}: neither PNG nor JPEG; it starts with the bytes {:02x}", source,
+       fmt::join(first, first + std::min(kShown, bytes.size()), " "));
+}
+template Image decode_picture(std::span<const std::byte>, const std::string&, const PictureLimits&);
+template Image16 decode_picture(std::span<const std::byte>, const std::string&, const PictureLimits&);
+
+template <class T>
+BasicImage<T> read_picture(const Path& path, const PictureLimits& limits) {
+  constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
+  return decode_picture<T>(read_file(path, kMaxFileBytes), path.string(), limits);
+}
+template Image read_picture(const Path&, const PictureLimits&);
+template Image16 read_picture(const Path&, const PictureLimits&);
+
+}  // namespace gesso

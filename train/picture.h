@@ -1,0 +1,21 @@
+// Picture files of any kind that gesso reads, told apart by their first bytes, never by their names.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+
+#include "train/files.h"
+#include "train/image.h"
+
+namespace gesso {
+
+// PNG (train/png.h) or JPEG (train/jpeg.h), to T's bits (u8 or u16), upright, over white; one channel where it is grey,
+// else three. Throws ErrorKind::data, starting with `source`, on anything else, on damage, and above the limits.
+template <class T = std::uint8_t>
+BasicImage<T> decode_picture(std::span<const std::byte> bytes, const std::string& source,
+                             const PictureLimits& limits = {});
+template <class T = std::uint8_t>
+BasicImage<T> read_picture(const Path& path, const PictureLimits& limits = {});
+
+}  // namespace gesso
