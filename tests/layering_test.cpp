@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "tests/support.h"
 
 namespace gesso {
 namespace {
@@ -127,7 +128,7 @@ constexpr Planted kPlanted[] = {
 
 TEST_SUITE("layering") {
   TEST_CASE("no include of the tree points upward") {
-    const Layering tree = check_layering(GESSO_SOURCE_DIR);
+    const Layering tree = check_layering(source_directory());
     CHECK(tree.includes > 0);
     for (const std::string& fault : tree.faults) FAIL_CHECK(fault);
   }

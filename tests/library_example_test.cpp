@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "tests/support.h"
 #include "train/files.h"
 
 namespace gesso {
@@ -20,7 +21,7 @@ TEST_SUITE("library_example") {
   TEST_CASE("the example learns") { CHECK(train_a_vqvae(60) < 0.5f * train_a_vqvae(1)); }
 
   TEST_CASE("the README shows the example that is tested") {
-    const Path root = GESSO_SOURCE_DIR;
+    const Path root = source_directory();
     const std::string example = read_text_file(root / "tests/library_example.h", 1 << 20);
     const std::string readme = read_text_file(root / "README.md", 1 << 20);
     CHECK(between(readme, "```cpp\n", "```") == between(example, "// example begins\n", "// example ends"));
