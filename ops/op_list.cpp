@@ -13,6 +13,7 @@
 #include "ops/conv_transpose2d.h"
 #include "ops/embedding.h"
 #include "ops/group_norm.h"
+#include "ops/layer_norm.h"
 #include "ops/loss.h"
 #include "ops/matmul.h"
 #include "ops/nearest_code.h"
@@ -20,6 +21,7 @@
 #include "ops/pad.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
+#include "ops/resample.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
 #include "ops/weight_layout.h"
@@ -48,6 +50,7 @@ std::span<const RowInfo* const> all_rows() {
       codebook_update_rows(),
       assign_rows(), group_norm_rows(),
       batch_norm_rows(),      attention_rows(),
+      layer_norm_rows(),      resample_rows(),
   });
   return rows;
 }
