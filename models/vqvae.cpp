@@ -2,6 +2,7 @@
 
 #include "core/error.h"
 #include "core/profiler.h"
+#include "ops/concat.h"
 #include "ops/unary.h"
 
 namespace gesso::models {
@@ -18,6 +19,16 @@ std::vector<ResidualBlock> residual_stack(const nn::Scope& scope, const VqvaeOpt
   return blocks;
 }
 
+void check_sides(const VqvaeOptions& options, std::int64_t height, std::int64_t width) {
+  const std::int64_t factor = options.factor();
+  if (height < 1 || width < 1) fail("vqvae: images are {}x{}, but need at least one pixel a side", height, width);
+  if (options.padding == ImagePadding::none && (height % factor != 0 || width % factor != 0))
+    fail(
+        "vqvae: images are {}x{}, but {} stride-2 convolutions need a height and width divisible by {}; "
+        "set model.padding=edge, lower model.downsamples or resize the images",
+        height, width, options.downsamples, factor);
+}
+
 }  // namespace
 
 void VqvaeOptions::validate() const {
@@ -25,12 +36,20 @@ void VqvaeOptions::validate() const {
     fail("vqvae: model.channels {}, model.hidden {} and model.residual_hidden {} must be positive (hidden at least 2)",
          channels, hidden, residual_hidden);
   if (downsamples < 1 || downsamples > 6) fail("vqvae: model.downsamples must be 1 to 6, but is {}", downsamples);
-  const std::int64_t factor = std::int64_t{1} << downsamples;
-  if (height < factor || width < factor || height % factor != 0 || width % factor != 0)
-    fail(
-        "vqvae: images are {}x{}, but {} stride-2 convolutions need a height and width divisible by {}; "
-        "lower model.downsamples or resize the images",
-        height, width, downsamples, factor);
+  check_sides(*this, height, width);
+}
+
+Tensor pad_to_factor(const Tensor& x, std::int64_t factor, ops::PadMode mode) {
+  const auto missing = [&](int axis) { return (factor - x.dim(axis) % factor) % factor; };
+  if (missing(1) == 0 && missing(2) == 0) return x;
+  return ops::pad(x, {.before = {0, 0, 0, 0}, .after = {0, missing(1), missing(2), 0}, .mode = mode});
+}
+
+Tensor crop(const Tensor& x, std::int64_t height, std::int64_t width) {
+  const auto cut = [](const Tensor& t, int axis, std::int64_t size) {
+    return t.dim(axis) == size ? t : ops::split(t, axis, {size, t.dim(axis) - size})[0];
+  };
+  return cut(cut(x, 1, height), 2, width);
 }
 
 ResidualBlock::ResidualBlock(const nn::Scope& scope, const VqvaeOptions& options)
@@ -104,9 +123,11 @@ Vqvae::Vqvae(const nn::Scope& scope, const VqvaeOptions& options)
 }
 
 VqvaeResult Vqvae::operator()(const nn::Context& context, const Tensor& x) const {
+  check_sides(options_, x.dim(1), x.dim(2));
+  const ops::PadMode mode = options_.padding == ImagePadding::zero ? ops::PadMode::zero : ops::PadMode::edge;
   VqvaeResult result;
-  result.quantized = quantizer(context, encoder(context, x));
-  result.reconstruction = decoder(context, result.quantized.q);
+  result.quantized = quantizer(context, encoder(context, pad_to_factor(x, options_.factor(), mode)));
+  result.reconstruction = crop(decoder(context, result.quantized.q), x.dim(1), x.dim(2));
   return result;
 }
 

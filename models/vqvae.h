@@ -9,8 +9,13 @@
 
 #include "models/vector_quantizer.h"
 #include "nn/layers.h"
+#include "ops/pad.h"
 
 namespace gesso::models {
+
+// What becomes of images whose sides do not divide by VqvaeOptions::factor(): refused, or padded on the right and at
+// the bottom, with the nearest pixel or with 0, and their reconstructions cut back.
+enum class ImagePadding : std::uint8_t { none, edge, zero };
 
 struct VqvaeOptions {
   std::int64_t height = 0, width = 0, channels = 0;  // of the images
@@ -18,15 +23,28 @@ struct VqvaeOptions {
   std::int64_t residual_hidden = 32;                 // channels of the 3x3 convolution inside a residual block
   std::int64_t residual_blocks = 2;
   std::int64_t downsamples = 2;  // 4x4 stride-2 convolutions; each halves height and width
-  double dropout = 0;            // before each residual block's 1x1 convolution
+  ImagePadding padding = ImagePadding::none;
+  double dropout = 0;  // before each residual block's 1x1 convolution
   nn::InitKind init = nn::InitKind::lecun_normal;
   QuantizerOptions quantizer = {};
 
-  std::int64_t code_height() const { return height >> downsamples; }
-  std::int64_t code_width() const { return width >> downsamples; }
-  // Throws where the image size is not divisible by 2^downsamples, or a value cannot be right.
+  std::int64_t factor() const { return std::int64_t{1} << downsamples; }  // pixels a code, along each side
+  // Codes along a side of so many pixels; the last may cover padding.
+  std::int64_t codes_along(std::int64_t pixels) const { return (pixels + factor() - 1) / factor(); }
+  std::int64_t code_height() const { return codes_along(height); }
+  std::int64_t code_width() const { return codes_along(width); }
+  // How far anything is seen: a code depends on the pixels of codes at most so many places away, a pixel on codes at
+  // most so many places from its own. The 3x3 convolutions see one place each at the codes' resolution, all the 4x4
+  // ones of a side together less than one more.
+  std::int64_t reach() const { return residual_blocks + 2; }
+  // Throws where the image size is not divisible by the factor and there is no padding, or a value cannot be right.
   void validate() const;
 };
+
+// x: [N,H,W,C] -> [N,H',W',C], the next sizes that the factor divides; x itself where it divides its sides already.
+Tensor pad_to_factor(const Tensor& x, std::int64_t factor, ops::PadMode mode);
+// The first height x width pixels of x: [N,H',W',C] -> [N,height,width,C].
+Tensor crop(const Tensor& x, std::int64_t height, std::int64_t width);
 
 // x + conv1x1(dropout(relu(conv3x3(relu(x)))))
 class ResidualBlock {
@@ -74,7 +92,9 @@ struct VqvaeResult {
 class Vqvae {
  public:
   Vqvae(const nn::Scope& scope, const VqvaeOptions& options);
-  VqvaeResult operator()(const nn::Context& context, const Tensor& x) const;  // x: [N,H,W,C], in [-0.5, 0.5]
+  // x: [N,H,W,C], in [-0.5, 0.5]; H and W may differ from the options', but only padding lets the factor not divide
+  // them.
+  VqvaeResult operator()(const nn::Context& context, const Tensor& x) const;
   const VqvaeOptions& options() const { return options_; }
 
   VqvaeEncoder encoder;

@@ -9,6 +9,8 @@
 namespace gesso {
 namespace {
 
+using ops::PadMode;
+
 constexpr std::int64_t kGrain = 1 << 16;  // bytes a chunk
 
 // Rows of the padded tensor: its innermost dimensions up to the last one that is padded, as bytes.
@@ -16,24 +18,31 @@ struct Rows {
   Rows(const ops::PadAttrs& attrs, const Shape& x, DType dtype) {
     int last = x.rank() - 1;
     while (last > 0 && attrs.before[last] == 0 && attrs.after[last] == 0) --last;
-    auto inner = static_cast<std::int64_t>(size_of(dtype));
+    inner = static_cast<std::int64_t>(size_of(dtype));
     for (int d = last + 1; d < x.rank(); ++d) inner *= x[d];
     outer_rank = std::max(last, 0);
     const bool scalar = x.rank() == 0;
     left = scalar ? 0 : attrs.before[last] * inner;
     middle = scalar ? inner : x[last] * inner;
     row = scalar ? inner : left + middle + attrs.after[last] * inner;
-    for (int d = 0; d < outer_rank; ++d) count *= x[d] + attrs.before[d] + attrs.after[d];
+    for (int d = 0; d < outer_rank; ++d) {
+      count *= x[d] + attrs.before[d] + attrs.after[d];
+      count_of_x *= x[d];
+    }
   }
   int outer_rank = 0;
-  std::int64_t left = 0, middle = 0, row = 0, count = 1;
+  std::int64_t inner = 0;  // one place of the last dimension that is padded
+  std::int64_t left = 0, middle = 0, row = 0;
+  std::int64_t count = 1, count_of_x = 1;
 };
 
-// Where row `row` of the padded tensor lies in x, counted in rows; -1: in the padding.
+// Where row `row` of the padded tensor comes from in x, counted in rows; -1: from nowhere.
 std::int64_t row_of_x(const ops::PadAttrs& attrs, const Shape& x, int outer_rank, std::int64_t row) {
   std::int64_t at = 0, step = 1;
   for (int d = outer_rank - 1; d >= 0; --d) {
-    const std::int64_t size = x[d] + attrs.before[d] + attrs.after[d], place = row % size - attrs.before[d];
+    const std::int64_t size = x[d] + attrs.before[d] + attrs.after[d];
+    std::int64_t place = row % size - attrs.before[d];
+    if (attrs.mode == PadMode::edge) place = std::clamp<std::int64_t>(place, 0, x[d] - 1);
     if (place < 0 || place >= x[d]) return -1;
     at += place * step;
     step *= x[d];
@@ -52,6 +61,45 @@ void for_each_row(const Execution& run, const ops::PadAttrs& attrs, const Shape&
                });
 }
 
+// body(row of the padded tensor) for every row that repeats row `row` of x: at the ends of a dimension, the padding
+// beside them too.
+template <class Body>
+void for_each_repeat(const ops::PadAttrs& attrs, const Shape& x, int outer_rank, std::int64_t row, Body&& body) {
+  struct Places {
+    std::int64_t begin, end, size;
+  };
+  std::array<Places, Shape::kMaxRank> places{};
+  std::array<std::int64_t, Shape::kMaxRank> at{};
+  for (int d = outer_rank - 1; d >= 0; --d) {
+    const std::int64_t place = row % x[d], size = x[d] + attrs.before[d] + attrs.after[d];
+    const auto i = static_cast<std::size_t>(d);
+    places[i] = {place == 0 ? 0 : place + attrs.before[d], place + 1 == x[d] ? size : place + attrs.before[d] + 1,
+                 size};
+    at[i] = places[i].begin;
+    row /= x[d];
+  }
+  while (true) {
+    std::int64_t padded = 0;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(outer_rank); ++i) padded = padded * places[i].size + at[i];
+    body(padded);
+    auto d = static_cast<std::size_t>(outer_rank);
+    while (d > 0 && ++at[d - 1] == places[d - 1].end) {
+      --d;
+      at[d] = places[d].begin;
+    }
+    if (d == 0) return;
+  }
+}
+
+void repeat(std::byte* to, const std::byte* from, std::int64_t bytes, std::int64_t total) {
+  for (std::int64_t at = 0; at < total; at += bytes) std::memcpy(to + at, from, static_cast<std::size_t>(bytes));
+}
+
+// to[n] += from[n]
+void add(float* to, const float* from, std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
+}
+
 // Element by element: body(index in the padded tensor, index in x or -1).
 template <class Body>
 void for_each_element(const ops::PadAttrs& attrs, const Shape& x, const Shape& padded, Body&& body) {
@@ -64,7 +112,9 @@ std::byte* element(const Tensor& t, std::int64_t i) {
 struct Pad {
   static constexpr std::string_view name = "pad";
   static constexpr std::string_view doc =
-      "y = x with before[d] zeros in front of dimension d and after[d] behind it; dx = dy without them";
+      "y = x with before[d] places in front of dimension d and after[d] behind it: zeros, or (edge) the nearest "
+      "element "
+      "of x again; dx = dy without them, or (edge) with each added to the element that it repeats";
   using Attrs = ops::PadAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return 0; }
@@ -76,11 +126,17 @@ struct Pad {
       fail("pad: x {} needs {} numbers before and after, but has {} and {}", x.text(), x.shape.rank(),
            attrs.before.text(), attrs.after.text());
     Spec y = x;
-    for (int d = 0; d < x.shape.rank(); ++d) y.shape[d] += attrs.before[d] + attrs.after[d];
+    for (int d = 0; d < x.shape.rank(); ++d) {
+      const std::int64_t added = attrs.before[d] + attrs.after[d];
+      if (attrs.mode == PadMode::edge && x.shape[d] == 0 && added > 0)
+        fail("pad: x {} has no element along axis {} that {} places could repeat", x.text(), d, added);
+      y.shape[d] += added;
+    }
     return {y};
   }
   static double flops(const Attrs&, std::span<const Spec>) { return 0; }  // it copies
-  static double tolerance(const Attrs&, std::span<const Spec>) { return 0; }
+  // edge: sums of a few terms in float.
+  static double tolerance(const Attrs& attrs, std::span<const Spec>) { return attrs.mode == PadMode::edge ? 1e-6 : 0; }
 
   template <class T>
   static void reference(const Attrs& attrs, const Forward& f) {
@@ -94,26 +150,38 @@ struct Pad {
   }
   template <class T>
   static void reference_backward(const Attrs& attrs, const Backward& b) {
+    const std::span<T> dx = b.dx[0].data<T>(), dy = b.dy[0].data<T>();
+    std::ranges::fill(dx, T{0});
     for_each_element(attrs, b.dx[0].shape(), b.dy[0].shape(), [&](std::int64_t i, std::int64_t j) {
-      if (j >= 0) b.dx[0].data<T>()[static_cast<std::size_t>(j)] = b.dy[0].data<T>()[static_cast<std::size_t>(i)];
+      if (j >= 0) dx[static_cast<std::size_t>(j)] += dy[static_cast<std::size_t>(i)];
     });
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
     const Tensor &x = f.in[0], &y = f.out[0];
     const Rows rows(attrs, x.shape(), x.dtype());
+    const bool edge = attrs.mode == PadMode::edge;
     for_each_row(f.run, attrs, x.shape(), rows, [&](std::int64_t to, std::int64_t from) {
       std::byte* row = y.bytes() + to * rows.row;
-      const std::int64_t left = from < 0 ? rows.row : rows.left, middle = from < 0 ? 0 : rows.middle;
-      std::memset(row, 0, static_cast<std::size_t>(left));
-      if (middle > 0) std::memcpy(row + left, x.bytes() + from * middle, static_cast<std::size_t>(middle));
-      std::memset(row + left + middle, 0, static_cast<std::size_t>(rows.row - left - middle));
+      if (from < 0) return static_cast<void>(std::memset(row, 0, static_cast<std::size_t>(rows.row)));
+      const std::byte* middle = x.bytes() + from * rows.middle;
+      std::byte* right = row + rows.left + rows.middle;
+      const std::int64_t right_bytes = rows.row - rows.left - rows.middle;
+      if (rows.middle > 0) std::memcpy(row + rows.left, middle, static_cast<std::size_t>(rows.middle));
+      if (edge) {
+        repeat(row, middle, rows.inner, rows.left);
+        repeat(right, middle + rows.middle - rows.inner, rows.inner, right_bytes);
+      } else {
+        std::memset(row, 0, static_cast<std::size_t>(rows.left));
+        std::memset(right, 0, static_cast<std::size_t>(right_bytes));
+      }
     });
   }
   static void cpu_backward(const Attrs& attrs, const Backward& b) {
     const Tensor &dy = b.dy[0], &dx = b.dx[0];
     const Rows rows(attrs, dx.shape(), dx.dtype());
     if (rows.middle == 0) return;
+    if (attrs.mode == PadMode::edge) return edge_backward(b.run, attrs, rows, dy, dx);
     for_each_row(b.run, attrs, dx.shape(), rows, [&](std::int64_t from, std::int64_t to) {
       if (to >= 0)
         std::memcpy(dx.bytes() + to * rows.middle, dy.bytes() + from * rows.row + rows.left,
@@ -132,7 +200,15 @@ struct Pad {
             {"empty", {.before = {0, 2}, .after = {0, 2}}, {{{0, 3}}}},
             {"whole numbers", {.before = {1, 2}, .after = {0, 2}}, {{{2, 3}, Domain::index, 100}}},
             {"bytes", {.before = {1, 2}, .after = {0, 2}}, {{{2, 3}, Domain::byte}}},
-            {"several chunks", {.before = {0, 1, 1, 0}, .after = {0, 1, 1, 0}}, {{{8, 30, 33, 17}}}}};
+            {"several chunks", {.before = {0, 1, 1, 0}, .after = {0, 1, 1, 0}}, {{{8, 30, 33, 17}}}},
+            {"edge of an image", {{0, 1, 2, 0}, {0, 2, 1, 0}, PadMode::edge}, {{{2, 3, 4, 5}}}},
+            {"edge, right and bottom", {{0, 0, 0, 0}, {0, 3, 2, 0}, PadMode::edge}, {{{2, 5, 6, 3}}}},
+            {"edge everywhere", {{1, 2, 3}, {3, 2, 1}, PadMode::edge}, {{{2, 3, 4}}}},
+            {"edge of one element", {{2}, {3}, PadMode::edge}, {{{1}}}},
+            {"edge of nothing", {{0, 0}, {0, 2}, PadMode::edge}, {{{0, 3}}}},
+            {"edge of a scalar", {.mode = PadMode::edge}, {{{}}}},
+            {"edge of bytes", {{1, 2}, {0, 2}, PadMode::edge}, {{{2, 3}, Domain::byte}}},
+            {"edge, several chunks", {{0, 1, 1, 0}, {0, 1, 1, 0}, PadMode::edge}, {{{8, 30, 33, 17}}}}};
   }
   static Case<Attrs> random_case(Random& random) {
     Attrs attrs;
@@ -142,10 +218,35 @@ struct Pad {
       attrs.before.push_back(pick(random, 0, 3));
       attrs.after.push_back(pick(random, 0, 3));
     }
+    attrs.mode = pick(random, 0, 1) == 0 ? PadMode::zero : PadMode::edge;
     return {"random", attrs, {{x}}};
   }
   static std::vector<Reject<Attrs>> rejects() {
-    return {{{.before = {1}, .after = {1}}, {{{3, 4}}}, {"pad: x [3,4] f32 needs 2 numbers", "[1] and [1]"}}};
+    return {
+        {{.before = {1}, .after = {1}}, {{{3, 4}}}, {"pad: x [3,4] f32 needs 2 numbers", "[1] and [1]"}},
+        {{{0, 0}, {1, 0}, PadMode::edge}, {{{0, 4}}}, {"pad: x [0,4] f32 has no element along axis 0", "1 places"}}};
+  }
+
+ private:
+  static void edge_backward(const Execution& run, const Attrs& attrs, const Rows& rows, const Tensor& dy,
+                            const Tensor& dx) {
+    const auto floats = [](std::int64_t bytes) { return bytes / static_cast<std::int64_t>(sizeof(float)); };
+    const std::int64_t inner = floats(rows.inner), left = floats(rows.left), middle = floats(rows.middle),
+                       row = floats(rows.row);
+    parallel_for(run.pool, rows.count_of_x, std::max<std::int64_t>(1, kGrain / rows.row),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t r = begin; r < end; ++r) {
+                     float* to = dx.data<float>().data() + r * middle;
+                     std::fill_n(to, middle, 0.0f);
+                     for_each_repeat(attrs, dx.shape(), rows.outer_rank, r, [&](std::int64_t padded) {
+                       const float* from = dy.data<float>().data() + padded * row;
+                       for (std::int64_t i = 0; i < left; i += inner) add(to, from + i, inner);
+                       add(to, from + left, middle);
+                       for (std::int64_t i = left + middle; i < row; i += inner)
+                         add(to + middle - inner, from + i, inner);
+                     });
+                   }
+                 });
   }
 };
 

@@ -1,13 +1,17 @@
-// Zeros around a tensor; any type of element.
+// More elements around a tensor; any type of element.
 #pragma once
 
 #include "ops/op.h"
 
 namespace gesso::ops {
 
+// What is added: zeros, or repetitions of the nearest element of x.
+enum class PadMode : std::uint8_t { zero, edge };
+
 // Elements to add at the beginning and at the end of each dimension; as many numbers as x has dimensions.
 struct PadAttrs {
   Shape before{}, after{};
+  PadMode mode = PadMode::zero;
 };
 Tensor pad(const Tensor& x, const PadAttrs& attrs);
 

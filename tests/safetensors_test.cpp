@@ -386,6 +386,42 @@ TEST_SUITE("safetensors") {
     CHECK(file.entries().size() == 1'000'000);
     CHECK(file.at("999999").data.size() == 1);
   }
+
+  TEST_CASE("data left in the file are read from any place, and are those that a whole read gives") {
+    const TemporaryDirectory folder;
+    const std::vector<std::int32_t> a = {1, 2, 3, 4, 5};
+    const std::vector<std::uint8_t> b = {6, 7, 8};
+    write_safetensors(folder / "f", {{{"b", SafetensorsDType::u8, {3}, std::as_bytes(std::span(b))},
+                                      {"a", SafetensorsDType::i32, {5}, std::as_bytes(std::span(a))}}});
+    SafetensorsFile file(folder / "f", SafetensorsFile::kMaxFileBytes, SafetensorsData::in_file);
+    CHECK(file.at("a").data.empty());
+    std::vector<std::int32_t> middle(3);
+    file.read(file.at("a"), 4, std::as_writable_bytes(std::span(middle)));
+    CHECK(middle == std::vector<std::int32_t>{2, 3, 4});
+    std::vector<std::uint8_t> last(2);
+    file.read(file.at("b"), 1, std::as_writable_bytes(std::span(last)));
+    CHECK(last == std::vector<std::uint8_t>{7, 8});
+    expect_error(ErrorKind::usage, {"12 bytes from byte 12 of tensor 'a', which has 20"},
+                 [&] { file.read(file.at("a"), 12, std::as_writable_bytes(std::span(middle))); });
+    std::filesystem::resize_file(folder / "f", std::filesystem::file_size(folder / "f") - 4);
+    expect_error(ErrorKind::data, {"became shorter"},
+                 [&] { file.read(file.at("b"), 1, std::as_writable_bytes(std::span(last))); });
+  }
+
+  TEST_CASE("a file written piece by piece is the one written at once; less or more than announced is no file") {
+    const TemporaryDirectory folder;
+    const std::vector<std::int32_t> a = {1, 2, 3, 4, 5};
+    const std::vector<SafetensorsEntry> entries = {{"a", SafetensorsDType::i32, {5}, std::as_bytes(std::span(a))}};
+    write_safetensors(folder / "whole", entries, {{"key", "value"}});
+    SafetensorsWriter writer(folder / "pieces", entries, {{"key", "value"}});
+    writer.write(std::as_bytes(std::span(a).first(2)));
+    expect_error(ErrorKind::usage, {"12 bytes", "missing"}, [&] { writer.commit(); });
+    CHECK(!std::filesystem::exists(folder / "pieces"));
+    writer.write(std::as_bytes(std::span(a).subspan(2)));
+    expect_error(ErrorKind::usage, {"4 bytes more"}, [&] { writer.write(std::as_bytes(std::span(a).first(1))); });
+    writer.commit();
+    CHECK(read_text_file(folder / "pieces", 1000) == read_text_file(folder / "whole", 1000));
+  }
 }
 
 }  // namespace

@@ -17,6 +17,7 @@ namespace gesso {
 namespace {
 
 using models::CodebookUpdate;
+using models::ImagePadding;
 using models::Vqvae;
 using models::VqvaeOptions;
 using models::VqvaeResult;
@@ -76,16 +77,21 @@ std::vector<double> gradients(Fixture& f, const Tensor& x, double& loss) {
   return {narrow.begin(), narrow.end()};
 }
 
+ops::PadMode mode_of(ImagePadding padding) {
+  return padding == ImagePadding::zero ? ops::PadMode::zero : ops::PadMode::edge;
+}
+
 // What the gradients are the derivative of: indices and stopped values held as they were at the start.
 struct FrozenLoss {
   Fixture& f;
-  Tensor x, z0, e0, index;
+  Tensor x, padded, z0, e0, index;
 
   FrozenLoss(Fixture& fixture, const Tensor& images) : f(fixture), x(images) {
     const NoGrad constants;
-    const std::int64_t width = f.model.options().quantizer.width;
-    z0 = ops::reshape(f.model.encoder(f.context(), x), {-1, width});
-    index = f.model.quantizer(f.context(), f.model.encoder(f.context(), x)).index;
+    const VqvaeOptions& options = f.model.options();
+    padded = models::pad_to_factor(x, options.factor(), mode_of(options.padding));
+    z0 = ops::reshape(f.model.encoder(f.context(), padded), {-1, options.quantizer.width});
+    index = f.model.quantizer(f.context(), f.model.encoder(f.context(), padded)).index;
     const Tensor e = f.model.quantizer.lookup(index);
     e0 = Tensor(e.spec(), f.where);
     e0.copy_from(e);
@@ -93,28 +99,30 @@ struct FrozenLoss {
   double operator()() const {
     const NoGrad constants;
     const models::QuantizerOptions& options = f.model.options().quantizer;
-    const Tensor z = f.model.encoder(f.context(), x);
+    const Tensor z = f.model.encoder(f.context(), padded);
     const Tensor flat = ops::reshape(z, {-1, options.width});
     const Tensor q = ops::add(flat, ops::sub(e0, z0));
-    double loss = scalar(ops::mse(f.model.decoder(f.context(), ops::reshape(q, z.shape())), x));
+    const Tensor y = f.model.decoder(f.context(), ops::reshape(q, z.shape()));
+    double loss = scalar(ops::mse(models::crop(y, x.dim(1), x.dim(2)), x));
     loss += options.beta * scalar(ops::mse(flat, e0));
     if (options.update == CodebookUpdate::gradient) loss += scalar(ops::mse(f.model.quantizer.lookup(index), z0));
     return loss;
   }
 };
 
-void gradient_check(CodebookUpdate update) {
+void gradient_check(const VqvaeOptions& options) {
   const std::uint64_t seed = test_seed();
-  const VqvaeOptions options = small_options(update);
   Fixture f(DeviceKind::reference, DType::f64, options);
+  // Biases start as 0: where an image is padded with 0, relu would stand on its kink.
+  const auto weights = f.store.weights().data<double>();
+  std::mt19937_64 random(seed);
+  for (double& w : weights) w += static_cast<double>(random() >> 11) * 0x1p-53 * 0.02;
   const Tensor x = random_images(options, 2, DType::f64, f.where, seed);
   const FrozenLoss frozen(f, x);
   double loss = 0;
   const std::vector<double> gradient = gradients(f, x, loss);
   CHECK(loss == doctest::Approx(frozen()).epsilon(1e-12));
 
-  const auto weights = f.store.weights().data<double>();
-  std::mt19937_64 random(seed);
   for (const nn::Param& param : f.store.params()) {
     if (param.spec().kind != nn::ParamKind::trained) continue;
     const auto begin = static_cast<std::size_t>(param.offset());
@@ -139,10 +147,19 @@ void gradient_check(CodebookUpdate update) {
 
 TEST_SUITE("vqvae") {
   TEST_CASE("a whole VQ-VAE with a codebook that follows the gradient agrees with finite differences in double") {
-    gradient_check(CodebookUpdate::gradient);
+    gradient_check(small_options(CodebookUpdate::gradient));
   }
   TEST_CASE("a whole VQ-VAE with a moving-average codebook agrees with finite differences in double") {
-    gradient_check(CodebookUpdate::ema);
+    gradient_check(small_options(CodebookUpdate::ema));
+  }
+  TEST_CASE("so does one whose images are padded, and whose loss counts their own pixels alone") {
+    for (const ImagePadding padding : {ImagePadding::edge, ImagePadding::zero}) {
+      VqvaeOptions options = small_options(CodebookUpdate::gradient);
+      options.height = 7;
+      options.width = 9;
+      options.padding = padding;
+      gradient_check(options);
+    }
   }
 
   TEST_CASE("the CPU in f32 agrees with the reference in double: loss and every gradient") {
@@ -263,11 +280,82 @@ TEST_SUITE("vqvae") {
   TEST_CASE("contradictory options are refused with the value and what to do") {
     VqvaeOptions options = small_options(CodebookUpdate::ema);
     options.width = 30;
-    expect_error(ErrorKind::usage, {"8x30", "divisible by 4", "model.downsamples"}, [&] { options.validate(); });
+    expect_error(ErrorKind::usage, {"8x30", "divisible by 4", "model.padding=edge", "model.downsamples"},
+                 [&] { options.validate(); });
+    options.padding = ImagePadding::edge;
+    options.validate();
     VqvaeOptions revive = small_options(CodebookUpdate::gradient);
     revive.quantizer.revive_below = 1;
     nn::ParamStore store;
     expect_error(ErrorKind::usage, {"model.revive_below", "gradient"}, [&] { Vqvae(nn::Scope(store), revive); });
+  }
+
+  TEST_CASE("an image whose sides do not divide gives what the image padded by hand gives, cut back") {
+    for (const ImagePadding padding : {ImagePadding::edge, ImagePadding::zero}) {
+      VqvaeOptions options = small_options(CodebookUpdate::ema);
+      options.height = 5;
+      options.width = 11;
+      options.padding = padding;
+      Fixture f(DeviceKind::cpu, DType::f32, options);
+      const Tensor x = random_images(options, 2, DType::f32, f.where, 5);
+      const std::vector<float> values = x.to_host<float>();
+      std::vector<float> by_hand;  // [2,8,12,2]
+      for (std::int64_t i = 0; i < 2 * 8 * 12 * 2; ++i) {
+        const std::int64_t n = i / 192, row = i / 24 % 8, column = i / 2 % 12, channel = i % 2;
+        const std::int64_t from =
+            ((n * 5 + std::min<std::int64_t>(row, 4)) * 11 + std::min<std::int64_t>(column, 10)) * 2;
+        const bool outside = row > 4 || column > 10;
+        by_hand.push_back(outside && padding == ImagePadding::zero ? 0.0f
+                                                                   : values[static_cast<std::size_t>(from + channel)]);
+      }
+      const VqvaeResult got = f.model(f.context(), x);
+      const VqvaeResult want =
+          f.model(f.context(), Tensor::from_host(std::span<const float>(by_hand), {2, 8, 12, 2}, f.where));
+      CHECK(got.quantized.index.to_host<std::int32_t>() == want.quantized.index.to_host<std::int32_t>());
+      REQUIRE(got.reconstruction.shape() == x.shape());
+      const std::vector<float> cut = got.reconstruction.to_host<float>(), whole = want.reconstruction.to_host<float>();
+      for (std::size_t i = 0; i < cut.size(); ++i) {
+        const std::size_t n = i / 110, row = i / 22 % 5, rest = i % 22;
+        REQUIRE(cut[i] == whole[(n * 8 + row) * 24 + rest]);
+      }
+    }
+  }
+
+  TEST_CASE("codes see pixels, and pixels see codes, as far as the reach says and no farther") {
+    for (const std::int64_t downsamples : {1, 2, 3})
+      for (const std::int64_t blocks : {0, 1, 2}) {
+        VqvaeOptions options = small_options(CodebookUpdate::ema);
+        options.downsamples = downsamples;
+        options.residual_blocks = blocks;
+        const std::int64_t factor = options.factor(), codes = 2 * options.reach() + 3, middle = codes / 2;
+        options.height = factor;
+        options.width = codes * factor;
+        Fixture f(DeviceKind::reference, DType::f64, options);
+        // How many codes apart are the one at `middle` and the farthest one where the two differ.
+        const auto farthest = [&](const Tensor& a, const Tensor& b, std::int64_t columns_a_code) {
+          const std::vector<double> was = a.to_host<double>(), is = b.to_host<double>();
+          std::int64_t far = -1;
+          for (std::size_t i = 0; i < was.size(); ++i) {
+            const std::int64_t column = static_cast<std::int64_t>(i) / a.dim(3) % a.dim(2);
+            if (was[i] != is[i]) far = std::max(far, std::abs(column / columns_a_code - middle));
+          }
+          return far;
+        };
+        const auto change = [&](const Tensor& x, std::int64_t first_column, std::int64_t columns) {
+          std::vector<double> values = x.to_host<double>();
+          for (std::size_t i = 0; i < values.size(); ++i) {
+            const std::int64_t column = static_cast<std::int64_t>(i) / x.dim(3) % x.dim(2);
+            if (column >= first_column && column < first_column + columns) values[i] += 0.5;
+          }
+          return Tensor::from_host(std::span<const double>(values), x.shape(), f.where);
+        };
+        const Tensor x = random_images(options, 1, DType::f64, f.where, 5);
+        const auto encode = [&](const Tensor& images) { return f.model.encoder(f.context(), images); };
+        const auto decode = [&](const Tensor& codes_) { return f.model.decoder(f.context(), codes_); };
+        CHECK(farthest(encode(x), encode(change(x, middle * factor, factor)), 1) == options.reach());
+        const Tensor z = encode(x);
+        CHECK(farthest(decode(z), decode(change(z, middle, 1)), factor) == options.reach());
+      }
   }
 
   TEST_CASE("a single image of any channel count and of the smallest size passes through") {

@@ -95,6 +95,11 @@ std::size_t InputFile::read(std::span<std::byte> to) {
   return done;
 }
 
+void InputFile::seek(std::uint64_t offset) {
+  if (!std::in_range<off_t>(offset) || lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0)
+    fail_io("move within", path_, std::in_range<off_t>(offset) ? errno : EOVERFLOW);
+}
+
 std::vector<std::byte> read_file(const Path& path, std::size_t max_bytes) {
   InputFile file(path);
   const std::uint64_t expected = file.size();

@@ -26,6 +26,8 @@ class InputFile {
   std::uint64_t size() const;
   // Fills `to` from the current position on, which moves; less only at the end of the file. Returns the bytes read.
   std::size_t read(std::span<std::byte> to);
+  // Moves the current position to `offset` bytes behind the beginning.
+  void seek(std::uint64_t offset);
 
  private:
   Path path_;

@@ -64,7 +64,7 @@ void declare_optimizer(JsonConfig& config, nn::OptimizerOptions& optimizer, nn::
 }
 
 void declare_vqvae(JsonConfig& config, Recipe& recipe) {
-  using models::CodebookUpdate, nn::InitKind;
+  using models::CodebookUpdate, models::ImagePadding, nn::InitKind;
   models::VqvaeOptions& vqvae = recipe.vqvae;
   config.field("model.kind", recipe.model, {"vqvae"}, "the model family");
   config.field("model.height", vqvae.height, {0, kLargestSide}, "of the images; 0: as the data are");
@@ -74,6 +74,9 @@ void declare_vqvae(JsonConfig& config, Recipe& recipe) {
   config.field("model.residual_hidden", vqvae.residual_hidden, {1, kLargestSide}, "channels inside a residual block");
   config.field("model.residual_blocks", vqvae.residual_blocks, {0, 64}, "residual blocks, each side");
   config.field("model.downsamples", vqvae.downsamples, {1, 6}, "stride-2 convolutions, each side");
+  config.field("model.padding", vqvae.padding,
+               {{"none", ImagePadding::none}, {"edge", ImagePadding::edge}, {"zero", ImagePadding::zero}},
+               "images whose sides 2^downsamples does not divide: refused, or padded with the nearest pixel or with 0");
   config.field("model.dropout", vqvae.dropout, {0, 0.99}, "inside residual blocks");
   config.field("model.init", vqvae.init,
                {{"lecun_normal", InitKind::lecun_normal},

@@ -99,7 +99,8 @@ std::vector<std::size_t> writing_order(std::span<const SafetensorsEntry> entries
   return order;
 }
 
-void check_entry(const SafetensorsEntry& entry, const Path& path) {
+// Bytes of the entry's data.
+std::uint64_t checked_bytes(const SafetensorsEntry& entry, const Path& path) {
   const auto refuse = [&](const std::string& why) {
     fail("{}: cannot write tensor {}: {}", path.string(), in_quotes(entry.name), why);
   };
@@ -108,13 +109,21 @@ void check_entry(const SafetensorsEntry& entry, const Path& path) {
   std::uint64_t bytes = 0;
   if (safetensors_bytes(entry.dtype, entry.shape, bytes) != SizeProblem::none)
     refuse("its size overflows 64 bits or is no whole number of bytes");
-  if (bytes != entry.data.size())
-    refuse(fmt::format("[{}] of {} needs {} bytes, given {}", fmt::join(entry.shape, ","), name_of(entry.dtype), bytes,
-                       entry.data.size()));
+  return bytes;
 }
 
-std::string header_text(const Path& path, std::span<const SafetensorsEntry> entries, std::span<const std::size_t> order,
-                        const SafetensorsMetadata& metadata) {
+void refuse_equal_names(const Path& path, std::span<const SafetensorsEntry> entries) {
+  std::vector<std::string_view> names;
+  for (const SafetensorsEntry& entry : entries) names.push_back(entry.name);
+  std::ranges::sort(names);
+  if (const auto twice = std::ranges::adjacent_find(names); twice != names.end())
+    fail("{}: cannot write tensor {} twice", path.string(), in_quotes(*twice));
+}
+
+// Sets how many bytes of data belong to it.
+std::string header_text(const Path& path, std::span<const SafetensorsEntry> entries,
+                        const SafetensorsMetadata& metadata, std::uint64_t& data_bytes) {
+  refuse_equal_names(path, entries);
   std::vector<std::string> members;
   if (!metadata.empty()) {
     std::vector<std::string> pairs;
@@ -122,15 +131,17 @@ std::string header_text(const Path& path, std::span<const SafetensorsEntry> entr
     members.push_back(fmt::format("\"{}\":{{{}}}", kSafetensorsMetadata, fmt::join(pairs, ",")));
   }
   std::uint64_t begin = 0;
-  for (std::size_t i : order) {
+  for (std::size_t i : writing_order(entries)) {
     const SafetensorsEntry& entry = entries[i];
-    check_entry(entry, path);
-    const std::uint64_t end = begin + entry.data.size();
+    std::uint64_t end = 0;
+    if (__builtin_add_overflow(begin, checked_bytes(entry, path), &end))
+      fail("{}: cannot write: the data overflow 64 bits", path.string());
     members.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
                                   json_text(entry.name, path), name_of(entry.dtype), fmt::join(entry.shape, ","), begin,
                                   end));
     begin = end;
   }
+  data_bytes = begin;
   std::string text = fmt::format("{{{}}}", fmt::join(members, ","));
   text.resize((text.size() + 7) / 8 * 8, ' ');
   if (text.size() > SafetensorsFile::kMaxHeaderBytes)
@@ -165,25 +176,41 @@ SafetensorsEntry safetensors_entry(std::string name, const Spec& spec, std::span
   return {std::move(name), safetensors_dtype(spec.dtype), {spec.shape.begin(), spec.shape.end()}, data};
 }
 
-SafetensorsFile::SafetensorsFile(const Path& path, std::uint64_t max_file_bytes) : path_(path) {
-  InputFile file(path);
-  const std::uint64_t file_bytes = file.size();
+SafetensorsFile::SafetensorsFile(const Path& path, std::uint64_t max_file_bytes, SafetensorsData data)
+    : path_(path), file_(std::in_place, path) {
+  const std::uint64_t file_bytes = file_->size();
   if (file_bytes > max_file_bytes)
     fail(ErrorKind::data, "{}: {} bytes are above the limit of {}", path.string(), file_bytes, max_file_bytes);
-  const std::uint64_t header_bytes = read_header_length(file, file_bytes);
-  const std::uint64_t data_bytes = file_bytes - kLengthBytes - header_bytes;
-  const std::unique_ptr<std::byte[]> json = read_exactly(file, header_bytes);
+  const std::uint64_t header_bytes = read_header_length(*file_, file_bytes);
+  data_begin_ = kLengthBytes + header_bytes;
+  const std::uint64_t data_bytes = file_bytes - data_begin_;
+  const std::unique_ptr<std::byte[]> json = read_exactly(*file_, header_bytes);
   SafetensorsHeader header =
       parse_safetensors_header({reinterpret_cast<const char*>(json.get()), header_bytes}, data_bytes, path.string());
-  data_ = read_exactly(file, data_bytes);
+  if (data == SafetensorsData::in_memory) {
+    data_ = read_exactly(*file_, data_bytes);
+    file_.reset();
+  }
   entries_.reserve(header.tensors.size());
-  for (SafetensorsHeader::Tensor& tensor : header.tensors)
-    entries_.push_back({std::move(tensor.name),
-                        tensor.dtype,
-                        std::move(tensor.shape),
-                        {data_.get() + tensor.begin, static_cast<std::size_t>(tensor.end - tensor.begin)}});
+  for (SafetensorsHeader::Tensor& tensor : header.tensors) {
+    std::span<const std::byte> bytes;
+    if (data_) bytes = {data_.get() + tensor.begin, static_cast<std::size_t>(tensor.end - tensor.begin)};
+    begins_.push_back(tensor.begin);
+    entries_.push_back({std::move(tensor.name), tensor.dtype, std::move(tensor.shape), bytes});
+  }
   by_name_ = std::move(header.by_name);
   metadata_ = std::move(header.metadata);
+}
+
+void SafetensorsFile::read(const SafetensorsEntry& entry, std::uint64_t begin, std::span<std::byte> to) {
+  const auto i = static_cast<std::size_t>(&entry - entries_.data());
+  std::uint64_t bytes = 0;
+  safetensors_bytes(entry.dtype, entry.shape, bytes);  // checked with the header
+  if (!file_ || begin > bytes || to.size() > bytes - begin)
+    fail("{}: cannot read {} bytes from byte {} of tensor {}, which has {}{}", path_.string(), to.size(), begin,
+         in_quotes(entry.name), bytes, file_ ? "" : " in memory already");
+  file_->seek(data_begin_ + begins_[i] + begin);
+  if (file_->read(to) != to.size()) fail(ErrorKind::data, "{}: became shorter while it was read", path_.string());
 }
 
 const SafetensorsEntry* SafetensorsFile::find(std::string_view name) const {
@@ -201,21 +228,36 @@ const SafetensorsEntry& SafetensorsFile::at(std::string_view name) const {
        near.empty() ? "" : fmt::format("; nearest is {}", in_quotes(near)));
 }
 
+SafetensorsWriter::SafetensorsWriter(const Path& path, std::span<const SafetensorsEntry> entries,
+                                     const SafetensorsMetadata& metadata)
+    : path_(path) {
+  const std::string header = header_text(path, entries, metadata, missing_);
+  file_.emplace(path);
+  file_->write(std::bit_cast<std::array<std::byte, kLengthBytes>>(std::uint64_t{header.size()}));
+  file_->write(std::as_bytes(std::span(header)));
+}
+
+void SafetensorsWriter::write(std::span<const std::byte> bytes) {
+  if (bytes.size() > missing_)
+    fail("{}: {} bytes more than the tensors have room for", path_.string(), bytes.size() - missing_);
+  file_->write(bytes);
+  missing_ -= bytes.size();
+}
+
+void SafetensorsWriter::commit() {
+  if (missing_ > 0) fail("{}: {} bytes of the tensors are missing", path_.string(), missing_);
+  file_->commit();
+}
+
 void write_safetensors(const Path& path, std::span<const SafetensorsEntry> entries,
                        const SafetensorsMetadata& metadata) {
-  const std::vector<std::size_t> order = writing_order(entries);
-  std::vector<std::string_view> names;
-  for (const SafetensorsEntry& entry : entries) names.push_back(entry.name);
-  std::ranges::sort(names);
-  if (const auto twice = std::ranges::adjacent_find(names); twice != names.end())
-    fail("{}: cannot write tensor {} twice", path.string(), in_quotes(*twice));
-  const std::string header = header_text(path, entries, order, metadata);
-  const auto length = std::bit_cast<std::array<std::byte, kLengthBytes>>(std::uint64_t{header.size()});
-  AtomicFile file(path);
-  file.write(length);
-  file.write(std::as_bytes(std::span(header)));
-  for (std::size_t i : order) file.write(entries[i].data);
-  file.commit();
+  SafetensorsWriter writer(path, entries, metadata);
+  for (const SafetensorsEntry& entry : entries)
+    if (const std::uint64_t bytes = checked_bytes(entry, path); bytes != entry.data.size())
+      fail("{}: cannot write tensor {}: [{}] of {} needs {} bytes, given {}", path.string(), in_quotes(entry.name),
+           fmt::join(entry.shape, ","), name_of(entry.dtype), bytes, entry.data.size());
+  for (std::size_t i : writing_order(entries)) writer.write(entries[i].data);
+  writer.commit();
 }
 
 }  // namespace gesso

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -61,14 +62,19 @@ SafetensorsEntry safetensors_entry(std::string name, const Spec& spec, std::span
 
 using SafetensorsMetadata = std::map<std::string, std::string>;
 
-// A file read whole. The entries' data live as long as it does.
+// Where the data of an open file are: all read into memory, or left in the file until read() asks for some.
+enum class SafetensorsData : bool { in_file, in_memory };
+
+// A file, its header read and checked. The entries' data live as long as it does, and are empty where they stay in the
+// file.
 class SafetensorsFile {
  public:
   static constexpr std::uint64_t kMaxHeaderBytes = 100'000'000;
   static constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 40;
 
   // Throws ErrorKind::data, naming file, tensor and rule, where the file breaks a rule of the format.
-  explicit SafetensorsFile(const Path& path, std::uint64_t max_file_bytes = kMaxFileBytes);
+  explicit SafetensorsFile(const Path& path, std::uint64_t max_file_bytes = kMaxFileBytes,
+                           SafetensorsData data = SafetensorsData::in_memory);
 
   const Path& path() const { return path_; }
   const std::vector<SafetensorsEntry>& entries() const { return entries_; }  // in the order of their data
@@ -76,18 +82,42 @@ class SafetensorsFile {
   const SafetensorsEntry* find(std::string_view name) const;  // null where there is none
   // Throws ErrorKind::data, naming the nearest name, where there is none.
   const SafetensorsEntry& at(std::string_view name) const;
+  // Fills `to` from byte `begin` of one of entries() on. For data in the file. Throws on bytes that the tensor does not
+  // have.
+  void read(const SafetensorsEntry& entry, std::uint64_t begin, std::span<std::byte> to);
 
  private:
   Path path_;
+  std::optional<InputFile> file_;      // open while data are left in it
+  std::uint64_t data_begin_ = 0;       // in the file
+  std::vector<std::uint64_t> begins_;  // of the entries, behind data_begin_
   std::unique_ptr<std::byte[]> data_;
   std::vector<SafetensorsEntry> entries_;
   std::vector<std::size_t> by_name_;  // positions in entries_, sorted by name
   SafetensorsMetadata metadata_;
 };
 
+// Writes a file whose data come piece by piece: those of `entries` (whose own data do not matter), one tensor after the
+// other, in the order of the format: by falling alignment of their type, then by name. Atomic, as AtomicFile.
+class SafetensorsWriter {
+ public:
+  // Throws ErrorKind::usage on what a reader would refuse: a name twice, a size that overflows, a header above the
+  // limit, text that is not UTF-8.
+  SafetensorsWriter(const Path& path, std::span<const SafetensorsEntry> entries,
+                    const SafetensorsMetadata& metadata = {});
+  // Throws where the entries have no room for so many bytes.
+  void write(std::span<const std::byte> bytes);
+  // Throws where bytes are missing.
+  void commit();
+
+ private:
+  Path path_;
+  std::optional<AtomicFile> file_;  // there once the header is right
+  std::uint64_t missing_ = 0;       // bytes of data still to come
+};
+
 // Writes atomically (see AtomicFile); data are aligned to their element type when the file is mapped. Throws
-// ErrorKind::usage on what a reader would refuse: a name twice, sizes that disagree, a header above the limit, text
-// that is not UTF-8.
+// ErrorKind::usage where SafetensorsWriter does, and on data of another size than type and shape say.
 void write_safetensors(const Path& path, std::span<const SafetensorsEntry> entries,
                        const SafetensorsMetadata& metadata = {});
 
