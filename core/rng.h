@@ -50,14 +50,9 @@ inline float uniform_open(std::uint32_t word) {
 // In [0, 1), multiples of 2^-24.
 inline float uniform_half_open(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
-// ln x for x in (0, 1]; relative error below 2e-7.
-inline float portable_log(float x) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
-  // x = 2^e * m, m in [sqrt(1/2), sqrt(2)): the split point 0x3F3504F3 is sqrt(1/2).
-  const std::int32_t e = (static_cast<std::int32_t>(bits) - 0x3F3504F3) >> 23;
-  const float m = std::bit_cast<float>(bits - (static_cast<std::uint32_t>(e) << 23));
-  const float f = m - 1.0f;
-  // ln m = 2 atanh(s), s = f / (2 + f): odd series in s, |s| < 0.1716.
+// e ln 2 + ln(1 + f), 1 + f in [sqrt(1/2), sqrt(2)); relative error below 2e-7.
+inline float log_of_parts(std::int32_t e, float f) {
+  // ln(1 + f) = 2 atanh(s), s = f / (2 + f): odd series in s, |s| < 0.1716.
   const float s = f / (2.0f + f);
   const float z = s * s;
   float p = 0.1538461538f;  // 2/13
@@ -69,6 +64,18 @@ inline float portable_log(float x) {
   const float tail = s * (z * p);
   return std::fma(static_cast<float>(e), 0.6931471806f, std::fma(2.0f, s, tail));
 }
+
+// ln x for a normal positive x.
+inline float portable_log(float x) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
+  // x = 2^e * m, m in [sqrt(1/2), sqrt(2)): the split point 0x3F3504F3 is sqrt(1/2).
+  const std::int32_t e = (static_cast<std::int32_t>(bits) - 0x3F3504F3) >> 23;
+  const float m = std::bit_cast<float>(bits - (static_cast<std::uint32_t>(e) << 23));
+  return log_of_parts(e, m - 1.0f);
+}
+
+// ln(1 - x) for x in (0, 1), of which 1 - x would lose the small ones.
+inline float portable_log_of_rest(float x) { return x < 0.25f ? log_of_parts(0, -x) : portable_log(1.0f - x); }
 
 struct SinCos {
   float sin, cos;
@@ -115,6 +122,10 @@ inline Normals normals(Words words) {
   }
   return out;
 }
+
+// Standard Gumbel, -ln(-ln(1 - u)) of u = uniform_open(word): between -2.81 and 22.9, never infinite. With 1 - u in the
+// place of u the large values, which decide a maximum, are those of small u, where all 32 bits count.
+inline float gumbel(std::uint32_t word) { return -portable_log(-portable_log_of_rest(uniform_open(word))); }
 
 // The high 64 bits of a product.
 constexpr std::uint64_t mul_high(std::uint64_t a, std::uint64_t b) {

@@ -8,83 +8,98 @@ namespace {
 using Tag = simd::Native;
 using V = simd::Vec<Tag>;
 
-double squared_distance(int64_t n, const float* x, const float* target) {
+// What depends on a - b alone: F::of(d) and F::slope(d), its derivative.
+template <class F>
+struct OfDifference {
+  static V value(V a, V b, V parameter) { return F::of(a - b, parameter); }
+  static V to_first(V a, V b, V parameter) { return F::slope(a - b, parameter); }
+  static V to_second(V a, V b, V parameter) { return F::slope(b - a, parameter); }  // all of them are even
+};
+struct Mse : OfDifference<Mse> {
+  static V of(V d, V) { return d * d; }
+  static V slope(V d, V) { return d + d; }
+};
+struct L1 : OfDifference<L1> {
+  static V of(V d, V) { return abs(d); }
+  static V slope(V d, V) { return select(V(0.0f) < d, V(1.0f), select(d < V(0.0f), V(-1.0f), d)); }  // NaN stays
+};
+struct Huber : OfDifference<Huber> {
+  static V of(V d, V delta) {
+    const V size = abs(d);
+    return select(delta < size, delta * (size - delta * 0.5f), d * d * 0.5f);
+  }
+  static V slope(V d, V delta) { return max(-delta, min(delta, d)); }
+};
+struct BinaryCrossEntropy {
+  static V value(V x, V target, V) {
+    const V e = exp(-abs(x)), u = e + 1.0f;
+    // ln(1 + e); the quotient makes good what rounding took from the sum (Kahan).
+    const V log1p = select(u == V(1.0f), e, log(u) * (e / (u - 1.0f)));
+    return max(V(0.0f), x) - x * target + log1p;
+  }
+  static V to_first(V x, V target, V) { return sigmoid(x) - target; }
+  static V to_second(V x, V, V) { return -x; }
+};
+// The parameter is the sign: 1 of real pictures, -1 of generated ones.
+struct Hinge {
+  static V value(V score, V, V sign) { return max(V(0.0f), V(1.0f) - sign * score); }
+  static V to_first(V score, V, V sign) { return select(V(0.0f) < V(1.0f) - sign * score, -sign, V(0.0f)); }
+};
+struct GaussianKl {
+  static V limited(V logvar) { return min(V(20.0f), max(V(-30.0f), logvar)); }
+  static V value(V mean, V logvar, V) {
+    const V l = limited(logvar);
+    return (mean * mean + exp(l) - 1.0f - l) * 0.5f;
+  }
+  static V to_first(V mean, V, V) { return mean; }
+  static V to_second(V, V logvar, V) {
+    const V l = limited(logvar);
+    return select(l == logvar, (exp(l) - 1.0f) * 0.5f, V(0.0f));
+  }
+};
+
+template <class F>
+double sum(int64_t n, const float* a, const float* b, float parameter) {
   constexpr int64_t kSums = 16;
   double sums[kSums] = {};
-  int64_t i = 0;
-  for (; i + kSums <= n; i += kSums)
-    for (int64_t s = 0; s < kSums; ++s) {
-      const double d = static_cast<double>(x[i + s]) - static_cast<double>(target[i + s]);
-      sums[s] += d * d;
-    }
-  for (int64_t s = 0; i + s < n; ++s) {
-    const double d = static_cast<double>(x[i + s]) - static_cast<double>(target[i + s]);
-    sums[s] += d * d;
+  const V p = parameter;
+  for (int64_t i = 0; i < n; i += kSums) {
+    const int64_t count = n - i < kSums ? n - i : kSums;
+    float losses[kSums] = {};
+    simd::map<Tag>(
+        count, [=](V x, V y) __attribute__((always_inline)) { return F::value(x, y, p); }, losses, a + i, b + i);
+    for (int64_t s = 0; s < kSums; ++s) sums[s] += static_cast<double>(losses[s]);
   }
   for (int64_t half = kSums / 2; half > 0; half /= 2)
     for (int64_t s = 0; s < half; ++s) sums[s] += sums[s + half];
   return sums[0];
 }
 
-void scaled_difference(int64_t n, float scale, const float* x, const float* target, float* y) {
+template <V (*derivative)(V, V, V)>
+void gradient(int64_t n, float scale, const float* a, const float* b, float parameter, float* d) {
+  const V p = parameter;
   simd::map<Tag>(
-      n, [=](V a, V b) __attribute__((always_inline)) { return (a - b) * scale; }, y, x, target);
+      n, [=](V x, V y) __attribute__((always_inline)) { return derivative(x, y, p) * scale; }, d, a, b);
 }
 
-// softmax(x) = e^(x - max) / sum: no exponent overflows, and at least one term of the sum is 1.
-struct Softmax {
-  float max, sum;
-};
-
-Softmax softmax_of(int64_t n, const float* x) {
-  float lanes[V::kLanes];
-  V highest = x[0];
-  simd::for_each_vector<Tag>(
-      n, [&](int64_t i, int64_t count) __attribute__((always_inline)) {
-        V next = V::load(x + i, count);
-        if (count < V::kLanes) {  // lanes that were not loaded must not win
-          V(x[0]).store(lanes);
-          next.store(lanes, count);
-          next = V::load(lanes);
-        }
-        highest = max(highest, next);
-      });
-  const float largest = reduce_max(highest);
-  V sum = 0.0f;
-  simd::for_each_vector<Tag>(
-      n, [&](int64_t i, int64_t count) __attribute__((always_inline)) {
-        V next = exp(V::load(x + i, count) - largest);
-        if (count < V::kLanes) {  // nor count
-          V(0.0f).store(lanes);
-          next.store(lanes, count);
-          next = V::load(lanes);
-        }
-        sum = sum + next;
-      });
-  return {largest, reduce_add(sum)};
-}
-
-double cross_entropy(int64_t n, const float* x, int64_t label) {
-  const Softmax softmax = softmax_of(n, x);
-  return static_cast<double>(softmax.max) - static_cast<double>(x[label]) + log(static_cast<double>(softmax.sum));
-}
-
-void cross_entropy_gradient(int64_t n, float scale, const float* x, int64_t label, float* y) {
-  const Softmax softmax = softmax_of(n, x);
-  const float factor = scale / softmax.sum;
-  simd::map<Tag>(
-      n, [=](V a) __attribute__((always_inline)) { return exp(a - softmax.max) * factor; }, y, x);
-  y[label] -= scale;
+template <class F>
+constexpr LossKernel kernel() {
+  if constexpr (requires { &F::to_second; })
+    return {.sum = sum<F>, .gradient = {gradient<&F::to_first>, gradient<&F::to_second>}};
+  else
+    return {.sum = sum<F>, .gradient = {gradient<&F::to_first>, nullptr}};
 }
 
 }  // namespace
 
 template <>
 const LossKernels& loss_kernels<Tag>() {
-  static constexpr LossKernels table = {.squared_distance = squared_distance,
-                                        .scaled_difference = scaled_difference,
-                                        .cross_entropy = cross_entropy,
-                                        .cross_entropy_gradient = cross_entropy_gradient};
+  static constexpr LossKernels table = {.mse = kernel<Mse>(),
+                                        .l1 = kernel<L1>(),
+                                        .huber = kernel<Huber>(),
+                                        .binary_cross_entropy_with_logits = kernel<BinaryCrossEntropy>(),
+                                        .hinge = kernel<Hinge>(),
+                                        .gaussian_kl = kernel<GaussianKl>()};
   return table;
 }
 

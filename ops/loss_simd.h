@@ -7,15 +7,15 @@
 
 namespace gesso {
 
+// One loss of elements a and b (a again where there is no second operand) and the row's one parameter.
+struct LossKernel {
+  // The sum of the elements' losses: each in float, added in double in the same order on every instruction set.
+  double (*sum)(int64_t n, const float* a, const float* b, float parameter);
+  // d = scale * derivative to a, and to b; null where there is no such operand
+  void (*gradient[2])(int64_t n, float scale, const float* a, const float* b, float parameter, float* d);
+};
 struct LossKernels {
-  // The sum of (x - target)^2, in double and in the same order on every instruction set.
-  double (*squared_distance)(int64_t n, const float* x, const float* target);
-  // y = scale (x - target)
-  void (*scaled_difference)(int64_t n, float scale, const float* x, const float* target, float* y);
-  // -ln softmax(x)[label]
-  double (*cross_entropy)(int64_t n, const float* x, int64_t label);
-  // y = scale (softmax(x) - one_hot(label))
-  void (*cross_entropy_gradient)(int64_t n, float scale, const float* x, int64_t label, float* y);
+  LossKernel mse, l1, huber, binary_cross_entropy_with_logits, hinge, gaussian_kl;
 };
 template <class Tag>
 const LossKernels& loss_kernels();

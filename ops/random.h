@@ -15,6 +15,8 @@ struct RandomAttrs {
 Tensor uniform(const Tensor& step, const RandomAttrs& attrs);
 // Standard normals, f32.
 Tensor normal(const Tensor& step, const RandomAttrs& attrs);
+// Standard Gumbels -ln(-ln(1 - u)), f32, always finite: argmax(logits + gumbel) draws from softmax(logits).
+Tensor gumbel(const Tensor& step, const RandomAttrs& attrs);
 
 struct DropoutAttrs {
   double rate = 0;  // of the elements that are dropped, in [0, 1)
@@ -23,6 +25,20 @@ struct DropoutAttrs {
 };
 // x / (1 - rate) where `uniform` of x's shape would draw at least `rate`, else 0. Backward draws the same mask anew.
 Tensor dropout(const Tensor& x, const Tensor& step, const DropoutAttrs& attrs);
+
+struct AddNoiseAttrs {
+  std::uint64_t key = 0;
+  std::int64_t first_sample = 0;
+};
+struct Noised {
+  Tensor x_t;  // [N,...]
+  Tensor eps;  // [N,...] the noise in it: bit for bit `normal` of x_0's shape and this key, step and first_sample
+};
+// The forward process of diffusion: x_t = sqrt(A_t) x_0 + sqrt(1 - A_t) eps. x_0 [N,...]; t [N] i32, one a sample, in
+// [0, T); alpha_bar [T], A of each t in the schedule's order, the product of all 1 - beta up to and with t. On the CPU
+// a t outside the table, and an A outside [0, 1], are errors that name them. The gradient is x_0's.
+Noised add_noise(const Tensor& x_0, const Tensor& t, const Tensor& alpha_bar, const Tensor& step,
+                 const AddNoiseAttrs& attrs);
 
 }  // namespace gesso::ops
 

@@ -75,11 +75,8 @@ constexpr int64_t kWide = sizeof(Wide) / sizeof(uint64_t);
   return x;
 }
 
-// portable_log of core/rng.h.
-[[gnu::always_inline]] inline float log_of(float x) {
-  const uint32_t bits = bits_of(x);
-  const int32_t e = (static_cast<int32_t>(bits) - 0x3F3504F3) >> 23;
-  const float f = float_of(bits - (static_cast<uint32_t>(e) << 23)) - 1.0f;
+// log_of_parts and portable_log of core/rng.h.
+[[gnu::always_inline]] inline float log_of_parts(int32_t e, float f) {
   const float s = f / (2.0f + f);
   const float z = s * s;
   float p = 0.1538461538f;
@@ -89,6 +86,19 @@ constexpr int64_t kWide = sizeof(Wide) / sizeof(uint64_t);
   p = __builtin_fmaf(p, z, 0.4f);
   p = __builtin_fmaf(p, z, 0.6666666667f);
   return __builtin_fmaf(static_cast<float>(e), 0.6931471806f, __builtin_fmaf(2.0f, s, s * (z * p)));
+}
+struct Parts {
+  int32_t e;
+  float f;
+};
+[[gnu::always_inline]] inline Parts parts_of(float x) {
+  const uint32_t bits = bits_of(x);
+  const int32_t e = (static_cast<int32_t>(bits) - 0x3F3504F3) >> 23;
+  return {e, float_of(bits - (static_cast<uint32_t>(e) << 23)) - 1.0f};
+}
+[[gnu::always_inline]] inline float log_of(float x) {
+  const Parts parts = parts_of(x);
+  return log_of_parts(parts.e, parts.f);
 }
 
 // portable_sincos_2pi of core/rng.h, its switch over quarters as selections.
@@ -113,13 +123,17 @@ constexpr int64_t kWide = sizeof(Wide) / sizeof(uint64_t);
   cosine_out = ((quarter + 1) & 2) != 0 ? -b : b;
 }
 
+// uniform_open of core/rng.h. Its limit is a Vec's: the compiler makes a branch of the condition.
+[[gnu::always_inline]] inline void open_uniforms(const uint32_t (&word)[kLanes], float (&u)[kLanes]) {
+  for (int64_t i = 0; i < kLanes; ++i)
+    u[i] = (static_cast<float>(static_cast<int32_t>(word[i] >> 1)) + 0.5f) * 0x1p-31f;
+  for (int64_t i = 0; i < kLanes; i += V::kLanes) min(V(0x1.fffffep-1f), V::load(u + i)).store(u + i);
+}
+
 // Box and Muller: words a and b of each group become two normals, radius cos and radius sin.
 [[gnu::always_inline]] inline void normal_pairs(const Block& block, int pair, float (&values)[4][kLanes]) {
   float u[kLanes], square[kLanes], radius[kLanes];
-  // uniform_open of core/rng.h. Its limit is a Vec's: the compiler makes a branch of the condition.
-  for (int64_t i = 0; i < kLanes; ++i)
-    u[i] = (static_cast<float>(static_cast<int32_t>(block.word[2 * pair][i] >> 1)) + 0.5f) * 0x1p-31f;
-  for (int64_t i = 0; i < kLanes; i += V::kLanes) min(V(0x1.fffffep-1f), V::load(u + i)).store(u + i);
+  open_uniforms(block.word[2 * pair], u);
   for (int64_t i = 0; i < kLanes; ++i) square[i] = -2.0f * log_of(u[i]);
   for (int64_t i = 0; i < kLanes; i += V::kLanes) sqrt(V::load(square + i)).store(radius + i);
   for (int64_t i = 0; i < kLanes; ++i) {
@@ -153,6 +167,24 @@ template <class Make, class Write>
   normal_pairs(block, 0, values);
   normal_pairs(block, 1, values);
 }
+// -portable_log_of_rest of core/rng.h, then its logarithm. Where u < 1/4 the exponent of 1 - u is 0.
+[[gnu::always_inline]] inline void make_gumbel(const Block& block, float (&values)[4][kLanes]) {
+  float u[kLanes], f[kLanes];
+  int32_t e[kLanes];
+  for (int w = 0; w < 4; ++w) {
+    open_uniforms(block.word[w], u);
+    for (int64_t i = 0; i < kLanes; ++i) {
+      const Parts parts = parts_of(1.0f - u[i]);
+      e[i] = parts.e;
+      f[i] = parts.f;
+    }
+    for (int64_t i = 0; i < kLanes; i += V::kLanes) {
+      const V small = V::load(u + i);
+      select(small < V(0.25f), -small, V::load(f + i)).store(f + i);
+    }
+    for (int64_t i = 0; i < kLanes; ++i) values[w][i] = -log_of(-log_of_parts(e[i], f[i]));
+  }
+}
 
 void uniform(const RandomSource& from, int64_t begin, int64_t n, float* y) {
   for_each_block(from, begin, n, make_uniform, [=](int64_t i, const float* values, int64_t count) {
@@ -166,6 +198,12 @@ void normal(const RandomSource& from, int64_t begin, int64_t n, float* y) {
   });
 }
 
+void gumbel(const RandomSource& from, int64_t begin, int64_t n, float* y) {
+  for_each_block(from, begin, n, make_gumbel, [=](int64_t i, const float* values, int64_t count) {
+    __builtin_memcpy(y + i, values, static_cast<size_t>(count) * sizeof(float));
+  });
+}
+
 void dropout(const RandomSource& from, int64_t begin, int64_t n, float rate, float scale, const float* x, float* y) {
   for_each_block(from, begin, n, make_uniform, [=](int64_t i, const float* values, int64_t count) {
     for (int64_t v = 0; v < count; v += V::kLanes) {
@@ -175,11 +213,32 @@ void dropout(const RandomSource& from, int64_t begin, int64_t n, float rate, flo
   });
 }
 
+void add_noise(const RandomSource& from, int64_t begin, int64_t n, float signal, float noise, const float* x, float* y,
+               float* eps) {
+  for_each_block(from, begin, n, make_normal, [=](int64_t i, const float* values, int64_t count) {
+    for (int64_t v = 0; v < count; v += V::kLanes) {
+      const V drawn = V::load(values + v);
+      drawn.store(eps + i + v, count - v);
+      (V::load(x + i + v, count - v) * signal + drawn * noise).store(y + i + v, count - v);
+    }
+  });
+}
+
+void scale(int64_t n, float factor, const float* x, float* y) {
+  simd::map<Tag>(
+      n, [=](V a) __attribute__((always_inline)) { return a * factor; }, y, x);
+}
+
 }  // namespace
 
 template <>
 const RandomKernels& random_kernels<Tag>() {
-  static constexpr RandomKernels table = {.uniform = uniform, .normal = normal, .dropout = dropout};
+  static constexpr RandomKernels table = {.uniform = uniform,
+                                          .normal = normal,
+                                          .gumbel = gumbel,
+                                          .dropout = dropout,
+                                          .add_noise = add_noise,
+                                          .scale = scale};
   return table;
 }
 

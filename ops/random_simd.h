@@ -15,9 +15,14 @@ struct RandomKernels {
   // Elements [begin, begin + n) of the sample, begin a multiple of 4.
   void (*uniform)(const RandomSource& from, int64_t begin, int64_t n, float* y);
   void (*normal)(const RandomSource& from, int64_t begin, int64_t n, float* y);
+  void (*gumbel)(const RandomSource& from, int64_t begin, int64_t n, float* y);
   // y = x * scale where the element's uniform is at least `rate`, else 0.
   void (*dropout)(const RandomSource& from, int64_t begin, int64_t n, float rate, float scale, const float* x,
                   float* y);
+  // eps: the element's normal; y = signal x + noise eps
+  void (*add_noise)(const RandomSource& from, int64_t begin, int64_t n, float signal, float noise, const float* x,
+                    float* y, float* eps);
+  void (*scale)(int64_t n, float factor, const float* x, float* y);  // y = factor x
 };
 template <class Tag>
 const RandomKernels& random_kernels();

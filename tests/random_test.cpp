@@ -6,6 +6,8 @@
 #include <cmath>
 #include <vector>
 
+#include "core/rng.h"
+#include "ops/binary.h"
 #include "ops/embedding.h"
 #include "tests/expect_error.h"
 
@@ -17,7 +19,7 @@ Tensor step(std::int64_t value, DeviceKind kind = DeviceKind::cpu) {
 }
 
 using Draw = Tensor (*)(const Tensor& step, const ops::RandomAttrs& attrs);
-constexpr Draw kDraws[] = {ops::uniform, ops::normal};
+constexpr Draw kDraws[] = {ops::uniform, ops::normal, ops::gumbel};
 
 std::vector<float> joined(std::vector<float> a, const std::vector<float>& b) {
   a.insert(a.end(), b.begin(), b.end());
@@ -63,8 +65,9 @@ TEST_SUITE("random") {
 
   TEST_CASE("moments and rates come out as they should") {
     const ops::RandomAttrs attrs{.shape = {100, 1000}, .key = 77};
-    const double expected[][2] = {{0.5, 1.0 / 12}, {0, 1}};  // mean, variance
-    for (std::size_t d = 0; d < 2; ++d) {
+    // Mean and variance; a Gumbel's are Euler's constant and pi^2 / 6.
+    const double expected[][2] = {{0.5, 1.0 / 12}, {0, 1}, {0.57721566, 1.64493407}};
+    for (std::size_t d = 0; d < std::size(kDraws); ++d) {
       double sum = 0, squares = 0;
       for (const float v : kDraws[d](step(0), attrs).to_host<float>()) sum += v, squares += static_cast<double>(v) * v;
       const double mean = sum / 1e5, variance = squares / 1e5 - mean * mean;
@@ -79,6 +82,71 @@ TEST_SUITE("random") {
       dropped += v == 0;
     }
     CHECK(std::abs(dropped / 1e5 - 0.3) < 0.01);
+  }
+
+  TEST_CASE("the extremes of a Gumbel are finite, and the large ones are drawn finely") {
+    CHECK(gumbel(0) == doctest::Approx(32 * std::log(2.0)));  // u = 2^-32
+    CHECK(gumbel(2) == doctest::Approx(-std::log(1.5 * 0x1p-31)));
+    CHECK(gumbel(~0u) == doctest::Approx(-std::log(24 * std::log(2.0))));  // 1 - u = 2^-24
+    CHECK(gumbel(0x7FFFFFFF) == doctest::Approx(-std::log(std::log(2.0))));
+  }
+
+  TEST_CASE("the largest of logits plus Gumbels is drawn as softmax says") {
+    const double probabilities[] = {0.1, 0.6, 0.3};
+    const auto noise = ops::gumbel(step(0), {.shape = {20000, 3}, .key = 6}).to_host<float>();
+    std::array<int, 3> drawn{};
+    for (std::size_t n = 0; n < 20000; ++n) {
+      std::size_t best = 0;
+      const auto score = [&](std::size_t k) {
+        return std::log(probabilities[k]) + static_cast<double>(noise[3 * n + k]);
+      };
+      for (const std::size_t k : {1u, 2u}) best = score(k) > score(best) ? k : best;
+      ++drawn[best];
+    }
+    for (const std::size_t k : {0u, 1u, 2u}) CHECK(std::abs(drawn[k] / 2e4 - probabilities[k]) < 0.02);
+  }
+
+  TEST_CASE("noised images hold the bits of normal, mul and add, whole or in parts") {
+    const Isa before = isa();
+    Device& cpu = device(DeviceKind::cpu);
+    const Tensor x = ops::normal(step(1), {.shape = {3, 5, 7}, .key = 2});
+    const Tensor t = Tensor::from_host<std::int32_t>(std::array{2, 0, 1}, {3}, cpu);
+    const Tensor alpha_bar = Tensor::from_host<float>(std::array{0.9999f, 0.37f, 4.035829e-5f}, {3}, cpu);
+    const auto column = [&](auto f) {
+      return Tensor::from_host<float>(std::array{f(4.035829e-5f), f(0.9999f), f(0.37f)}, {3, 1, 1}, cpu);
+    };
+    for (const Isa with : supported_isas()) {
+      set_isa(with);
+      const ops::Noised noised = ops::add_noise(x, t, alpha_bar, step(8), {.key = 9, .first_sample = 4});
+      const Tensor eps = ops::normal(step(8), {.shape = x.shape(), .key = 9, .first_sample = 4});
+      const Tensor x_t = ops::add(ops::mul(column([](float a) { return std::sqrt(a); }), x),
+                                  ops::mul(column([](float a) { return std::sqrt(1 - a); }), eps));
+      CHECK(noised.eps.to_host<float>() == eps.to_host<float>());
+      CHECK(noised.x_t.to_host<float>() == x_t.to_host<float>());
+      const ops::Noised first =
+          ops::add_noise(x.slice(0, 2), t.slice(0, 2), alpha_bar, step(8), {.key = 9, .first_sample = 4});
+      const ops::Noised last =
+          ops::add_noise(x.slice(2, 3), t.slice(2, 3), alpha_bar, step(8), {.key = 9, .first_sample = 6});
+      CHECK(joined(first.x_t.to_host<float>(), last.x_t.to_host<float>()) == x_t.to_host<float>());
+    }
+    set_isa(before);
+  }
+
+  TEST_CASE("a timestep outside the schedule, and a schedule that is none, are errors that name them") {
+    for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
+      const auto noise = [&](std::int32_t t, float alpha_bar) {
+        ops::add_noise(Tensor::zeros({{2, 3}, DType::f32}, device(kind)),
+                       Tensor::from_host<std::int32_t>(std::array{0, t}, {2}, device(kind)),
+                       Tensor::from_host<float>(std::array{0.5f, 0.4f, alpha_bar}, {3}, device(kind)), step(0, kind),
+                       {});
+      };
+      for (const std::int32_t t : {3, -1})
+        expect_error(ErrorKind::data, {"add_noise: t: index", fmt::format("{} at position 1 of [2] i32", t), "[0, 3)"},
+                     [&] { noise(t, 0.3f); });
+      for (const float bad : {1.5f, -0.5f, std::nanf("")})
+        expect_error(ErrorKind::data, {"add_noise: alpha_bar of t = 2", "[0, 1]", fmt::format("{}", bad)},
+                     [&] { noise(2, bad); });
+    }
   }
 
   TEST_CASE("a negative step is an error") {
