@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 
+#include "ops/axis.h"
 #include "ops/copy_rows.h"
 #include "ops/describe.h"
 
@@ -34,10 +35,6 @@ struct Parts {
     return all;
   }
 };
-
-void check_axis(std::string_view op, int axis, const Spec& x) {
-  if (axis < 0 || axis >= x.shape.rank()) fail("{}: x {} has no axis {}", op, x.text(), axis);
-}
 
 // The whole as rows; each part gives every row a piece.
 struct Rows {
@@ -247,9 +244,6 @@ struct Split {
             {two, {{{5}}}, {"split: x [5] f32 has no axis 1"}}};
   }
 };
-
-// Of the tensor's own axes, where it counts from the back.
-int from_front(int axis, const Tensor& x) { return axis < 0 ? axis + x.shape().rank() : axis; }
 
 void check_count(std::string_view op, std::size_t parts) {
   if (parts > kMaxParts)

@@ -2,17 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
-#include "ops/broadcast.h"
 #include "ops/describe.h"
 #include "ops/index.h"
+#include "ops/picked_rows.h"
 
 namespace gesso {
 namespace {
 
-constexpr std::int64_t kGrain = 1 << 14;  // elements a chunk
-
+// A gather along the first axis of a matrix; with a name of its own for layers, and a name in its errors.
 struct Embedding {
   static constexpr std::string_view name = "embedding";
   static constexpr std::string_view doc =
@@ -64,36 +62,14 @@ struct Embedding {
       for (std::size_t d = 0; d < D; ++d) dweight[static_cast<std::size_t>(index[n]) * D + d] += dy[n * D + d];
   }
 
-  static void cpu(const Attrs&, const Forward& f) {
-    const std::int64_t K = f.in[0].dim(0), D = f.in[0].dim(1);
-    check_index_range(name, f.in[1], K);
-    const float* weight = f.in[0].data<float>().data();
-    const std::int32_t* index = f.in[1].data<std::int32_t>().data();
-    float* y = f.out[0].data<float>().data();
-    parallel_for(f.run.pool, f.in[1].count(), rows_a_chunk(D), [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t n = begin; n < end; ++n) std::copy_n(weight + index[n] * D, D, y + n * D);
-    });
+  static PickedRows picked(const Tensor& weight, const Tensor& index) {
+    return {.outer = 1, .rows = weight.dim(0), .picks = index.count(), .inner = weight.dim(1)};
   }
-  // A thread owns whole rows of dweight, so no two add to one.
+  static void cpu(const Attrs&, const Forward& f) {
+    take_rows(f.run, name, picked(f.in[0], f.in[1]), f.in[0], f.in[1], f.out[0]);
+  }
   static void cpu_backward(const Attrs&, const Backward& b) {
-    const std::int64_t K = b.dx[0].dim(0), D = b.dx[0].dim(1);
-    const Tensor begins = b.run.scratch({{K + 1}, DType::i64}),
-                 order = b.run.scratch(Spec{{b.in[1].count()}, DType::i64});
-    sort_by_row(b.in[1].data<std::int32_t>(), begins.data<std::int64_t>(), order.data<std::int64_t>());
-    const std::int64_t* begin_of = begins.data<std::int64_t>().data();
-    const std::int64_t* of_row = order.data<std::int64_t>().data();
-    const float* dy = b.dy[0].data<float>().data();
-    float* dweight = b.dx[0].data<float>().data();
-    const auto add = broadcast_kernels(b.run.isa).add;
-    const std::int64_t mean_row = D * (1 + b.in[1].count() / std::max<std::int64_t>(K, 1));
-    parallel_for(b.run.pool, K, rows_a_chunk(mean_row), [&](std::int64_t first, std::int64_t last) {
-      for (std::int64_t k = first; k < last; ++k) {
-        float* sum = dweight + k * D;
-        std::fill_n(sum, D, 0.0f);
-        for (std::int64_t i = begin_of[k]; i < begin_of[k + 1]; ++i)
-          add(1, D, {sum, 0, 1}, {dy + of_row[i] * D, 0, 1}, sum);
-      }
-    });
+    scatter_add_rows(b.run, name, picked(b.dx[0], b.in[1]), b.dy[0], b.in[1], b.dx[0]);
   }
 
   static std::vector<Case<Attrs>> samples() {
@@ -112,23 +88,6 @@ struct Embedding {
     return {{{}, {{{4}}, {{3}, Domain::index, 4}}, {"embedding", "[K,D]", "[4] f32"}},
             {{}, {{{4, 5}}, {{3}, Domain::counter, 4}}, {"embedding", "index must be i32", "[3] i64"}},
             {{}, {{{4, 5}}, {{1, 1, 1, 1, 1, 1}, Domain::index, 4}}, {"embedding", "one more dimension"}}};
-  }
-
- private:
-  static std::int64_t rows_a_chunk(std::int64_t row) {
-    return std::max<std::int64_t>(1, kGrain / std::max<std::int64_t>(row, 1));
-  }
-  // order[begins[k]..begins[k+1]): the places where index is k, ascending (a counting sort).
-  static void sort_by_row(std::span<const std::int32_t> index, std::span<std::int64_t> begins,
-                          std::span<std::int64_t> order) {
-    std::ranges::fill(begins, 0);
-    for (const std::int32_t k : index) ++begins[static_cast<std::size_t>(k) + 1];
-    std::partial_sum(begins.begin(), begins.end(), begins.begin());
-    for (std::size_t n = 0; n < index.size(); ++n)
-      order[static_cast<std::size_t>(begins[static_cast<std::size_t>(index[n])]++)] = static_cast<std::int64_t>(n);
-    // Each begin has moved to the next row's; back by one row.
-    std::shift_right(begins.begin(), begins.end(), 1);
-    begins[0] = 0;
   }
 };
 

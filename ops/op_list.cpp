@@ -13,6 +13,7 @@
 #include "ops/conv_transpose2d.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
+#include "ops/gather.h"
 #include "ops/group_norm.h"
 #include "ops/layer_norm.h"
 #include "ops/loss.h"
@@ -20,9 +21,11 @@
 #include "ops/nearest_code.h"
 #include "ops/optimizer.h"
 #include "ops/pad.h"
+#include "ops/permute.h"
 #include "ops/random.h"
 #include "ops/reduce.h"
 #include "ops/resample.h"
+#include "ops/slice.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
 #include "ops/weight_layout.h"
@@ -40,14 +43,33 @@ std::vector<const RowInfo*> join(std::initializer_list<std::vector<const RowInfo
 
 std::span<const RowInfo* const> all_rows() {
   static const std::vector<const RowInfo*> rows = join({
-      unary_rows(),         binary_rows(),           reduce_rows(),
-      loss_rows(),          cross_entropy_rows(),    embedding_rows(),
-      cast_rows(),          concat_rows(),           pad_rows(),
-      weight_layout_rows(), random_rows(),           optimizer_rows(),
-      matmul_rows(),        conv2d_rows(),           conv_transpose2d_rows(),
-      nearest_code_rows(),  straight_through_rows(), codebook_update_rows(),
-      assign_rows(),        group_norm_rows(),       batch_norm_rows(),
-      attention_rows(),     layer_norm_rows(),       resample_rows(),
+      unary_rows(),
+      binary_rows(),
+      reduce_rows(),
+      loss_rows(),
+      cross_entropy_rows(),
+      embedding_rows(),
+      cast_rows(),
+      concat_rows(),
+      pad_rows(),
+      weight_layout_rows(),
+      random_rows(),
+      optimizer_rows(),
+      matmul_rows(),
+      conv2d_rows(),
+      conv_transpose2d_rows(),
+      nearest_code_rows(),
+      straight_through_rows(),
+      codebook_update_rows(),
+      assign_rows(),
+      group_norm_rows(),
+      batch_norm_rows(),
+      attention_rows(),
+      layer_norm_rows(),
+      resample_rows(),
+      permute_rows(),
+      slice_rows(),
+      gather_rows(),
   });
   return rows;
 }

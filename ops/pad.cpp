@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ops/describe.h"
+#include "ops/window.h"
 
 namespace gesso {
 namespace {
@@ -49,16 +50,6 @@ std::int64_t row_of_x(const ops::PadAttrs& attrs, const Shape& x, int outer_rank
     row /= size;
   }
   return at;
-}
-
-// body(row of the padded tensor, row of x or -1) in chunks.
-template <class Body>
-void for_each_row(const Execution& run, const ops::PadAttrs& attrs, const Shape& x, const Rows& rows, Body&& body) {
-  if (rows.row == 0) return;
-  parallel_for(run.pool, rows.count, std::max<std::int64_t>(1, kGrain / rows.row),
-               [&](std::int64_t begin, std::int64_t end) {
-                 for (std::int64_t r = begin; r < end; ++r) body(r, row_of_x(attrs, x, rows.outer_rank, r));
-               });
 }
 
 // body(row of the padded tensor) for every row that repeats row `row` of x: at the ends of a dimension, the padding
@@ -158,35 +149,17 @@ struct Pad {
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
-    const Tensor &x = f.in[0], &y = f.out[0];
-    const Rows rows(attrs, x.shape(), x.dtype());
-    const bool edge = attrs.mode == PadMode::edge;
-    for_each_row(f.run, attrs, x.shape(), rows, [&](std::int64_t to, std::int64_t from) {
-      std::byte* row = y.bytes() + to * rows.row;
-      if (from < 0) return static_cast<void>(std::memset(row, 0, static_cast<std::size_t>(rows.row)));
-      const std::byte* middle = x.bytes() + from * rows.middle;
-      std::byte* right = row + rows.left + rows.middle;
-      const std::int64_t right_bytes = rows.row - rows.left - rows.middle;
-      if (rows.middle > 0) std::memcpy(row + rows.left, middle, static_cast<std::size_t>(rows.middle));
-      if (edge) {
-        repeat(row, middle, rows.inner, rows.left);
-        repeat(right, middle + rows.middle - rows.inner, rows.inner, right_bytes);
-      } else {
-        std::memset(row, 0, static_cast<std::size_t>(rows.left));
-        std::memset(right, 0, static_cast<std::size_t>(right_bytes));
-      }
-    });
+    if (attrs.mode == PadMode::zero)
+      place_window(f.run, f.in[0], attrs.before, f.out[0]);
+    else
+      edge(f.run, attrs, Rows(attrs, f.in[0].shape(), f.in[0].dtype()), f.in[0], f.out[0]);
   }
   static void cpu_backward(const Attrs& attrs, const Backward& b) {
-    const Tensor &dy = b.dy[0], &dx = b.dx[0];
-    const Rows rows(attrs, dx.shape(), dx.dtype());
-    if (rows.middle == 0) return;
-    if (attrs.mode == PadMode::edge) return edge_backward(b.run, attrs, rows, dy, dx);
-    for_each_row(b.run, attrs, dx.shape(), rows, [&](std::int64_t from, std::int64_t to) {
-      if (to >= 0)
-        std::memcpy(dx.bytes() + to * rows.middle, dy.bytes() + from * rows.row + rows.left,
-                    static_cast<std::size_t>(rows.middle));
-    });
+    const Rows rows(attrs, b.dx[0].shape(), b.dx[0].dtype());
+    if (attrs.mode == PadMode::zero)
+      take_window(b.run, b.dy[0], attrs.before, b.dx[0]);
+    else if (rows.middle > 0)
+      edge_backward(b.run, attrs, rows, b.dy[0], b.dx[0]);
   }
 
   static std::vector<Case<Attrs>> samples() {
@@ -228,6 +201,19 @@ struct Pad {
   }
 
  private:
+  static void edge(const Execution& run, const Attrs& attrs, const Rows& rows, const Tensor& x, const Tensor& y) {
+    if (rows.row == 0) return;
+    parallel_for(run.pool, rows.count, std::max<std::int64_t>(1, kGrain / rows.row),
+                 [&](std::int64_t begin, std::int64_t end) {
+                   for (std::int64_t r = begin; r < end; ++r) {
+                     const std::byte* from = x.bytes() + row_of_x(attrs, x.shape(), rows.outer_rank, r) * rows.middle;
+                     std::byte *row = y.bytes() + r * rows.row, *right = row + rows.left + rows.middle;
+                     repeat(row, from, rows.inner, rows.left);
+                     std::memcpy(row + rows.left, from, static_cast<std::size_t>(rows.middle));
+                     repeat(right, from + rows.middle - rows.inner, rows.inner, rows.row - rows.left - rows.middle);
+                   }
+                 });
+  }
   static void edge_backward(const Execution& run, const Attrs& attrs, const Rows& rows, const Tensor& dy,
                             const Tensor& dx) {
     const auto floats = [](std::int64_t bytes) { return bytes / static_cast<std::int64_t>(sizeof(float)); };

@@ -7,9 +7,14 @@
 #include <limits>
 #include <vector>
 
+#include "core/tape.h"
 #include "ops/cast.h"
 #include "ops/concat.h"
+#include "ops/embedding.h"
+#include "ops/gather.h"
 #include "ops/pad.h"
+#include "ops/permute.h"
+#include "ops/slice.h"
 #include "tests/expect_error.h"
 
 namespace gesso {
@@ -74,6 +79,56 @@ TEST_SUITE("movement") {
                  [&] {
                    ops::concat({x, x.view({6})}, 0);
                  });
+  }
+
+  TEST_CASE("permute moves each axis to where the order says") {
+    const Tensor x = tensor<float>({1, 2, 3, 4, 5, 6}, {1, 2, 3});
+    const Tensor y = ops::permute(x, {2, 0, 1});
+    CHECK(y.spec().text() == "[3,1,2] f32");
+    CHECK(y.to_host<float>() == std::vector<float>{1, 4, 2, 5, 3, 6});
+    expect_error(ErrorKind::usage, {"permute: order [0,-1,1]", "[1,2,3] f32"}, [&] { ops::permute(x, {0, -7, 1}); });
+    expect_error(ErrorKind::usage, {"7 axes were given"}, [&] { ops::permute(x, {0, 1, 2, 3, 4, 5, 6}); });
+  }
+
+  TEST_CASE("a slice of the outermost dimension is a view, any other a copy; both pass their gradient") {
+    const Tensor x = tensor<float>({1, 2, 3, 4, 5, 6}, {3, 2}), dy = tensor<float>({7, 8}, {1, 2});
+    Tape tape;
+    tape.watch(x);
+    const Tensor row = ops::slice(x, {.begin = {1, 0}, .size = {1, 2}});
+    CHECK(row.bytes() == x.bytes() + 2 * sizeof(float));
+    CHECK(row.to_host<float>() == std::vector<float>{3, 4});
+    const Tensor column = ops::slice(x, {.begin = {0, 1}, .size = {3, 1}});
+    CHECK(column.to_host<float>() == std::vector<float>{2, 4, 6});
+    const Tensor dcolumn = tensor<float>({10, 20, 30}, {3, 1});
+    const Tensors dx =
+        tape.backward(std::vector<Tensor>{row, column}, std::vector<Tensor>{dy, dcolumn}, std::vector<Tensor>{x});
+    CHECK(dx[0].to_host<float>() == std::vector<float>{0, 10, 7, 28, 0, 30});
+    expect_error(ErrorKind::usage, {"slice: along axis 0, 3 elements from 1 on", "[3,2] f32"}, [&] {
+      ops::slice(x, {.begin = {1, 0}, .size = {3, 2}});
+    });
+  }
+
+  TEST_CASE("gather takes by number along an axis, and scatter_add puts back the sums") {
+    const Tensor x = tensor<float>({1, 2, 3, 4, 5, 6}, {2, 3}), index = tensor<std::int32_t>({2, 0, 2}, {3});
+    const Tensor y = ops::gather(x, index, -1);
+    CHECK(y.to_host<float>() == std::vector<float>{3, 1, 3, 6, 4, 6});
+    CHECK(ops::scatter_add(y, index, {.axis = -1, .size = 4}).to_host<float>() ==
+          std::vector<float>{1, 0, 6, 0, 4, 0, 12, 0});
+  }
+
+  TEST_CASE("embedding is a gather along the first axis, whatever the shape of the indices") {
+    const Tensor weight = tensor<float>({1, 2, 3, 4, 5, 6}, {3, 2}), index = tensor<std::int32_t>({2, 2, 0, 1}, {2, 2});
+    CHECK(ops::gather(weight, index, 0).to_host<float>() == ops::embedding(weight, index).to_host<float>());
+  }
+
+  TEST_CASE("an index outside is named, on every device") {
+    for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
+      const Tensor x = tensor<float>({1, 2, 3, 4}, {2, 2}, kind);
+      const Tensor high = tensor<std::int32_t>({0, 2}, {2}, kind), low = tensor<std::int32_t>({-1, 0}, {2}, kind);
+      expect_error(ErrorKind::data, {"gather: index 2 at position 1", "[0, 2)"}, [&] { ops::gather(x, high, 0); });
+      expect_error(ErrorKind::data, {"scatter_add: index -1 at position 0", "[0, 2)"},
+                   [&] { ops::scatter_add(x, low, {.axis = 0, .size = 2}); });
+    }
   }
 }
 

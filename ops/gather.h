@@ -1,0 +1,25 @@
+// Rows picked by index along any axis, and their adjoint.
+#pragma once
+
+#include "ops/op.h"
+
+namespace gesso::ops {
+
+// y[a...,j...,b...] = x[a...,index[j...],b...]: along `axis` (from the back where negative) x's elements by their
+// numbers, as numpy's take and, for a vector of indices, PyTorch's index_select. index i32 of any shape, which takes
+// the axis's place; x of any type. On the CPU an index outside [0, size of the axis) is an error that names it.
+Tensor gather(const Tensor& x, const Tensor& index, int axis);
+
+struct ScatterAddAttrs {
+  int axis = 0;           // from the back where negative, counted in x
+  std::int64_t size = 0;  // of that axis in the result
+};
+// The adjoint of gather: y[a...,k,b...] = the sum of x[a...,j...,b...] over the j with index[j...] = k, in the order of
+// the indices, 0 where there is none. x has the axes of `index` from `axis` on. Errors as above.
+Tensor scatter_add(const Tensor& x, const Tensor& index, const ScatterAddAttrs& attrs);
+
+}  // namespace gesso::ops
+
+namespace gesso {
+std::vector<const RowInfo*> gather_rows();
+}
