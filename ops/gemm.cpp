@@ -94,8 +94,10 @@ Partition partition(const GemmKernels& kernels, std::int64_t rows, std::int64_t 
 
 namespace {
 
-void pack_b(const Execution& run, const GemmKernels& kernels, const Shape& shape, std::int64_t stride, const float* b,
+// The shapes here have their strides.
+void pack_b(const Execution& run, const GemmKernels& kernels, const Shape& shape, const float* b,
             const Panels& panels) {
+  const std::int64_t stride = shape.b_stride;
   run.pool.run(panels.count(), [&](std::int64_t p, int) {
     const std::int64_t column = p * panels.width, columns = std::min(panels.width, shape.n - column);
     if (shape.transpose_b)
@@ -110,8 +112,9 @@ void pack_b(const Execution& run, const GemmKernels& kernels, const Shape& shape
 std::int64_t packed_stride(std::int64_t k) { return (k + 15) / 32 * 32 + 16; }
 
 // Rows [first, first + rows.count) of op(A), copied where they do not lie as rows in memory.
-void place_rows(const GemmKernels& kernels, const Shape& shape, std::int64_t stride, const float* a, std::int64_t first,
-                std::int64_t c_stride, float* packed, Rows& rows) {
+void place_rows(const GemmKernels& kernels, const Shape& shape, const float* a, std::int64_t first, float* packed,
+                Rows& rows) {
+  const std::int64_t stride = shape.a_stride, c_stride = shape.c_stride;
   const std::int64_t tiles = divide_up(rows.count, kernels.rows);
   if (shape.transpose_a) kernels.transpose(shape.k, rows.count, a + first, stride, packed, packed_stride(shape.k));
   const float* start = shape.transpose_a ? packed : a + first * stride;
@@ -125,30 +128,43 @@ void place_rows(const GemmKernels& kernels, const Shape& shape, std::int64_t str
 
 }  // namespace
 
+Product::Product(const Execution& run, const Shape& shape)
+    : run_(run),
+      shape_(shape),
+      kernels_(kernels(run.isa)),
+      panels_(run, 1, shape.k, shape.n),
+      parts_(partition(kernels_, shape.m, panels_.count())),
+      rows_(static_cast<std::size_t>(run.pool.threads())) {
+  const auto or_dense = [](std::int64_t& stride, std::int64_t dense) {
+    if (stride == 0) stride = dense;
+  };
+  or_dense(shape_.a_stride, shape.transpose_a ? shape.m : shape.k);
+  or_dense(shape_.b_stride, shape.transpose_b ? shape.k : shape.n);
+  or_dense(shape_.c_stride, shape.n);
+  if (shape.transpose_a)
+    packed_ = run.scratch({{run.pool.threads(), parts_.rows_each, packed_stride(shape.k)}, DType::f32});
+}
+
+void Product::multiply(const float* a, const float* b, float* c, const GemmEpilogue& epilogue) {
+  if (shape_.m == 0 || shape_.n == 0) return;
+  pack_b(run_, kernels_, shape_, b, panels_);
+  run_.pool.run(parts_.chunks(), [&](std::int64_t chunk, int worker) {
+    const std::int64_t first = chunk / parts_.panel_blocks * parts_.rows_each;
+    const std::int64_t begin = chunk % parts_.panel_blocks * parts_.panels_each;
+    Rows& rows = rows_[static_cast<std::size_t>(worker)];
+    rows.count = std::min(parts_.rows_each, shape_.m - first);
+    rows.pointers.resize(static_cast<std::size_t>(parts_.rows_each));
+    rows.offsets.resize(static_cast<std::size_t>(parts_.rows_each));
+    float* packed =
+        packed_ ? packed_.data<float>().data() + worker * parts_.rows_each * packed_stride(shape_.k) : nullptr;
+    place_rows(kernels_, shape_, a, first, packed, rows);
+    multiply_rows(kernels_, rows, panels_, begin, std::min(begin + parts_.panels_each, panels_.count()), c, epilogue);
+  });
+}
+
 void multiply(const Execution& run, const Shape& shape, const float* a, const float* b, float* c,
               const GemmEpilogue& epilogue) {
-  if (shape.m == 0 || shape.n == 0) return;
-  const auto or_dense = [](std::int64_t stride, std::int64_t dense) { return stride == 0 ? dense : stride; };
-  const std::int64_t a_stride = or_dense(shape.a_stride, shape.transpose_a ? shape.m : shape.k);
-  const std::int64_t b_stride = or_dense(shape.b_stride, shape.transpose_b ? shape.k : shape.n);
-  const std::int64_t c_stride = or_dense(shape.c_stride, shape.n);
-  const GemmKernels& kernel = kernels(run.isa);
-  const Panels panels(run, 1, shape.k, shape.n);
-  pack_b(run, kernel, shape, b_stride, b, panels);
-
-  const Partition parts = partition(kernel, shape.m, panels.count());
-  const Tensor packed =
-      run.scratch({{shape.transpose_a ? run.pool.threads() : 0, parts.rows_each, packed_stride(shape.k)}, DType::f32});
-  run.pool.run(parts.chunks(), [&](std::int64_t chunk, int worker) {
-    const std::int64_t first = chunk / parts.panel_blocks * parts.rows_each;
-    const std::int64_t begin = chunk % parts.panel_blocks * parts.panels_each;
-    Rows rows{.count = std::min(parts.rows_each, shape.m - first), .pointers = {}, .offsets = {}};
-    rows.pointers.resize(static_cast<std::size_t>(parts.rows_each));
-    rows.offsets.resize(static_cast<std::size_t>(parts.rows_each));
-    place_rows(kernel, shape, a_stride, a, first, c_stride,
-               packed.data<float>().data() + worker * parts.rows_each * packed_stride(shape.k), rows);
-    multiply_rows(kernel, rows, panels, begin, std::min(begin + parts.panels_each, panels.count()), c, epilogue);
-  });
+  Product(run, shape).multiply(a, b, c, epilogue);
 }
 
 void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, const float* x, float* sums) {

@@ -72,4 +72,21 @@ struct Partition {
 };
 Partition partition(const GemmKernels& kernels, std::int64_t rows, std::int64_t panels);
 
+// Products of one shape, one after the other: they share how they are cut and the memory of packed operands.
+class Product {
+ public:
+  Product(const Execution& run, const Shape& shape);
+  // As gesso::gemm::multiply.
+  void multiply(const float* a, const float* b, float* c, const GemmEpilogue& epilogue = {});
+
+ private:
+  const Execution& run_;
+  Shape shape_;
+  const GemmKernels& kernels_;
+  Panels panels_;
+  Partition parts_;
+  Tensor packed_;           // [threads,rows of a chunk,...]: op(A), where it does not lie as rows in memory
+  std::vector<Rows> rows_;  // [threads]
+};
+
 }  // namespace gesso::gemm

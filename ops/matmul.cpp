@@ -1,5 +1,7 @@
 #include "ops/matmul.h"
 
+#include <algorithm>
+
 #include "ops/bilinear.h"
 #include "ops/reshape.h"
 
@@ -9,9 +11,9 @@ namespace {
 struct Matmul {
   static constexpr std::string_view name = "matmul";
   static constexpr std::string_view doc =
-      "y = activation(op(a) op(b) + bias + residual), op(a)[M,K], op(b)[K,N], bias[N], residual as y; a, b and y may "
-      "have a batch "
-      "in front; a transposed operand lies as [K,M] or [N,K]";
+      "y[B...,M,N] = activation(op(a) op(b) + bias + residual), op(a)[B...,M,K], op(b)[B...,K,N], bias[N], residual as "
+      "y; B...: the same batch dimensions, or none; a transposed operand lies as [B...,K,M] or [B...,N,K]; da = dy "
+      "op(b)^T, db = op(a)^T dy, transposed where the operand is";
   using Attrs = ops::MatmulAttrs;
 
   static gemm::Shape sizes(const Attrs& attrs, const Shape& a, const Shape& b) {
@@ -22,20 +24,25 @@ struct Matmul {
             .transpose_a = attrs.transpose_a,
             .transpose_b = attrs.transpose_b};
   }
-  static std::int64_t batch(const Shape& a) { return a.rank() == 3 ? a[0] : 1; }
+  // Matrices, and what they are counted along.
+  static Shape batch_dims(const Shape& a) { return Shape(std::span(a.begin(), a.end() - 2)); }
+  static std::int64_t batch(const Shape& a) { return batch_dims(a).count(); }
 
   static Spec infer(const Attrs& attrs, const Spec& a, const Spec& b) {
-    if (a.shape.rank() != b.shape.rank() || a.shape.rank() < 2 || a.shape.rank() > 3)
+    if (a.shape.rank() != b.shape.rank() || a.shape.rank() < 2)
       fail("matmul: a and b must be two matrices or two batches of them (a {}, b {})", a.text(), b.text());
-    if (batch(a.shape) != batch(b.shape))
-      fail("matmul: a is a batch of {} but b of {} (a {}, b {})", batch(a.shape), batch(b.shape), a.text(), b.text());
+    if (batch_dims(a.shape) != batch_dims(b.shape))
+      fail("matmul: a is a batch of {} but b of {} (a {}, b {})", batch_dims(a.shape).text(),
+           batch_dims(b.shape).text(), a.text(), b.text());
     const gemm::Shape s = sizes(attrs, a.shape, b.shape);
     const std::int64_t b_terms = b.shape[b.shape.rank() - (attrs.transpose_b ? 1 : 2)];
     if (s.k != b_terms)
       fail("matmul: a has {} columns but b has {} rows (a {}{}, b {}{})", s.k, b_terms, a.text(),
            attrs.transpose_a ? " transposed" : "", b.text(), attrs.transpose_b ? " transposed" : "");
-    if (a.shape.rank() == 2) return {{s.m, s.n}, a.dtype};
-    return {{a.shape[0], s.m, s.n}, a.dtype};
+    Shape y = batch_dims(a.shape);
+    y.push_back(s.m);
+    y.push_back(s.n);
+    return {y, a.dtype};
   }
   static double products(const Attrs& attrs, const Shape& a, const Shape& b) {
     const gemm::Shape s = sizes(attrs, a, b);
@@ -54,20 +61,26 @@ struct Matmul {
         }
   }
 
-  // c = op(a) op(b), matrix by matrix: a large batch is shared out, the matrices of a small one are shared out in
-  // themselves.
-  static constexpr std::int64_t kSharedBatch = 16;
+  // c = op(a) op(b), matrix by matrix. Threads share out the matrices where there are many or where one is too small to
+  // be shared out in itself, several of the smallest at a time.
+  static constexpr std::int64_t kManyMatrices = 16, kSmallProducts = 1 << 21, kProductsEach = 1 << 18;
   static void multiply(const Execution& run, const gemm::Shape& s, const Tensor& a, const Tensor& b, const Tensor& c,
                        const GemmEpilogue& epilogue = {}) {
     const float *a_all = a.data<float>().data(), *b_all = b.data<float>().data();
     float* c_all = c.data<float>().data();
-    const auto one = [&](std::int64_t matrix, int = 0) {
-      GemmEpilogue here = epilogue;
-      if (here.residual != nullptr) here.residual += matrix * s.m * s.n;
-      gemm::multiply(run, s, a_all + matrix * s.m * s.k, b_all + matrix * s.k * s.n, c_all + matrix * s.m * s.n, here);
+    const auto some = [&](std::int64_t begin, std::int64_t end) {
+      gemm::Product product(run, s);
+      for (std::int64_t matrix = begin; matrix < end; ++matrix) {
+        GemmEpilogue here = epilogue;
+        if (here.residual != nullptr) here.residual += matrix * s.m * s.n;
+        product.multiply(a_all + matrix * s.m * s.k, b_all + matrix * s.k * s.n, c_all + matrix * s.m * s.n, here);
+      }
     };
-    if (batch(c.shape()) >= kSharedBatch) return run.pool.run(batch(c.shape()), one);
-    for (std::int64_t matrix = 0; matrix < batch(c.shape()); ++matrix) one(matrix);
+    const std::int64_t matrices = batch(c.shape());
+    const double products = static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
+    if (matrices < kManyMatrices && products > kSmallProducts) return some(0, matrices);
+    const auto each = static_cast<std::int64_t>(kProductsEach / std::max(products, 1.0));
+    parallel_for(run.pool, matrices, std::max<std::int64_t>(each, 1), some);
   }
   static void forward(const Execution& run, const Attrs& attrs, const Tensor& a, const Tensor& b, const Tensor& y,
                       const GemmEpilogue& epilogue) {
@@ -93,9 +106,12 @@ struct Matmul {
   }
 
   static Case<Attrs> sample(std::string title, const Attrs& attrs, const gemm::Shape& s, bool bias, bool residual,
-                            std::int64_t batch = -1) {
+                            const Shape& batch = {}) {
     const auto with_batch = [&](std::int64_t rows, std::int64_t columns) {
-      return batch < 0 ? Shape{rows, columns} : Shape{batch, rows, columns};
+      Shape shape = batch;
+      shape.push_back(rows);
+      shape.push_back(columns);
+      return shape;
     };
     const Operand absent{{}, Domain::absent};
     return {std::move(title),
@@ -120,19 +136,28 @@ struct Matmul {
             sample("no rows", {}, {0, 5, 6}, true, false),
             sample("no columns", {}, {4, 0, 6}, true, true),
             sample("no terms", {false, false, silu}, {4, 5, 0}, true, false),
-            sample("batch", {false, true}, {5, 7, 9}, true, true, 3),
-            sample("batch, both transposed", {true, true, relu}, {5, 7, 9}, false, false, 2),
-            sample("large batch", {true, false, silu}, {5, 7, 9}, true, true, 17),
-            sample("empty batch", {}, {5, 7, 9}, true, false, 0)};
+            sample("batch", {false, true}, {5, 7, 9}, true, true, {3}),
+            sample("batch, both transposed", {true, true, relu}, {5, 7, 9}, false, false, {2}),
+            sample("batch in two dimensions", {true, false}, {5, 7, 9}, true, true, {2, 3}),
+            sample("large batch in chunks", {true, false, silu}, {21, 17, 33}, true, true, {37}),
+            sample("few matrices shared out in themselves", {false, true}, {130, 140, 121}, true, true, {2}),
+            sample("batch of nothing", {false, true}, {5, 7, 0}, true, false, {3}),
+            sample("empty batch", {}, {5, 7, 9}, true, false, {0})};
   }
   static std::vector<Case<Attrs>> benchmarks() {
     return {sample("1024x1024x1024", {}, {1024, 1024, 1024}, false, false),
-            sample("4096x256x256, b transposed", {false, true}, {4096, 256, 256}, true, false)};
+            sample("4096x256x256, b transposed", {false, true}, {4096, 256, 256}, true, false),
+            sample("32 of 256x256x64, b transposed", {false, true}, {256, 256, 64}, false, false, {4, 8}),
+            sample("256 of 64x64x64", {}, {64, 64, 64}, false, false, {256}),
+            sample("2048 of 16x16x16", {}, {16, 16, 16}, false, false, {2048}),
+            sample("8 of 256x256x256", {}, {256, 256, 256}, false, false, {8})};
   }
   static Case<Attrs> random_case(Random& random) {
     const Attrs attrs{pick(random, 0, 1) == 1, pick(random, 0, 1) == 1, static_cast<Activation>(pick(random, 0, 2))};
     const gemm::Shape s{pick(random, 1, 70), pick(random, 1, 70), pick(random, 1, 70)};
-    return sample("random", attrs, s, pick(random, 0, 1) == 1, pick(random, 0, 1) == 1, pick(random, -1, 3));
+    Shape batch;
+    for (std::int64_t d = pick(random, 0, 3); d > 0; --d) batch.push_back(pick(random, 1, 3));
+    return sample("random", attrs, s, pick(random, 0, 1) == 1, pick(random, 0, 1) == 1, batch);
   }
   static std::vector<Reject<Attrs>> rejects() {
     const Operand absent{{}, Domain::absent};
@@ -140,7 +165,8 @@ struct Matmul {
             {{true, true}, {{{4, 6}}, {{5, 7}}, absent, absent}, {"a has 4 columns", "b has 7 rows", "transposed"}},
             {{}, {{{4, 6}}, {{2, 6, 5}}, absent, absent}, {"two matrices or two batches"}},
             {{}, {{{6}}, {{6}}, absent, absent}, {"two matrices or two batches"}},
-            {{}, {{{3, 4, 6}}, {{2, 6, 5}}, absent, absent}, {"a batch of 3 but b of 2"}},
+            {{}, {{{3, 4, 6}}, {{2, 6, 5}}, absent, absent}, {"a batch of [3] but b of [2]"}},
+            {{}, {{{2, 3, 4, 6}}, {{3, 2, 6, 5}}, absent, absent}, {"a batch of [2,3] but b of [3,2]"}},
             {{}, {{{4, 6}}, {{6, 5}}, {{4}}, absent}, {"bias must be [5] f32", "[4] f32"}},
             {{}, {{{4, 6}}, {{6, 5}}, absent, {{5, 4}}}, {"residual must be as the result [4,5] f32", "[5,4] f32"}},
             {{}, {{{4, 6}, Domain::index, 3}, {{6, 5}}, absent, absent}, {"floating", "[4,6] i32"}}};

@@ -17,8 +17,9 @@ struct MatmulAttrs {
   Activation activation = Activation::none;
 };
 
-// activation(op(a) op(b) + bias + residual): [M,K] times [K,N], or a batch of each, [B,M,K] times [B,K,N]; a transposed
-// operand lies as [K,M] or [N,K]. bias [N], residual as the result; each may be absent. Throws where shapes do not fit.
+// activation(op(a) op(b) + bias + residual): [M,K] times [K,N], or a batch of each, [B...,M,K] times [B...,K,N] with
+// the same B...; a transposed operand lies as [B...,K,M] or [B...,N,K]. bias [N], residual as the result; each may be
+// absent. Throws where shapes do not fit.
 Tensor matmul(const Tensor& a, const Tensor& b, const MatmulAttrs& attrs = {}, const Tensor& bias = {},
               const Tensor& residual = {});
 // x[...,K] weight[M,K]^T + bias[M]: a fully connected layer over the last dimension.
