@@ -9,6 +9,7 @@
 
 #include "ops/check/checks.h"
 #include "ops/check/mutate.h"
+#include "ops/check/page.h"
 #include "ops/op_list.h"
 #include "tools/verbs.h"
 
@@ -18,7 +19,7 @@ namespace {
 struct CheckVerb {
   std::vector<std::string> names;
   check::Options options;
-  bool mutate = false, json = false;
+  bool mutate = false, markdown = false, json = false;
 
   std::vector<const RowInfo*> rows() const {
     if (names.empty()) return {all_rows().begin(), all_rows().end()};
@@ -52,6 +53,15 @@ int run_mutations(const CheckVerb& verb) {
   return report.caught == report.planted ? kDone : kChecksFailed;
 }
 
+int print_page(const CheckVerb& verb) {
+  fmt::print("{}", check::markdown_page(verb.rows()));
+  return kDone;
+}
+
+int run(const CheckVerb& verb) {
+  return verb.markdown ? print_page(verb) : verb.mutate ? run_mutations(verb) : run_checks(verb);
+}
+
 }  // namespace
 
 void add_check(CLI::App& app, Outcome& outcome) {
@@ -65,10 +75,13 @@ void add_check(CLI::App& app, Outcome& outcome) {
       ->capture_default_str();
   sub->add_flag("--mutate", verb->mutate, "Plant faults in every result instead, and see that each is caught");
   sub->add_flag("--json", verb->json, "Last line of standard output: one JSON object");
+  sub->add_flag("--markdown", verb->markdown, "Print what the operations are instead: docs/ops.md")
+      ->excludes("--mutate")
+      ->excludes("--json");
   sub->footer(
       "Example: gesso check --op relu silu --seed 7\n         gesso check --mutate\nExit code 1 where a check failed "
       "or a fault was missed.");
-  sub->callback([verb, &outcome] { outcome.exit_code = verb->mutate ? run_mutations(*verb) : run_checks(*verb); });
+  sub->callback([verb, &outcome] { outcome.exit_code = run(*verb); });
 }
 
 }  // namespace gesso
