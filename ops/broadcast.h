@@ -6,17 +6,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "ops/axes.h"
 #include "ops/broadcast_simd.h"
 #include "ops/op.h"
 
 namespace gesso {
-
-// Set of dimensions, e.g. axes(0, 2).
-using Axes = std::uint32_t;
-template <class... I>
-constexpr Axes axes(I... i) {
-  return (0u | ... | (1u << i));
-}
 
 // Aligned at the right; a dimension of 1 or a missing one stretches (numpy's rule). Throws, naming `op`.
 Shape broadcast_shape(std::string_view op, const Spec& a, const Spec& b);

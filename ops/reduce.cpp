@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ops/broadcast.h"
 #include "ops/describe.h"
 
 namespace gesso {

@@ -1,7 +1,7 @@
 // Sums and means over any set of axes.
 #pragma once
 
-#include "ops/broadcast.h"
+#include "ops/axes.h"
 #include "ops/op.h"
 
 namespace gesso::ops {

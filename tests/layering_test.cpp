@@ -81,6 +81,15 @@ Layering check_layering(const fs::path& root) {
   return result;
 }
 
+// The first #include of a file, as it stands there; empty where there is none.
+std::string first_include(const fs::path& file) {
+  std::ifstream stream(file);
+  if (!stream) fail(ErrorKind::io, "layering: cannot read {}", file.string());
+  for (std::string line; std::getline(stream, line);)
+    if (line.starts_with("#include")) return line;
+  return {};
+}
+
 // A tree of one file that is gone with the object.
 class PlantedTree {
  public:
@@ -131,6 +140,22 @@ TEST_SUITE("layering") {
     const Layering tree = check_layering(source_directory());
     CHECK(tree.includes > 0);
     for (const std::string& fault : tree.faults) FAIL_CHECK(fault);
+  }
+
+  // So a header that leans on what others include before it does not compile.
+  TEST_CASE("every source includes the header of its name first") {
+    int checked = 0;
+    for (const std::string_view floor : kFloors) {
+      if (!fs::exists(source_directory() / floor)) continue;
+      for (const auto& entry : fs::recursive_directory_iterator(source_directory() / floor)) {
+        const fs::path header = fs::path(entry.path()).replace_extension(".h");
+        if (entry.path().extension() != ".cpp" || !fs::exists(header)) continue;
+        ++checked;
+        const std::string own = fmt::format("#include \"{}\"", fs::relative(header, source_directory()).string());
+        CHECK_MESSAGE(first_include(entry.path()) == own, entry.path().string());
+      }
+    }
+    CHECK(checked > 0);
   }
 
   TEST_CASE("a planted upward include is reported, a downward one is not") {

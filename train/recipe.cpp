@@ -1,6 +1,7 @@
 #include "train/recipe.h"
 
 #include <filesystem>
+#include <system_error>
 
 #include "core/error.h"
 #include "train/text.h"
@@ -94,6 +95,14 @@ void declare_vqvae(JsonConfig& config, Recipe& recipe) {
   config.field("model.start_from_data", recipe.start_from_data, "the codebook's vectors are encoded images at step 0");
 }
 
+// Those of the installation that the program runs from, else those of the tree that it was built from.
+Path recipes_folder() {
+  std::error_code none;
+  const Path program = std::filesystem::read_symlink("/proc/self/exe", none);
+  const Path installed = program.parent_path().parent_path() / "share/gesso/recipes";
+  return std::filesystem::is_directory(installed, none) ? installed : Path(GESSO_RECIPES);
+}
+
 }  // namespace
 
 RecipeFile::RecipeFile() {
@@ -121,7 +130,7 @@ Path recipe_path(const std::string& name_or_path) {
   if (std::filesystem::is_regular_file(name_or_path)) return name_or_path;
   const bool is_name = name_or_path.find('/') == std::string::npos && !name_or_path.ends_with(".json");
   if (!is_name) fail("recipe {}: no such file", name_or_path);
-  const Path folder = GESSO_RECIPES;
+  const Path folder = recipes_folder();
   const Path path = folder / (name_or_path + ".json");
   if (std::filesystem::is_regular_file(path)) return path;
   std::vector<std::string> names;

@@ -81,8 +81,9 @@ class RecipeFile {
   JsonConfig config_;
 };
 
-// The file of a recipe that is given as a path or as the name of one of those that come with gesso (train/recipes/ of
-// the sources that it was built from). Throws, listing the names and the nearest, where there is none.
+// The file of a recipe that is given as a path or as the name of one of those that come with gesso: in
+// share/gesso/recipes/ of the installation that this program runs from, else in train/recipes/ of the tree that it was
+// built from. Throws, listing the names and the nearest, where there is none.
 Path recipe_path(const std::string& name_or_path);
 
 }  // namespace gesso

@@ -21,7 +21,14 @@ n elements. Functions are declared in `ops/`, in namespace `gesso::ops`, in the 
 [add-an-op.md](add-an-op.md) says what a row is.
 )";
 
+// In lines of at most kWidth; a new one after each semicolon outside of parentheses, where a gradient begins.
 std::string wrapped(std::string_view text) {
+  int depth = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    depth += text[i] == '(' ? 1 : text[i] == ')' ? -1 : 0;
+    if (depth == 0 && text[i] == ';' && i + 2 < text.size())
+      return wrapped(text.substr(0, i + 1)) + "\n" + wrapped(text.substr(i + 2));
+  }
   std::string lines;
   while (text.size() > kWidth) {
     const std::size_t space = text.rfind(' ', kWidth);
@@ -49,7 +56,7 @@ std::string listed(Operands set, std::size_t count) {
 std::string gradient_of(const RowInfo& row, std::size_t count) {
   if (row.differentiable == 0) return fmt::format("No gradient: {}.", row.not_differentiable);
   const Operands all = count < 32 ? (1u << count) - 1 : ~0u;
-  if ((row.differentiable & all) == all) return count == 1 ? "Gradient: x." : "Gradient: every operand.";
+  if ((row.differentiable & all) == all) return "Gradient: every operand.";
   return fmt::format("Gradient: {}.", listed(row.differentiable, count));
 }
 
@@ -69,7 +76,7 @@ std::string section(const RowInfo& row) {
   if (row.in_place) text += fmt::format(" In place: {}.", listed(row.in_place, in.size()));
   if (row.surrogate) text += " Backward is not the derivative of forward.";
   if (row.composition) text += " Equals a composition of other ops.";
-  return text + (error == 0 ? " Error: none.\n" : fmt::format(" Error: at most {:g}.\n", error));
+  return text + (error == 0 ? " Error: none.\n" : fmt::format(" Error: at most {:.2g}.\n", error));
 }
 
 }  // namespace

@@ -1,0 +1,10 @@
+# find_package(gesso): the targets gesso::core, ::ops, ::nn, ::models and ::train, each with those before it.
+include(CMakeFindDependencyMacro)
+find_dependency(fmt)
+find_dependency(Threads)
+find_dependency(nlohmann_json)
+find_dependency(PNG)
+find_dependency(JPEG)
+find_dependency(ZLIB)
+find_dependency(LibLZMA)
+include(${CMAKE_CURRENT_LIST_DIR}/gessoTargets.cmake)
