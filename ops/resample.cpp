@@ -49,6 +49,11 @@ class AxisMatrix {
   std::int64_t first_of(std::int64_t target) const { return first_[static_cast<std::size_t>(target)]; }
   std::int64_t count_of(std::int64_t target) const { return begin(target + 1) - begin(target); }
   const float* weights_of(std::int64_t target) const { return weights_.data() + begin(target); }
+  // Whether the target is made as the one before it.
+  bool repeats(std::int64_t target) const {
+    return target > 0 && first_of(target) == first_of(target - 1) && count_of(target) == count_of(target - 1) &&
+           std::equal(weights_of(target), weights_of(target + 1), weights_of(target - 1));
+  }
   AxisTerms terms() const { return {first_.data(), begin_.data(), weights_.data()}; }
 
   std::int64_t sources;
@@ -73,6 +78,10 @@ void resample(const Execution& run, const AxisMatrix& rows, const AxisMatrix& co
   run.pool.run((all + each - 1) / each, [&](std::int64_t chunk, int worker) {
     for (std::int64_t i = chunk * each; i < std::min(all, (chunk + 1) * each); ++i) {
       const std::int64_t n = i / rows.targets(), target = i % rows.targets();
+      if (i > chunk * each && rows.repeats(target)) {
+        std::copy_n(y + (i - 1) * y_row, y_row, y + i * y_row);
+        continue;
+      }
       const float* from = x + (n * rows.sources + rows.first_of(target)) * x_row;
       if (rows.count_of(target) != 1 || rows.weights_of(target)[0] != 1) {
         float* row = blended + worker * x_row;

@@ -11,8 +11,8 @@ using V = simd::Vec<Tag>;
 // The vector at x + t * stride, weighted and summed over t < terms, of which `count` elements are touched.
 [[gnu::always_inline]] inline void blend(int64_t count, int64_t terms, const float* weights, const float* x,
                                          int64_t stride, float* y) {
-  V sum = 0.0f;
-  for (int64_t t = 0; t < terms; ++t) sum = fma(V::load(x + t * stride, count), weights[t], sum);
+  V sum = terms > 0 ? V::load(x, count) * weights[0] : V(0.0f);
+  for (int64_t t = 1; t < terms; ++t) sum = fma(V::load(x + t * stride, count), weights[t], sum);
   sum.store(y, count);
 }
 
