@@ -39,7 +39,7 @@ class Device {
   virtual void fill_bytes(void* to, std::byte value, std::size_t bytes) = 0;
   // y += x, n elements of f32, bf16 or f64: how the tape joins gradients.
   virtual void accumulate(DType dtype, std::int64_t n, const void* x, void* y) = 0;
-  virtual void synchronize() = 0;
+  virtual void synchronize() = 0;  // returns when all that was asked of the device is done
 
  private:
   DeviceKind kind_;

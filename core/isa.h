@@ -14,7 +14,7 @@ std::string_view name_of(Isa isa);
 Isa isa_named(std::string_view name);
 // All that this machine can run, worst first; never empty.
 std::span<const Isa> supported_isas();
-// Throws if GESSO_ISA names none, or one that the machine cannot run.
+// The one in use. Throws if GESSO_ISA names none, or one that the machine cannot run.
 Isa isa();
 // Throws if the machine cannot run it.
 void set_isa(Isa isa);

@@ -48,10 +48,10 @@ struct ProfileRow {
 class Profiler {
  public:
   static Profiler& instance();
-  void start();
+  void start();  // from here on ranges are recorded, of all threads, after what is there already
   void stop();
   bool on() const;
-  void clear();
+  void clear();                          // forgets what was recorded
   std::vector<ProfileRow> rows() const;  // by falling self time
   std::string table() const;             // rows() as text, ops with GFLOP/s and GB/s
   std::string chrome_trace() const;      // JSON: {"traceEvents":[...]}, times in microseconds

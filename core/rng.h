@@ -18,11 +18,11 @@ enum class Purpose : std::uint8_t { init, shuffle, augment, timestep, noise, dro
 // Who draws: `site` is the module path, `call` tells several draws of one site apart.
 std::uint64_t random_key(std::uint64_t seed, Purpose purpose, std::string_view site, std::uint64_t call = 0);
 
-struct Words {
+struct Words {  // of 32 random bits each
   std::uint32_t word[4];
 };
 
-constexpr Words philox(Words counter, std::uint64_t key) {
+constexpr Words philox(Words counter, std::uint64_t key) {  // Philox4x32-10
   std::uint32_t k0 = static_cast<std::uint32_t>(key), k1 = static_cast<std::uint32_t>(key >> 32);
   for (int round = 0; round < 10; ++round) {
     const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * counter.word[0];

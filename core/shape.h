@@ -25,7 +25,7 @@ class Shape {
 
   int rank() const { return rank_; }
   bool empty() const { return rank_ == 0; }
-  std::int64_t operator[](int i) const { return dims_[static_cast<std::size_t>(i)]; }
+  std::int64_t operator[](int i) const { return dims_[static_cast<std::size_t>(i)]; }  // 0 <= i < rank()
   std::int64_t& operator[](int i) { return dims_[static_cast<std::size_t>(i)]; }
   std::int64_t back() const { return dims_[static_cast<std::size_t>(rank_ - 1)]; }
   const std::int64_t* begin() const { return dims_.data(); }

@@ -18,7 +18,7 @@ namespace gesso {
 class Tensor {
  public:
   Tensor() = default;
-  // Fresh memory, content unspecified (poisoned where the allocator is told so).
+  // Fresh memory, content unspecified (poisoned where the allocator is told so). Throws ErrorKind::memory.
   Tensor(const Spec& spec, Device& device);
 
   static Tensor zeros(const Spec& spec, Device& device);
@@ -27,15 +27,15 @@ class Tensor {
   static Tensor from_host(std::span<const T> values, const Shape& shape, Device& device) {
     return from_host_bytes(std::as_bytes(values), {shape, dtype_of<T>}, device);
   }
-  static Tensor from_host_bytes(std::span<const std::byte> bytes, const Spec& spec, Device& device);
+  static Tensor from_host_bytes(std::span<const std::byte> bytes, const Spec& spec, Device& device);  // as above
 
   explicit operator bool() const { return body_ != nullptr; }
   const Spec& spec() const;  // of an empty tensor: dtype none
   const Shape& shape() const { return spec().shape; }
   DType dtype() const { return spec().dtype; }
-  std::int64_t dim(int i) const;  // from the back where negative
+  std::int64_t dim(int i) const;  // from the back where negative; throws where there is none
   std::int64_t count() const { return shape().count(); }
-  Device& device() const { return *body_->device; }
+  Device& device() const { return *body_->device; }  // not of an empty tensor
 
   // The elements, in the device's address space. Throws if T is not the tensor's type.
   template <class T>
@@ -51,19 +51,19 @@ class Tensor {
     copy_to_host(std::as_writable_bytes(std::span(values)));
     return values;
   }
-  void copy_to_host(std::span<std::byte> to) const;
+  void copy_to_host(std::span<std::byte> to) const;  // throws if sizes differ
   // Overwrites the content (and moves the version on). Throws if sizes differ.
   void copy_from_host(std::span<const std::byte> from) const;
-  void copy_from(const Tensor& other) const;  // same spec, same device
+  void copy_from(const Tensor& other) const;  // throws unless of the same spec and device
   void fill_zero() const;
 
   // Same memory seen otherwise; shares the version, not the place on a tape (ops::reshape is the differentiable one).
-  Tensor view(const Shape& shape) const;
+  Tensor view(const Shape& shape) const;  // throws if counts differ
   // Rows [begin, end) of the outermost dimension, or elements [begin, end) of a vector; shares memory and version.
-  Tensor slice(std::int64_t begin, std::int64_t end) const;
+  Tensor slice(std::int64_t begin, std::int64_t end) const;  // throws if they do not lie in it
   // `shape` elements from offset `begin` of this vector, with a version and an identity of its own: one parameter of an
   // arena.
-  Tensor part(std::int64_t begin, const Shape& shape) const;
+  Tensor part(std::int64_t begin, const Shape& shape) const;  // throws as slice does
 
   void set_name(std::string name) const;  // module path of a parameter; error messages show it
   std::string_view name() const;

@@ -53,7 +53,7 @@ class ThreadPool {
 
 // The process's pool: as many threads as processors, or GESSO_THREADS.
 ThreadPool& thread_pool();
-// Replaces the process's pool; not while it runs.
+// Replaces the process's pool; not while it runs. Throws as ThreadPool does.
 void set_threads(int threads);
 
 // body(begin, end) over [0, n) in pieces of `grain`: the pieces depend on n and grain only, never on the thread count.

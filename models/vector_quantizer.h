@@ -35,9 +35,10 @@ class VectorQuantizer {
  public:
   VectorQuantizer(const nn::Scope& scope, const QuantizerOptions& options);
 
-  // z: [N,h,w,D]. With ema, and while training, announces the codebook's update to the context.
+  // z: [N,h,w,D]; throws on another width. With ema, and while training, announces the codebook's update to the
+  // context.
   Quantized operator()(const nn::Context& context, const Tensor& z) const;
-  // index: [...] i32 -> [...,D]
+  // index: [...] i32 in [0, K) -> [...,D], the codes' vectors
   Tensor lookup(const Tensor& index) const;
   // What must hold before the first step: with ema, every code counts as chosen once by its own vector (n = 1, m = e),
   // so that neither used nor unused codes jump at the first update.

@@ -43,6 +43,7 @@ class StateUpdates {
   std::vector<Pending> pending_;
 };
 
+// What a module call is given. The references must outlive the call.
 struct Context {
   Device& device;
   Mode mode = Mode::evaluate;
@@ -52,6 +53,7 @@ struct Context {
   std::int64_t first_sample = 0;  // global index of the batch's first sample: a batch may be split anywhere
 
   bool training() const { return mode == Mode::train; }
+  // Of the draws of one site, see core/rng.h.
   std::uint64_t key(Purpose purpose, std::string_view site, std::uint64_t call = 0) const {
     return random_key(seed, purpose, site, call);
   }

@@ -1,4 +1,5 @@
-// Layers: plain structs that declare their parameters in a scope and run ops. No base class, no virtual call.
+// Layers: plain structs that declare their parameters in a scope and run ops. No base class, no virtual call. Calling
+// one throws what its op throws where shapes do not fit, with the module's path.
 #pragma once
 
 #include <cstdint>
@@ -40,7 +41,8 @@ struct ConvOptions {
 
   std::int64_t taps() const { return kernel * kernel; }
 };
-// Convolution; weight [out, kernel, kernel, in], on disk [out, in, kernel, kernel].
+// Convolution, padded with zeros on all four sides: OH = (H + 2 padding - kernel) / stride + 1, rounded down. weight
+// [out, kernel, kernel, in], on disk [out, in, kernel, kernel].
 class Conv2d {
  public:
   Conv2d(const Scope& scope, const ConvOptions& options);
@@ -54,8 +56,9 @@ class Conv2d {
   std::optional<Param> bias_;
 };
 
-// Transposed convolution: the gradient of a Conv2d with respect to its input, as a layer. On disk [in, out, kernel,
-// kernel].
+// Transposed convolution: the gradient of a Conv2d with respect to its input, as a layer. OH = (H - 1) stride - 2
+// padding
+// + kernel; on disk [in, out, kernel, kernel].
 class ConvTranspose2d {
  public:
   ConvTranspose2d(const Scope& scope, const ConvOptions& options);
@@ -68,6 +71,7 @@ class ConvTranspose2d {
   std::optional<Param> bias_;
 };
 
+// Wu and He 2018; groups must divide channels.
 struct GroupNormOptions {
   std::int64_t channels = 0, groups = 32;
   double eps = 1e-6;
@@ -84,6 +88,7 @@ class GroupNorm {
   Param weight_, bias_;
 };
 
+// Ioffe and Szegedy 2015. While training by the batch's mean and variance, else by the running ones.
 struct BatchNormOptions {
   std::int64_t channels = 0;
   double eps = 1e-5, momentum = 0.1;
@@ -100,7 +105,7 @@ class BatchNorm {
   Param weight_, bias_, running_mean_, running_variance_;
 };
 
-// Rows of a table by index.
+// Rows of a table by index, each index in [0, count).
 class Embedding {
  public:
   Embedding(const Scope& scope, std::int64_t count, std::int64_t width);
@@ -111,7 +116,8 @@ class Embedding {
   Param weight_;
 };
 
-// Zeroes elements with probability `rate` while training; the identity otherwise.
+// Zeroes elements with probability `rate`, in [0, 1), and divides the others by 1 - rate, while training; the identity
+// otherwise (Srivastava et al. 2014).
 class Dropout {
  public:
   Dropout(const Scope& scope, double rate) : path_(scope.path()), rate_(rate) {}

@@ -25,11 +25,11 @@ struct OptimizerOptions {
 };
 
 std::string_view name_of(OptimizerKind kind);
-OptimizerKind optimizer_kind(std::string_view name);
+OptimizerKind optimizer_kind(std::string_view name);  // throws with the list of names on an unknown one
 
 class Optimizer {
  public:
-  // The store must be materialised.
+  // The store must be materialised, and live longer. Throws what options.validate() throws.
   Optimizer(const ParamStore& store, const OptimizerOptions& options);
 
   // Applies the gradients of the store and commits the context's pending state. Where the gradient norm is not finite,

@@ -29,6 +29,6 @@ struct Schedule {
 };
 
 std::string_view name_of(ScheduleKind kind);
-ScheduleKind schedule_kind(std::string_view name);
+ScheduleKind schedule_kind(std::string_view name);  // throws with the list of names on an unknown one
 
 }  // namespace gesso::nn

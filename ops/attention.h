@@ -16,7 +16,8 @@ struct AttentionResult {
   Tensor log_sum;  // [N,heads,T] logarithm of the sum of exp(scaled scores)
 };
 
-// qkv [N,T,3*heads*head_dim], in the order ([q,k,v], head, head_dim). Throws where heads do not divide the width.
+// y = softmax(scale q k^T) v of each head (Vaswani et al. 2017, eq. 1), without ever holding all scores. qkv
+// [N,T,3*heads*head_dim], in the order ([q,k,v], head, head_dim). Throws where heads do not divide the width.
 AttentionResult attention(const Tensor& qkv, const AttentionAttrs& attrs);
 
 }  // namespace gesso::ops

@@ -18,8 +18,9 @@ struct BatchNormResult {
   Tensor running_mean, running_variance;
 };
 
-// x [...,C]; weight, bias, running_mean, running_variance [C]. The running variance takes the batch's unbiased one.
-// Throws in training on fewer than two values a channel.
+// Mean and variance of each channel over all positions (Ioffe and Szegedy 2015). x [...,C]; weight, bias, running_mean,
+// running_variance [C]. The running variance takes the batch's unbiased one. Throws in training on fewer than two
+// values a channel.
 BatchNormResult batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& running_mean,
                            const Tensor& running_variance, const BatchNormAttrs& attrs);
 

@@ -17,7 +17,8 @@ struct GroupNormResult {
   Tensor rstd;  // [N,groups] 1 / sqrt(variance + eps)
 };
 
-// x [N,...,C], weight [C], bias [C]. Throws where groups do not divide C.
+// Mean and biased variance over all positions and the channels of a group (Wu and He 2018). x [N,...,C], weight [C],
+// bias [C]. Throws where groups do not divide C.
 GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormAttrs& attrs);
 
 }  // namespace gesso::ops

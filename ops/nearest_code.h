@@ -12,8 +12,9 @@ struct NearestCode {
   Tensor sums;    // [K,D] of those vectors
 };
 
-// z [N,D], codebook [K,D]. Of codes at the same distance the lowest index is taken; a vector that holds a NaN takes
-// code 0. Throws where widths differ or there is no code.
+// The code at the smallest Euclidean distance from each vector (van den Oord et al. 2017, eq. 1): z [N,D], codebook
+// [K,D]. Of codes at the same distance the lowest index is taken; a vector that holds a NaN takes code 0. Throws where
+// widths differ or there is no code.
 NearestCode nearest_code(const Tensor& z, const Tensor& codebook);
 
 }  // namespace gesso::ops

@@ -36,7 +36,9 @@ struct AdamwAttrs {
   double ema_decay = 0.9999;
   bool ema_warmup = false;  // min(ema_decay, (1 + step) / (10 + step))
 };
-// Throws where an arena has another size or type than the weights, or an attribute is out of its range.
+// One step of AdamW (Loshchilov and Hutter 2019, algorithm 2) or Adam, and of the moving average; nothing happens where
+// inputs.norm is not finite. gradient [P]. Throws where an arena has another size or type than the weights, or an
+// attribute is out of its range.
 void adamw(const AdamState& state, const Tensor& gradient, const StepInputs& inputs, const AdamwAttrs& attrs);
 
 struct SgdAttrs {
@@ -47,6 +49,8 @@ struct SgdAttrs {
   double ema_decay = 0.9999;
   bool ema_warmup = false;
 };
+// One step of gradient descent with momentum: velocity = momentum velocity + gradient, weights -= rate velocity. For
+// the rest as adamw; throws also where a momentum has no velocity, or a velocity no momentum.
 void sgd(const SgdState& state, const Tensor& gradient, const StepInputs& inputs, const SgdAttrs& attrs);
 
 }  // namespace gesso::ops

@@ -6,6 +6,8 @@
 
 namespace gesso::ops {
 
+// What all draws share; they throw where step or a sample does not lie in [0, 2^48), or a sample has more than 2^34
+// elements.
 struct RandomAttrs {
   Shape shape{};                  // [N,...]: the outermost dimension counts the samples
   std::uint64_t key = 0;          // of core/rng.h's random_key

@@ -5,6 +5,7 @@
 
 namespace gesso::ops {
 
+// [O,I,H,W] -> [O,H,W,I] and back. Throws unless weight is floating and has four dimensions.
 Tensor oihw_to_ohwi(const Tensor& weight);
 Tensor ohwi_to_oihw(const Tensor& weight);
 
