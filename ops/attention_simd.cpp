@@ -1,6 +1,6 @@
 #include "ops/attention_simd.h"
 
-#include "core/simd.h"
+#include "ops/softmax_row.h"
 
 namespace gesso {
 namespace {
@@ -13,31 +13,20 @@ int64_t keys_seen(const AttentionBlock& block, int64_t row) {
   return seen < 0 ? 0 : seen < block.columns ? seen : block.columns;
 }
 
-float highest_of(int64_t n, const float* x, float so_far) {
-  V highest = so_far;
-  int64_t i = 0;
-  for (; i + V::kLanes <= n; i += V::kLanes) highest = max(highest, V::load(x + i));
-  float result = reduce_max(highest);
-  for (; i < n; ++i) result = x[i] > result ? x[i] : result;
-  return result;
-}
-
 void softmax(const AttentionBlock& block, float* scores, float* highest, float* total, float* shrink) {
   for (int64_t r = 0; r < block.rows; ++r) {
     float* row = scores + r * block.columns;
     const int64_t seen = keys_seen(block, r);
     simd::map<Tag>(
         seen, [&](V score) { return score * block.scale; }, row, row);
-    const float raised = highest_of(seen, row, highest[r]);
-    V sum = 0.0f;
-    simd::for_each_vector<Tag>(seen, [&](int64_t i, int64_t count) {
-      exp(V::load(row + i, count) - raised).store(row + i, count);
-      sum = sum + V::load(row + i, count);  // lanes beyond the end are 0
-    });
+    const float raised = simd::highest_of<Tag>(seen, row, highest[r]);
+    const float sum = simd::sum_of_exponentials<Tag>(
+        seen, raised,
+        row, [=](int64_t i, int64_t count, V e) __attribute__((always_inline)) { e.store(row + i, count); });
     for (int64_t i = seen; i < block.columns; ++i) row[i] = 0;
     // A query that has seen no key yet keeps -infinity, and -infinity less itself is no number.
     shrink[r] = raised == highest[r] ? 1.0f : reduce_max(exp(V(highest[r] - raised)));
-    total[r] = total[r] * shrink[r] + reduce_add(sum);
+    total[r] = total[r] * shrink[r] + sum;
     highest[r] = raised;
   }
 }
@@ -58,13 +47,10 @@ void divide(int64_t rows, int64_t columns, int64_t stride, const float* by, floa
 }
 
 void dot(int64_t rows, int64_t columns, int64_t stride, const float* a, const float* b, float* sums) {
-  for (int64_t r = 0; r < rows; ++r) {
-    V sum = 0.0f;
-    simd::for_each_vector<Tag>(columns, [&](int64_t i, int64_t count) {
-      sum = fma(V::load(a + r * stride + i, count), V::load(b + r * stride + i, count), sum);
-    });
-    sums[r] = reduce_add(sum);
-  }
+  for (int64_t r = 0; r < rows; ++r)
+    sums[r] = simd::sum_of<Tag>(
+        columns, [](V sum, V p, V q) __attribute__((always_inline)) { return fma(p, q, sum); }, a + r * stride,
+        b + r * stride);
 }
 
 void backward(const AttentionBlock& block, const float* log_sum, const float* delta, float* scores, float* gradients) {

@@ -1,6 +1,8 @@
 #include "ops/binary.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
 
 #include "ops/broadcast.h"
 #include "ops/describe.h"
@@ -17,7 +19,7 @@ struct Add {
       "y = a + b with numpy's broadcasting; da = dy, db = dy, each summed over the dimensions along which it was "
       "stretched";
   static constexpr auto kernel = &BroadcastKernels::add;
-  static constexpr Domain b_domain = Domain::normal;
+  static constexpr Domain a_domain = Domain::normal, b_domain = Domain::normal;
   static constexpr double tolerance = 3e-7;  // one rounding; sums run in double
   static constexpr Operands saved(Operands) { return 0; }
   template <class T>
@@ -35,7 +37,7 @@ struct Sub {
       "y = a - b with numpy's broadcasting; da = dy, db = -dy, each summed over the dimensions along which it was "
       "stretched";
   static constexpr auto kernel = &BroadcastKernels::sub;
-  static constexpr Domain b_domain = Domain::normal;
+  static constexpr Domain a_domain = Domain::normal, b_domain = Domain::normal;
   static constexpr double tolerance = 3e-7;  // one rounding; sums run in double
   static constexpr Operands saved(Operands) { return 0; }
   template <class T>
@@ -53,7 +55,7 @@ struct Mul {
       "y = a b with numpy's broadcasting; da = dy b, db = dy a, each summed over the dimensions along which it was "
       "stretched";
   static constexpr auto kernel = &BroadcastKernels::mul;
-  static constexpr Domain b_domain = Domain::normal;
+  static constexpr Domain a_domain = Domain::normal, b_domain = Domain::normal;
   static constexpr double tolerance = 3e-7;  // one rounding; sums run in double
   static constexpr Operands saved(Operands wanted) {
     return (has(wanted, 0) ? operands(1) : 0) | (has(wanted, 1) ? operands(0) : 0);
@@ -74,7 +76,7 @@ struct Div {
       "it was "
       "stretched";
   static constexpr auto kernel = &BroadcastKernels::div;
-  static constexpr Domain b_domain = Domain::nonzero;
+  static constexpr Domain a_domain = Domain::normal, b_domain = Domain::nonzero;
   static constexpr double tolerance = 1e-5;  // terms of db reach 100 (b is at least 0.1), and may cancel
   static constexpr Operands saved(Operands wanted) { return operands(1) | (has(wanted, 1) ? operands(0) : 0); }
   template <class T>
@@ -84,6 +86,49 @@ struct Div {
   template <class T>
   static std::array<T, 2> slopes(T a, T b) {
     return {1 / b, -a / (b * b)};
+  }
+};
+
+// Equal operands share the gradient, half to each: then the derivative is what central differences say, at ties too.
+template <class T>
+std::array<T, 2> shares(bool a_wins, bool b_wins) {
+  return a_wins ? std::array<T, 2>{1, 0} : b_wins ? std::array<T, 2>{0, 1} : std::array<T, 2>{T(0.5), T(0.5)};
+}
+struct Maximum {
+  static constexpr std::string_view name = "maximum";
+  static constexpr std::string_view doc =
+      "y = the larger of a and b with numpy's broadcasting, NaN where one is NaN; dy goes to the larger, half to each "
+      "where they are equal, summed over the dimensions along which it was stretched";
+  static constexpr auto kernel = &BroadcastKernels::maximum, share = &BroadcastKernels::share_of_larger;
+  static constexpr Domain a_domain = Domain::small_integer, b_domain = Domain::small_integer;  // many ties
+  static constexpr double tolerance = 3e-7;                                                    // of the sums
+  static constexpr Operands saved(Operands) { return operands(0, 1); }
+  template <class T>
+  static T value(T a, T b) {
+    return std::isnan(b) || a < b ? b : a;
+  }
+  template <class T>
+  static std::array<T, 2> slopes(T a, T b) {
+    return shares<T>(a > b, b > a);
+  }
+};
+struct Minimum {
+  static constexpr std::string_view name = "minimum";
+  static constexpr std::string_view doc =
+      "y = the smaller of a and b with numpy's broadcasting, NaN where one is NaN; dy goes to the smaller, half to "
+      "each "
+      "where they are equal, summed over the dimensions along which it was stretched";
+  static constexpr auto kernel = &BroadcastKernels::minimum, share = &BroadcastKernels::share_of_smaller;
+  static constexpr Domain a_domain = Domain::small_integer, b_domain = Domain::small_integer;  // many ties
+  static constexpr double tolerance = 3e-7;                                                    // of the sums
+  static constexpr Operands saved(Operands) { return operands(0, 1); }
+  template <class T>
+  static T value(T a, T b) {
+    return std::isnan(b) || b < a ? b : a;
+  }
+  template <class T>
+  static std::array<T, 2> slopes(T a, T b) {
+    return shares<T>(a < b, b < a);
   }
 };
 
@@ -143,25 +188,23 @@ struct Binary {
   }
 
   static std::vector<Case<Attrs>> samples() {
-    const Domain d = F::b_domain;
-    return {{"same shape", {}, {{{2, 3, 5}}, {{2, 3, 5}, d}}},
-            {"bias", {}, {{{2, 3, 5, 4}}, {{4}, d}}},
-            {"bias on the left", {}, {{{4}}, {{2, 3, 4}, d}}},
-            {"both stretched", {}, {{{3, 1, 5, 1}}, {{1, 4, 1, 7}, d}}},
-            {"stretched at both ends", {}, {{{2, 3, 4, 5}}, {{3, 4, 1}, d}}},
-            {"one a sample", {}, {{{3, 4, 5, 2}}, {{3, 1, 1, 2}, d}}},
-            {"scalar", {}, {{{}}, {{3, 5}, d}}},
-            {"two scalars", {}, {{{}}, {{1}, d}}},
-            {"empty", {}, {{{0, 4}}, {{4}, d}}},
-            {"empty, summed", {}, {{{3, 1}}, {{3, 0}, d}}},
-            {"several chunks", {}, {{{3, 17001}}, {{3, 17001}, d}}},
-            {"several chunks of rows", {}, {{{901, 50}}, {{50}, d}}},
-            {"several chunks, one a row", {}, {{{2, 20003}}, {{2, 1}, d}}}};
+    return {on("same shape", {2, 3, 5}, {2, 3, 5}),
+            on("bias", {2, 3, 5, 4}, {4}),
+            on("bias on the left", {4}, {2, 3, 4}),
+            on("both stretched", {3, 1, 5, 1}, {1, 4, 1, 7}),
+            on("stretched at both ends", {2, 3, 4, 5}, {3, 4, 1}),
+            on("one a sample", {3, 4, 5, 2}, {3, 1, 1, 2}),
+            on("scalar", {}, {3, 5}),
+            on("two scalars", {}, {1}),
+            on("empty", {0, 4}, {4}),
+            on("empty, summed", {3, 1}, {3, 0}),
+            on("several chunks", {3, 17001}, {3, 17001}),
+            on("several chunks of rows", {901, 50}, {50}),
+            on("several chunks, one a row", {2, 20003}, {2, 1})};
   }
   static std::vector<Case<Attrs>> benchmarks() {
     const Shape image = {16, 32, 32, 64};
-    return {{"16x32x32x64", {}, {{image}, {image, F::b_domain}}},
-            {"16x32x32x64 by 64", {}, {{image}, {{64}, F::b_domain}}}};
+    return {on("16x32x32x64", image, image), on("16x32x32x64 by 64", image, {64})};
   }
   static Case<Attrs> random_case(Random& random) {
     Shape a, b;
@@ -170,7 +213,7 @@ struct Binary {
       a.push_back(kind == 0 ? 1 : size);
       if (b.rank() > 0 || pick(random, 0, 3) > 0) b.push_back(kind == 1 ? 1 : size);  // some lack outer dimensions
     }
-    return {"random", {}, {{a}, {b, F::b_domain}}};
+    return on("random", a, b);
   }
   static std::vector<Reject<Attrs>> rejects() {
     return {{{}, {{{3, 4}}, {{3}}}, {std::string(name), "[3,4] f32", "[3] f32", "4 meets 3"}},
@@ -178,6 +221,10 @@ struct Binary {
   }
 
  private:
+  static Case<Attrs> on(std::string name_of_case, const Shape& a, const Shape& b) {
+    return {std::move(name_of_case), {}, {{a, F::a_domain}, {b, F::b_domain}}};
+  }
+
   // 0 where that operand was not kept: then the slope does not depend on it.
   template <class T>
   static T at(const Tensor& t, std::int64_t i, const Shape& shape) {
@@ -204,6 +251,9 @@ struct Binary {
     float* to = terms.data<float>().data();
     if constexpr (F::kernel == &BroadcastKernels::mul) {
       apply_broadcast(b.run, kernels.mul, shape, operand(b.dy[0]), operand(b.in[1 - which]), to);
+    } else if constexpr (requires { F::share; }) {
+      apply_broadcast(b.run, kernels.*F::share, shape, operand(b.in[which]), operand(b.in[1 - which]), to);
+      apply_broadcast(b.run, kernels.mul, shape, operand(b.dy[0]), operand(terms), to);
     } else if (which == 0) {
       apply_broadcast(b.run, kernels.div, shape, operand(b.dy[0]), operand(b.in[1]), to);
     } else {
@@ -216,7 +266,8 @@ struct Binary {
 }  // namespace
 
 std::vector<const RowInfo*> binary_rows() {
-  return {&row_of<Binary<Add>>(), &row_of<Binary<Sub>>(), &row_of<Binary<Mul>>(), &row_of<Binary<Div>>()};
+  return {&row_of<Binary<Add>>(), &row_of<Binary<Sub>>(),     &row_of<Binary<Mul>>(),
+          &row_of<Binary<Div>>(), &row_of<Binary<Maximum>>(), &row_of<Binary<Minimum>>()};
 }
 
 namespace ops {
@@ -231,6 +282,8 @@ Tensor add(const Tensor& a, const Tensor& b) { return apply<Add>(a, b); }
 Tensor sub(const Tensor& a, const Tensor& b) { return apply<Sub>(a, b); }
 Tensor mul(const Tensor& a, const Tensor& b) { return apply<Mul>(a, b); }
 Tensor div(const Tensor& a, const Tensor& b) { return apply<Div>(a, b); }
+Tensor maximum(const Tensor& a, const Tensor& b) { return apply<Maximum>(a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return apply<Minimum>(a, b); }
 }  // namespace ops
 
 }  // namespace gesso

@@ -12,8 +12,10 @@
 
 namespace gesso {
 
-// Aligned at the right; a dimension of 1 or a missing one stretches (numpy's rule). Throws, naming `op`.
-Shape broadcast_shape(std::string_view op, const Spec& a, const Spec& b);
+// Aligned at the right; a dimension of 1 or a missing one stretches (numpy's rule). Throws, naming `op` and the
+// operands.
+Shape broadcast_shape(std::string_view op, const Spec& a, const Spec& b, std::string_view name_of_a = "a",
+                      std::string_view name_of_b = "b");
 
 // How far apart, in elements, the neighbours of an operand are along each dimension of the result; 0: stretched.
 using Steps = std::array<std::int64_t, Shape::kMaxRank>;
@@ -24,6 +26,21 @@ std::int64_t position(std::int64_t i, const Shape& result, const Steps& steps);
 Axes stretched_axes(const Shape& operand, const Shape& result);
 
 const BroadcastKernels& broadcast_kernels(Isa isa);
+
+// A block of rows of a loop over stretched operands: where in an operand and in the result it begins, and how far apart
+// its rows and its elements are.
+constexpr std::size_t kMostOperands = 3;
+struct Block {
+  struct Place {
+    std::int64_t begin = 0, row = 0, element = 0;
+    RowOperand of(const float* data) const { return {data + begin, row, element}; }
+  };
+  std::int64_t rows, columns, result;
+  std::array<Place, kMostOperands> operand;
+};
+// Calls body for blocks that together are the whole result, on all threads.
+void for_each_block(const Execution& run, const Shape& result, std::span<const Steps> operands,
+                    FunctionRef<void(const Block&)> body);
 
 struct Stretched {
   const float* data;

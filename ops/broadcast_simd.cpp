@@ -24,6 +24,19 @@ struct InverseSlope {
   static V value(V a, V b) { return -(a / b / b); }
 };
 
+struct Maximum {
+  static V value(V a, V b) { return select(b == b, select(a < b, b, a), b); }
+};
+struct Minimum {
+  static V value(V a, V b) { return select(b == b, select(b < a, b, a), b); }
+};
+struct ShareOfLarger {
+  static V value(V a, V b) { return select(b < a, V(1.0f), select(a == b, V(0.5f), V(0.0f))); }
+};
+struct ShareOfSmaller {
+  static V value(V a, V b) { return select(a < b, V(1.0f), select(a == b, V(0.5f), V(0.0f))); }
+};
+
 template <class F>
 void rows_of(int64_t rows, int64_t n, RowOperand a, RowOperand b, float* y) {
   for (int64_t r = 0; r < rows; ++r, a.data += a.row, b.data += b.row, y += n) {
@@ -83,6 +96,10 @@ const BroadcastKernels& broadcast_kernels<Tag>() {
                                              .mul = rows_of<Mul>,
                                              .div = rows_of<Div>,
                                              .inverse_slope = rows_of<InverseSlope>,
+                                             .maximum = rows_of<Maximum>,
+                                             .minimum = rows_of<Minimum>,
+                                             .share_of_larger = rows_of<ShareOfLarger>,
+                                             .share_of_smaller = rows_of<ShareOfSmaller>,
                                              .sum_rows = sum_rows};
   return table;
 }

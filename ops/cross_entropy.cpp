@@ -7,6 +7,7 @@
 #include "ops/cross_entropy_simd.h"
 #include "ops/describe.h"
 #include "ops/index.h"
+#include "ops/log_sum.h"
 
 namespace gesso {
 namespace {
@@ -148,13 +149,6 @@ struct CrossEntropy {
   static T target(const Attrs& attrs, const Tensor& index, std::int64_t n, std::size_t k, std::size_t K) {
     const auto own = static_cast<double>(static_cast<std::int64_t>(k) == label(index, n));
     return static_cast<T>((1 - attrs.label_smoothing) * own + attrs.label_smoothing / static_cast<double>(K));
-  }
-  // Of e^(x - largest): no exponent overflows, and one term is 1.
-  template <class T>
-  static T log_of_sum(std::span<const T> x, T largest) {
-    T sum = 0;
-    for (T value : x) sum += std::exp(value - largest);
-    return std::log(sum);
   }
 };
 

@@ -1,6 +1,6 @@
 #include "ops/loss_simd.h"
 
-#include "core/simd.h"
+#include "core/simd_math.h"
 
 namespace gesso {
 namespace {
@@ -31,12 +31,7 @@ struct Huber : OfDifference<Huber> {
   static V slope(V d, V delta) { return max(-delta, min(delta, d)); }
 };
 struct BinaryCrossEntropy {
-  static V value(V x, V target, V) {
-    const V e = exp(-abs(x)), u = e + 1.0f;
-    // ln(1 + e); the quotient makes good what rounding took from the sum (Kahan).
-    const V log1p = select(u == V(1.0f), e, log(u) * (e / (u - 1.0f)));
-    return max(V(0.0f), x) - x * target + log1p;
-  }
+  static V value(V x, V target, V) { return max(V(0.0f), x) - x * target + softplus_above_relu(x); }
   static V to_first(V x, V target, V) { return sigmoid(x) - target; }
   static V to_second(V x, V, V) { return -x; }
 };

@@ -13,6 +13,7 @@
 #include "ops/conv_transpose2d.h"
 #include "ops/cross_entropy.h"
 #include "ops/embedding.h"
+#include "ops/extreme.h"
 #include "ops/gather.h"
 #include "ops/group_norm.h"
 #include "ops/layer_norm.h"
@@ -26,9 +27,12 @@
 #include "ops/reduce.h"
 #include "ops/resample.h"
 #include "ops/slice.h"
+#include "ops/softmax.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
+#include "ops/variance.h"
 #include "ops/weight_layout.h"
+#include "ops/where.h"
 
 namespace gesso {
 namespace {
@@ -44,8 +48,13 @@ std::vector<const RowInfo*> join(std::initializer_list<std::vector<const RowInfo
 std::span<const RowInfo* const> all_rows() {
   static const std::vector<const RowInfo*> rows = join({
       unary_rows(),
+      unary_parametric_rows(),
       binary_rows(),
+      where_rows(),
       reduce_rows(),
+      extreme_rows(),
+      variance_rows(),
+      softmax_rows(),
       loss_rows(),
       cross_entropy_rows(),
       embedding_rows(),

@@ -4,26 +4,10 @@
 
 #include "ops/broadcast.h"
 #include "ops/describe.h"
+#include "ops/reduce_axes.h"
 
 namespace gesso {
 namespace {
-
-constexpr Axes all_axes(int rank) { return (1u << rank) - 1; }
-
-// x's shape with the summed dimensions at size 1.
-Shape kept_shape(const Shape& x, Axes axes) {
-  Shape kept = x;
-  for (int d = 0; d < x.rank(); ++d)
-    if (axes >> d & 1u) kept[d] = 1;
-  return kept;
-}
-
-std::int64_t summed_count(const Shape& x, Axes axes) {
-  std::int64_t count = 1;
-  for (int d = 0; d < x.rank(); ++d)
-    if (axes >> d & 1u) count *= x[d];
-  return count;
-}
 
 struct Sum {
   static constexpr std::string_view name = "sum";
@@ -50,19 +34,13 @@ struct Reduce {
 
   static Specs infer(const Attrs& attrs, std::span<const Spec> in) {
     const Spec& x = in[0];
-    if (!is_floating(x.dtype)) fail("{}: x must be floating, but is {}", name, x.text());
-    if (attrs.axes > all_axes(x.shape.rank()))
-      fail("{}: x {} has no axis {}", name, x.text(), std::bit_width(attrs.axes) - 1);
-    if (F::averages && summed_count(x.shape, attrs.axes) == 0)
+    const Shape y = reduced_shape(name, x, attrs.axes, attrs.keep_dims);
+    if (F::averages && reduced_count(x.shape, attrs.axes) == 0)
       fail("{}: x {} has no elements along the axes, so they have no mean", name, x.text());
-    if (attrs.keep_dims) return {{kept_shape(x.shape, attrs.axes), x.dtype}};
-    Shape y;
-    for (int d = 0; d < x.shape.rank(); ++d)
-      if (!(attrs.axes >> d & 1u)) y.push_back(x.shape[d]);
     return {{y, x.dtype}};
   }
   static double flops(const Attrs&, std::span<const Spec> in) { return static_cast<double>(in[0].shape.count()); }
-  // Sums run in double; between groups of axes and at the end they are rounded.
+  // Sums run in double; the result is rounded.
   static double tolerance(const Attrs&, std::span<const Spec>) { return 2e-7; }
 
   template <class T>
@@ -100,28 +78,11 @@ struct Reduce {
   }
 
   static std::vector<Case<Attrs>> samples() {
-    std::vector<Case<Attrs>> cases{{"all", {.axes = axes(0, 1, 2)}, {{{2, 3, 5}}}},
-                                   {"of a scalar", {}, {{{}}}},
-                                   {"none", {}, {{{4, 3}}}},
-                                   {"first", {.axes = axes(0)}, {{{5, 7}}}},
-                                   {"last", {.axes = axes(1)}, {{{5, 7}}}},
-                                   {"middle, kept", {.axes = axes(1), .keep_dims = true}, {{{3, 4, 5}}}},
-                                   {"around the middle", {.axes = axes(0, 2)}, {{{3, 4, 5}}}},
-                                   {"every other", {.axes = axes(0, 2, 4), .keep_dims = true}, {{{2, 3, 1, 4, 5}}}},
-                                   {"nothing left", {.axes = axes(1)}, {{{0, 4}}}},
-                                   {"several chunks", {.axes = axes(0, 1)}, {{{3, 17001}}}},
-                                   {"several chunks of rows", {.axes = axes(0)}, {{{1201, 50}}}},
-                                   {"several chunks of columns", {.axes = axes(0)}, {{{3, 18001}}}},
-                                   {"many small sums", {.axes = axes(1)}, {{{9001, 3}}}}};
+    std::vector<Case<Attrs>> cases = reduction_samples<Attrs>(Domain::normal);
     if (!F::averages) cases.push_back({"of nothing", {.axes = axes(0)}, {{{0, 4}}}});
     return cases;
   }
-  static Case<Attrs> random_case(Random& random) {
-    Shape x;
-    for (int d = static_cast<int>(pick(random, 1, 4)); d > 0; --d) x.push_back(pick(random, 1, 9));
-    const Axes some = static_cast<Axes>(pick(random, 0, all_axes(x.rank())));
-    return {"random", {.axes = some, .keep_dims = pick(random, 0, 1) == 1}, {{x}}};
-  }
+  static Case<Attrs> random_case(Random& random) { return random_reduction<Attrs>(random, Domain::normal); }
   static std::vector<Reject<Attrs>> rejects() {
     std::vector<Reject<Attrs>> all{{{.axes = axes(2)}, {{{3, 4}}}, {std::string(name), "[3,4] f32", "no axis 2"}},
                                    {{}, {{{3}, Domain::index, 5}}, {std::string(name), "floating", "[3] i32"}}};
@@ -131,7 +92,7 @@ struct Reduce {
 
  private:
   static double scale(const Attrs& attrs, const Shape& x) {
-    return F::averages ? 1.0 / static_cast<double>(summed_count(x, attrs.axes)) : 1.0;
+    return F::averages ? 1.0 / static_cast<double>(reduced_count(x, attrs.axes)) : 1.0;
   }
 };
 

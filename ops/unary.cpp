@@ -3,24 +3,26 @@
 #include <algorithm>
 #include <cmath>
 
-#include "ops/describe.h"
-#include "ops/unary_simd.h"
+#include "ops/unary_row.h"
 
 namespace gesso {
 namespace {
 
-const UnaryKernels& kernels(Isa isa) {
-  return by_isa(isa, unary_kernels<simd::Baseline>, unary_kernels<simd::Avx2>, unary_kernels<simd::Avx512>)();
-}
+using unary::apply;
+using unary::Kept;
+using unary::Unary;
 
-constexpr std::int64_t kGrain = 1 << 14;  // elements a chunk: 64 KiB in and out stay in L2
+template <class T>
+T logistic(T x) {
+  return T{1} / (T{1} + std::exp(-x));
+}
 
 // What is said of one function: its value, its derivative from what backward keeps, and where it is tried.
 struct Relu {
   static constexpr std::string_view name = "relu";
   static constexpr auto kernel = &UnaryKernels::relu;
   static constexpr std::string_view doc = "y = max(x, 0), NaN stays NaN; dx = dy where y > 0, else 0";
-  static constexpr bool saves_output = true;
+  static constexpr Kept kept = Kept::y;
   static constexpr Domain domain = Domain::nonzero;
   static constexpr double tolerance = 0;
   template <class T>
@@ -37,27 +39,23 @@ struct Silu {
   static constexpr auto kernel = &UnaryKernels::silu;
   static constexpr std::string_view doc =
       "y = x s, s = 1 / (1 + exp(-x)); dx = dy s (1 + x (1 - s)) (Elfwing, Uchibe and Doya 2017)";
-  static constexpr bool saves_output = false;
+  static constexpr Kept kept = Kept::x;
   static constexpr Domain domain = Domain::normal;
   static constexpr double tolerance = 1e-6;
   template <class T>
-  static T sigmoid(T x) {
-    return T{1} / (T{1} + std::exp(-x));
-  }
-  template <class T>
   static T value(T x) {
-    return x * sigmoid(x);
+    return x * logistic(x);
   }
   template <class T>
   static T derivative(T x) {
-    return sigmoid(x) * (1 + x * (1 - sigmoid(x)));
+    return logistic(x) * (1 + x * (1 - logistic(x)));
   }
 };
 struct Exp {
   static constexpr std::string_view name = "exp";
   static constexpr auto kernel = &UnaryKernels::exp;
   static constexpr std::string_view doc = "y = e^x; dx = dy y";
-  static constexpr bool saves_output = true;
+  static constexpr Kept kept = Kept::y;
   static constexpr Domain domain = Domain::normal;
   static constexpr double tolerance = 1e-6;
   template <class T>
@@ -73,7 +71,7 @@ struct Log {
   static constexpr std::string_view name = "log";
   static constexpr auto kernel = &UnaryKernels::log;
   static constexpr std::string_view doc = "y = ln x; dx = dy / x";
-  static constexpr bool saves_output = false;
+  static constexpr Kept kept = Kept::x;
   static constexpr Domain domain = Domain::positive;
   static constexpr double tolerance = 1e-6;
   template <class T>
@@ -89,7 +87,7 @@ struct Square {
   static constexpr std::string_view name = "square";
   static constexpr auto kernel = &UnaryKernels::square;
   static constexpr std::string_view doc = "y = x^2; dx = 2 x dy";
-  static constexpr bool saves_output = false;
+  static constexpr Kept kept = Kept::x;
   static constexpr Domain domain = Domain::normal;
   static constexpr double tolerance = 1e-6;
   template <class T>
@@ -105,7 +103,7 @@ struct Sqrt {
   static constexpr std::string_view name = "sqrt";
   static constexpr auto kernel = &UnaryKernels::sqrt;
   static constexpr std::string_view doc = "y = x^(1/2); dx = dy / (2 y)";
-  static constexpr bool saves_output = true;
+  static constexpr Kept kept = Kept::y;
   static constexpr Domain domain = Domain::positive;
   static constexpr double tolerance = 1e-6;
   template <class T>
@@ -118,87 +116,160 @@ struct Sqrt {
   }
 };
 
-template <class F>
-struct Unary {
-  static constexpr std::string_view name = F::name;
-  static constexpr std::string_view doc = F::doc;
-  struct Attrs {};
-  static constexpr Operands differentiable = operands(0);
-  static Operands saved_inputs(const Attrs&, Operands) { return F::saves_output ? 0 : operands(0); }
-  static Operands saved_outputs(const Attrs&, Operands) { return F::saves_output ? operands(0) : 0; }
-
-  static Specs infer(const Attrs&, std::span<const Spec> in) {
-    if (!is_floating(in[0].dtype)) fail("{}: x must be floating, but is {}", name, in[0].text());
-    return {in[0]};
-  }
-  static double flops(const Attrs&, std::span<const Spec> in) { return static_cast<double>(in[0].shape.count()); }
-  static double tolerance(const Attrs&, std::span<const Spec>) { return F::tolerance; }
-
+struct Neg {
+  static constexpr std::string_view name = "neg";
+  static constexpr auto kernel = &UnaryKernels::neg;
+  static constexpr std::string_view doc = "y = -x; dx = -dy";
+  static constexpr Kept kept = Kept::nothing;
+  static constexpr Domain domain = Domain::normal;
+  static constexpr double tolerance = 0;
   template <class T>
-  static void reference(const Attrs&, const Forward& f) {
-    std::ranges::transform(f.in[0].data<T>(), f.out[0].data<T>().begin(), [](T x) { return F::value(x); });
+  static T value(T x) {
+    return -x;
   }
   template <class T>
-  static void reference_backward(const Attrs&, const Backward& b) {
-    const Tensor& kept = F::saves_output ? b.out[0] : b.in[0];
-    std::ranges::transform(kept.data<T>(), b.dy[0].data<T>(), b.dx[0].data<T>().begin(),
-                           [](T v, T dy) { return dy * F::derivative(v); });
+  static T derivative(T) {
+    return -1;
   }
-
-  static void cpu(const Attrs&, const Forward& f) {
-    const UnaryKernel& kernel = kernels(f.run.isa).*F::kernel;
-    const float* x = f.in[0].data<float>().data();
-    float* y = f.out[0].data<float>().data();
-    parallel_for(f.run.pool, f.out[0].count(), kGrain,
-                 [&](std::int64_t begin, std::int64_t end) { kernel.forward(end - begin, x + begin, y + begin); });
+};
+struct Abs {
+  static constexpr std::string_view name = "abs";
+  static constexpr auto kernel = &UnaryKernels::abs;
+  static constexpr std::string_view doc = "y = |x|; dx = dy where x > 0, -dy where x < 0, 0 at 0";
+  static constexpr Kept kept = Kept::x;
+  static constexpr Domain domain = Domain::nonzero;
+  static constexpr double tolerance = 0;
+  template <class T>
+  static T value(T x) {
+    return std::abs(x);
   }
-  static void cpu_backward(const Attrs&, const Backward& b) {
-    const UnaryKernel& kernel = kernels(b.run.isa).*F::kernel;
-    const float* kept = (F::saves_output ? b.out[0] : b.in[0]).template data<float>().data();
-    const float* dy = b.dy[0].data<float>().data();
-    float* dx = b.dx[0].data<float>().data();
-    parallel_for(b.run.pool, b.dx[0].count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      kernel.backward(end - begin, kept + begin, dy + begin, dx + begin);
-    });
+  template <class T>
+  static T derivative(T x) {
+    return static_cast<T>((x > 0) - (x < 0));
   }
-
-  static std::vector<Case<Attrs>> samples() {
-    return {{"vector", {}, {{{7}, F::domain}}},
-            {"image", {}, {{{2, 3, 5, 4}, F::domain}}},
-            {"several chunks", {}, {{{3, 17001}, F::domain}}},
-            {"empty", {}, {{{0, 4}, F::domain}}},
-            {"scalar", {}, {{{}, F::domain}}}};
+};
+struct Rsqrt {
+  static constexpr std::string_view name = "rsqrt";
+  static constexpr auto kernel = &UnaryKernels::rsqrt;
+  static constexpr std::string_view doc = "y = x^(-1/2); dx = -dy y^3 / 2";
+  static constexpr Kept kept = Kept::y;
+  static constexpr Domain domain = Domain::positive;
+  static constexpr double tolerance = 1e-6;  // five roundings, the cube of a rounded y among them
+  template <class T>
+  static T value(T x) {
+    return 1 / std::sqrt(x);
   }
-  static std::vector<Case<Attrs>> benchmarks() { return {{"16x32x32x64", {}, {{{16, 32, 32, 64}, F::domain}}}}; }
-  static Case<Attrs> random_case(Random& random) {
-    return {"random", {}, {{{pick(random, 1, 9), pick(random, 1, 70)}, F::domain}}};
+  template <class T>
+  static T derivative(T y) {
+    return -y * y * y / 2;
   }
-  static std::vector<Reject<Attrs>> rejects() {
-    return {{{}, {{{3}, Domain::index, 5}}, {std::string(name), "floating", "[3] i32"}}};
+};
+struct Sin {
+  static constexpr std::string_view name = "sin";
+  static constexpr auto kernel = &UnaryKernels::sin;
+  static constexpr std::string_view doc = "y = sin x, x in radians of any size; dx = dy cos x";
+  static constexpr Kept kept = Kept::x;
+  static constexpr Domain domain = Domain::normal;
+  static constexpr double tolerance = 3e-7;  // within 3 ulp of results up to 1, tests/simd_test.cpp
+  template <class T>
+  static T value(T x) {
+    return std::sin(x);
+  }
+  template <class T>
+  static T derivative(T x) {
+    return std::cos(x);
+  }
+};
+struct Cos {
+  static constexpr std::string_view name = "cos";
+  static constexpr auto kernel = &UnaryKernels::cos;
+  static constexpr std::string_view doc = "y = cos x, x in radians of any size; dx = -dy sin x";
+  static constexpr Kept kept = Kept::x;
+  static constexpr Domain domain = Domain::normal;
+  static constexpr double tolerance = 3e-7;  // within 3 ulp of results up to 1, tests/simd_test.cpp
+  template <class T>
+  static T value(T x) {
+    return std::cos(x);
+  }
+  template <class T>
+  static T derivative(T x) {
+    return -std::sin(x);
+  }
+};
+struct Sigmoid {
+  static constexpr std::string_view name = "sigmoid";
+  static constexpr auto kernel = &UnaryKernels::sigmoid;
+  static constexpr std::string_view doc = "y = 1 / (1 + exp(-x)); dx = dy y (1 - y)";
+  static constexpr Kept kept = Kept::y;
+  static constexpr Domain domain = Domain::normal;
+  static constexpr double tolerance = 5e-7;  // within 4 ulp of results below 1
+  template <class T>
+  static T value(T x) {
+    return logistic(x);
+  }
+  template <class T>
+  static T derivative(T y) {
+    return y * (1 - y);
+  }
+};
+struct Tanh {
+  static constexpr std::string_view name = "tanh";
+  static constexpr auto kernel = &UnaryKernels::tanh;
+  static constexpr std::string_view doc = "y = tanh x; dx = dy (1 - y^2)";
+  static constexpr Kept kept = Kept::y;
+  static constexpr Domain domain = Domain::normal;
+  static constexpr double tolerance = 5e-7;  // within 4 ulp of results below 1
+  template <class T>
+  static T value(T x) {
+    return std::tanh(x);
+  }
+  template <class T>
+  static T derivative(T y) {
+    return 1 - y * y;
+  }
+};
+struct Softplus {
+  static constexpr std::string_view name = "softplus";
+  static constexpr auto kernel = &UnaryKernels::softplus;
+  static constexpr std::string_view doc =
+      "y = ln(1 + exp(x)), as max(x, 0) + ln(1 + exp(-|x|)); dx = dy / (1 + exp(-x))";
+  static constexpr Kept kept = Kept::x;
+  static constexpr Domain domain = Domain::normal;
+  static constexpr double tolerance = 5e-7;  // within 4 ulp, as is its slope
+  template <class T>
+  static T value(T x) {
+    return std::max(x, T{0}) + std::log1p(std::exp(-std::abs(x)));
+  }
+  template <class T>
+  static T derivative(T x) {
+    return logistic(x);
   }
 };
 
 }  // namespace
 
 std::vector<const RowInfo*> unary_rows() {
-  return {&row_of<Unary<Relu>>(), &row_of<Unary<Silu>>(),   &row_of<Unary<Exp>>(),
-          &row_of<Unary<Log>>(),  &row_of<Unary<Square>>(), &row_of<Unary<Sqrt>>()};
+  return {&row_of<Unary<Relu>>(),   &row_of<Unary<Silu>>(),    &row_of<Unary<Exp>>(), &row_of<Unary<Log>>(),
+          &row_of<Unary<Square>>(), &row_of<Unary<Sqrt>>(),    &row_of<Unary<Neg>>(), &row_of<Unary<Abs>>(),
+          &row_of<Unary<Rsqrt>>(),  &row_of<Unary<Sin>>(),     &row_of<Unary<Cos>>(), &row_of<Unary<Sigmoid>>(),
+          &row_of<Unary<Tanh>>(),   &row_of<Unary<Softplus>>()};
 }
 
 namespace ops {
-namespace {
-template <class F>
-Tensor apply(const Tensor& x) {
-  return dispatch(row_of<Unary<F>>(), typename Unary<F>::Attrs{}, {x})[0];
-}
-}  // namespace
-
 Tensor relu(const Tensor& x) { return apply<Relu>(x); }
 Tensor silu(const Tensor& x) { return apply<Silu>(x); }
 Tensor exp(const Tensor& x) { return apply<Exp>(x); }
 Tensor log(const Tensor& x) { return apply<Log>(x); }
 Tensor square(const Tensor& x) { return apply<Square>(x); }
 Tensor sqrt(const Tensor& x) { return apply<Sqrt>(x); }
+Tensor neg(const Tensor& x) { return apply<Neg>(x); }
+Tensor abs(const Tensor& x) { return apply<Abs>(x); }
+Tensor rsqrt(const Tensor& x) { return apply<Rsqrt>(x); }
+Tensor sin(const Tensor& x) { return apply<Sin>(x); }
+Tensor cos(const Tensor& x) { return apply<Cos>(x); }
+Tensor sigmoid(const Tensor& x) { return apply<Sigmoid>(x); }
+Tensor tanh(const Tensor& x) { return apply<Tanh>(x); }
+Tensor softplus(const Tensor& x) { return apply<Softplus>(x); }
 }  // namespace ops
 
 }  // namespace gesso

@@ -1,4 +1,4 @@
-// What tests/simd_test.cpp runs of core/simd.h, compiled once an instruction set.
+// What tests/simd_test.cpp runs of core/simd.h and core/simd_math.h, compiled once an instruction set.
 #pragma once
 
 #include <stdint.h>
@@ -14,6 +14,11 @@ struct SimdProbe {
   void (*log)(int64_t n, const float* x, float* y);
   void (*sigmoid)(int64_t n, const float* x, float* y);
   void (*tanh)(int64_t n, const float* x, float* y);
+  void (*sin)(int64_t n, const float* x, float* y);
+  void (*cos)(int64_t n, const float* x, float* y);
+  void (*softplus)(int64_t n, const float* x, float* y);
+  void (*normal_density)(int64_t n, const float* x, float* y);
+  void (*normal_below)(int64_t n, const float* x, float* y);
   void (*sqrt)(int64_t n, const float* x, float* y);
   void (*abs_and_negate)(int64_t n, const float* x, float* y);  // -|x|
   void (*fma)(int64_t n, const float* a, const float* b, const float* c, float* y);

@@ -1,5 +1,4 @@
-#include "core/simd.h"
-
+#include "core/simd_math.h"
 #include "tests/simd_probe.h"
 
 namespace gesso {
@@ -23,6 +22,26 @@ void sigmoid_of(int64_t n, const float* x, float* y) {
 void tanh_of(int64_t n, const float* x, float* y) {
   simd::map<Tag>(
       n, [](V a) { return simd::tanh(a); }, y, x);
+}
+void sin_of(int64_t n, const float* x, float* y) {
+  simd::map<Tag>(
+      n, [](V a) { return simd::sin(a); }, y, x);
+}
+void cos_of(int64_t n, const float* x, float* y) {
+  simd::map<Tag>(
+      n, [](V a) { return simd::cos(a); }, y, x);
+}
+void softplus_of(int64_t n, const float* x, float* y) {
+  simd::map<Tag>(
+      n, [](V a) { return simd::softplus(a); }, y, x);
+}
+void normal_density_of(int64_t n, const float* x, float* y) {
+  simd::map<Tag>(
+      n, [](V a) { return simd::standard_normal(a).density; }, y, x);
+}
+void normal_below_of(int64_t n, const float* x, float* y) {
+  simd::map<Tag>(
+      n, [](V a) { return simd::standard_normal(a).below; }, y, x);
 }
 void sqrt_of(int64_t n, const float* x, float* y) {
   simd::map<Tag>(
@@ -74,6 +93,11 @@ const SimdProbe& simd_probe<Tag>() {
                                       .log = log_of,
                                       .sigmoid = sigmoid_of,
                                       .tanh = tanh_of,
+                                      .sin = sin_of,
+                                      .cos = cos_of,
+                                      .softplus = softplus_of,
+                                      .normal_density = normal_density_of,
+                                      .normal_below = normal_below_of,
                                       .sqrt = sqrt_of,
                                       .abs_and_negate = abs_and_negate,
                                       .fma = fma_of,

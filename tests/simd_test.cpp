@@ -124,6 +124,67 @@ TEST_SUITE("simd") {
     }
   }
 
+  TEST_CASE("sin and cos are within 3 ulp of the truth for arguments of any size") {
+    for (const Isa isa : supported_isas()) {
+      INFO(std::string(name_of(isa)));
+      const SimdProbe& simd = probe(isa);
+      const auto sin = [](double x) { return std::sin(x); };
+      const auto cos = [](double x) { return std::cos(x); };
+      std::vector<float> near_zeros;  // the floats beside each quarter turn, where most digits cancel
+      for (int quarter = -6000; quarter <= 6000; ++quarter) {
+        const float x = static_cast<float>(quarter * std::acos(-1.0) / 2);
+        for (const float beside : {std::nextafter(x, -kLargest), x, std::nextafter(x, kLargest)})
+          near_zeros.push_back(beside);
+      }
+      for (const auto& x : {grid(-7, 7, 400001), grid(-9000, 9000, 400001), near_zeros, all_kinds_of_floats(70001)}) {
+        CHECK(worst_ulp(simd.sin, x, sin) < 3.0);
+        CHECK(worst_ulp(simd.cos, x, cos) < 3.0);
+      }
+      CHECK(at(simd.sin, 0.0f) == 0.0f);
+      CHECK(at(simd.cos, 0.0f) == 1.0f);
+      for (const float x : {kInfinity, -kInfinity, kNan}) {
+        CHECK(std::isnan(at(simd.sin, x)));
+        CHECK(std::isnan(at(simd.cos, x)));
+      }
+    }
+  }
+
+  TEST_CASE("softplus is within 4 ulp of the truth, and right at the ends") {
+    for (const Isa isa : supported_isas()) {
+      INFO(std::string(name_of(isa)));
+      const auto softplus = probe(isa).softplus;
+      const auto truth = [](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); };
+      CHECK(worst_ulp(softplus, grid(-105, 105, 400001), truth) < 4.0);
+      CHECK(worst_ulp(softplus, all_kinds_of_floats(70001), truth) < 4.0);
+      CHECK(at(softplus, -kInfinity) == 0.0f);
+      CHECK(at(softplus, kInfinity) == kInfinity);
+      CHECK(std::isnan(at(softplus, kNan)));
+    }
+  }
+
+  TEST_CASE("the normal distribution keeps its digits in the tail") {
+    const std::vector<float> x = grid(-12, 12, 400001);
+    std::vector<float> density(x.size()), below(x.size());
+    const auto n = static_cast<std::int64_t>(x.size());
+    for (const Isa isa : supported_isas()) {
+      INFO(std::string(name_of(isa)));
+      probe(isa).normal_density(n, x.data(), density.data());
+      probe(isa).normal_below(n, x.data(), below.data());
+      int wrong = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const double v = static_cast<double>(x[i]), allowed = 6 + v * v / 2;
+        const double true_density = std::exp(-v * v / 2) / std::sqrt(2 * std::acos(-1.0));
+        const double true_below = std::erfc(-v / std::sqrt(2.0)) / 2;
+        if (!(std::abs(static_cast<double>(density[i]) - true_density) <= allowed * spacing_at(true_density))) ++wrong;
+        if (!(std::abs(static_cast<double>(below[i]) - true_below) <= allowed * spacing_at(true_below))) ++wrong;
+      }
+      CHECK(wrong == 0);
+      CHECK(at(probe(isa).normal_below, -kInfinity) == 0.0f);
+      CHECK(at(probe(isa).normal_below, kInfinity) == 1.0f);
+      CHECK(std::isnan(at(probe(isa).normal_below, kNan)));
+    }
+  }
+
   TEST_CASE("sqrt, division and sign operations round as IEEE 754 says") {
     const std::vector<float> x = all_kinds_of_floats(900001);
     const std::vector<float> divisor(x.rbegin(), x.rend());
