@@ -90,9 +90,11 @@ struct Div {
 };
 
 // Equal operands share the gradient, half to each: then the derivative is what central differences say, at ties too.
+// Where one is NaN, neither gets any.
 template <class T>
-std::array<T, 2> shares(bool a_wins, bool b_wins) {
-  return a_wins ? std::array<T, 2>{1, 0} : b_wins ? std::array<T, 2>{0, 1} : std::array<T, 2>{T(0.5), T(0.5)};
+std::array<T, 2> shares(bool a_wins, bool b_wins, bool equal) {
+  if (equal) return {T(0.5), T(0.5)};
+  return {static_cast<T>(a_wins), static_cast<T>(b_wins)};
 }
 struct Maximum {
   static constexpr std::string_view name = "maximum";
@@ -109,7 +111,7 @@ struct Maximum {
   }
   template <class T>
   static std::array<T, 2> slopes(T a, T b) {
-    return shares<T>(a > b, b > a);
+    return shares<T>(a > b, b > a, a == b);
   }
 };
 struct Minimum {
@@ -128,7 +130,7 @@ struct Minimum {
   }
   template <class T>
   static std::array<T, 2> slopes(T a, T b) {
-    return shares<T>(a < b, b < a);
+    return shares<T>(a < b, b < a, a == b);
   }
 };
 

@@ -10,7 +10,8 @@ Tensor add(const Tensor& a, const Tensor& b);
 Tensor sub(const Tensor& a, const Tensor& b);
 Tensor mul(const Tensor& a, const Tensor& b);
 Tensor div(const Tensor& a, const Tensor& b);
-// The larger, the smaller; NaN where one is NaN. Where both are equal, each gets half of the gradient.
+// The larger, the smaller; NaN where one is NaN. Where both are equal, each gets half of the gradient;
+// where one is NaN, neither gets any.
 Tensor maximum(const Tensor& a, const Tensor& b);
 Tensor minimum(const Tensor& a, const Tensor& b);
 

@@ -55,6 +55,10 @@ TEST_SUITE("elementwise") {
       for (const auto& f :
            {std::function<Tensor(const Tensors&)>(maximum), std::function<Tensor(const Tensors&)>(minimum)})
         for (const float y : f({a, b}).slice(3, 5).to_host<float>()) CHECK(std::isnan(y));
+      for (const auto& dx : gradients(maximum, {a, b}))
+        CHECK(std::vector(dx.begin() + 3, dx.end()) == std::vector<float>{0, 0});
+      for (const auto& dx : gradients(minimum, {a, b}))
+        CHECK(std::vector(dx.begin() + 3, dx.end()) == std::vector<float>{0, 0});
       CHECK(maximum({a, b}).slice(0, 3).to_host<float>() == std::vector<float>{2, 2, 3});
       CHECK(minimum({a, b}).slice(0, 3).to_host<float>() == std::vector<float>{1, 2, 1});
       const Tensors numbers{floats({1, 2, 3}, kind), floats({2, 2, 1}, kind)};
