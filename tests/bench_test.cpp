@@ -1,35 +1,31 @@
 #include <doctest/doctest.h>
 
-#include <cstdio>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
+
+#include "tests/program.h"
+#include "tests/temporary_directory.h"
 
 namespace gesso {
 namespace {
 
+// The program's output with its last line by itself.
 struct Output {
-  int status = -1;
+  int status;
   std::string text, last_line;
 };
-
-// Runs the program that is built beside this test.
-Output run_program(const std::string& arguments) {
-  const std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gesso";
-  Output output;
-  std::FILE* pipe = popen(("'" + program + "' " + arguments + " 2>&1").c_str(), "r");
-  if (pipe == nullptr) return output;
-  char buffer[4096];
-  for (std::size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) output.text.append(buffer, got);
-  output.status = pclose(pipe);
-  while (output.text.ends_with('\n')) output.text.pop_back();
-  output.last_line = output.text.substr(output.text.rfind('\n') + 1);
-  return output;
+Output run_bench(const std::vector<std::string>& arguments) {
+  const TemporaryDirectory folder;
+  Program program = run_program(folder.path(), arguments);
+  std::string& text = program.out;
+  while (text.ends_with('\n')) text.pop_back();
+  return {program.exit_code, text + program.errors, text.substr(text.rfind('\n') + 1)};
 }
 
 TEST_SUITE("bench") {
   TEST_CASE("bench ops reports each pass of an op as one JSON object on the last line") {
-    const Output output = run_program("bench ops --filter straight_through --json");
+    const Output output = run_bench({"bench", "ops", "--filter", "straight_through", "--json"});
     REQUIRE(output.status == 0);
     const nlohmann::json result = nlohmann::json::parse(output.last_line);
     REQUIRE(result["rows"].size() >= 2);
@@ -48,7 +44,7 @@ TEST_SUITE("bench") {
   }
 
   TEST_CASE("bench ops refuses a name that no op has, and lists the ops") {
-    const Output output = run_program("bench ops --filter no_such_op");
+    const Output output = run_bench({"bench", "ops", "--filter", "no_such_op"});
     CHECK(output.status != 0);
     CHECK(output.text.find("there is no op 'no_such_op'; there are relu") != std::string::npos);
   }

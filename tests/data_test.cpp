@@ -53,7 +53,8 @@ class FakeDataset final : public Dataset {
   mutable std::atomic<int> reads = 0;
 
  private:
-  void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const override {
+  void read_checked(std::int64_t index, const View&, std::span<std::uint8_t> image,
+                    std::int32_t& label) const override {
     ++reads;
     if (slow_) std::this_thread::sleep_for(std::chrono::microseconds(index * 37 % 11 * 50));
     if (index == broken_) fail(ErrorKind::data, "fake: picture {} is broken", index);
@@ -70,7 +71,8 @@ class WideDataset final : public Dataset {
   explicit WideDataset(std::int64_t size) : Dataset({"wide", size, {1, 2, 1}, {"only"}, DType::u16}) {}
 
  private:
-  void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const override {
+  void read_checked(std::int64_t index, const View&, std::span<std::uint8_t> image,
+                    std::int32_t& label) const override {
     const std::uint16_t values[] = {65535, static_cast<std::uint16_t>(index)};
     std::memcpy(image.data(), values, sizeof values);
     label = 0;

@@ -7,6 +7,7 @@
 
 #include "core/thread_pool.h"
 #include "tests/expect_error.h"
+#include "tests/mixed_pictures.h"
 #include "tests/temporary_directory.h"
 #include "train/checkpoint.h"
 #include "train/open_dataset.h"
@@ -87,6 +88,56 @@ TEST_SUITE("training") {
     const auto whole = state_files(folder / "whole"), halves = state_files(folder / "halves");
     CHECK(whole.size() == 6);  // weights, state, two moments, average, the step
     CHECK(whole == halves);
+  }
+
+  TEST_CASE("2N steps equal N, stop, resume, N also with flips and random crops, from memory and from files") {
+    const TemporaryDirectory folder;
+    const Path pictures = write_mixed_folder(folder, "mixed", 60, 1);
+    const std::vector<std::string> data = {"data.kind=folder", "data.path=" + pictures.string(), "data.crop=random",
+                                           "data.flip=true", "data.max_bad=0.1"};
+    const auto with = [&](std::vector<std::string> more) {
+      more.insert(more.begin(), data.begin(), data.end());
+      return more;
+    };
+    run(folder / "whole", with({"train.steps=26"}));
+    {
+      const Threads one(1);
+      run(folder / "halves", with({"train.steps=13", "data.cache_mib=0"}));
+    }
+    {
+      const Threads three(3);
+      run(folder / "halves", {"train.steps=26", "data.loaders=3", "data.cache_mib=1"}, true);
+    }
+    const auto whole = state_files(folder / "whole");
+    CHECK(whole == state_files(folder / "halves"));
+    for (const char* other : {"data.flip=false", "data.crop=center"}) {
+      run(folder / other, with({"train.steps=26", other}));
+      CHECK(state_files(folder / other) != whole);
+    }
+    expect_error(ErrorKind::usage, {"data.flip", "true", "false"},
+                 [&] { run(folder / "halves", {"data.flip=false"}, true); });
+  }
+
+  TEST_CASE("every kind of data flips: 2N steps equal N, stop, resume, N") {
+    const TemporaryDirectory folder;
+    run(folder / "whole", {"train.steps=12", "data.flip=true"});
+    run(folder / "halves", {"train.steps=5", "data.flip=true"});
+    run(folder / "halves", {"train.steps=12", "data.loaders=2"}, true);
+    run(folder / "plain", {"train.steps=12"});
+    CHECK(state_files(folder / "whole") == state_files(folder / "halves"));
+    CHECK(state_files(folder / "whole") != state_files(folder / "plain"));
+  }
+
+  TEST_CASE("settings of the data that contradict each other are refused, naming both") {
+    const TemporaryDirectory folder;
+    const auto refused = [&](const char* setting, const std::vector<std::string>& words) {
+      expect_error(ErrorKind::usage, words, [&] { run(folder / "run", {setting}); });
+    };
+    refused("data.crop=random", {"data.crop", "random", "data.kind shapes", "folder"});
+    refused("data.bits=16", {"data.bits", "data.kind shapes", "folder"});
+    refused("data.bits=12", {"data.bits", "8 or 16", "12"});
+    refused("data.kind=folder", {"data.path", "--data"});
+    CHECK(!std::filesystem::exists(folder / "run"));
   }
 
   TEST_CASE("the run had something to resume: state moved in both halves, and codes were revived") {

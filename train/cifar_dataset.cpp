@@ -82,7 +82,8 @@ class CifarDataset final : public Dataset {
   CifarDataset(Info info, std::vector<Records> files) : Dataset(std::move(info)), files_(std::move(files)) {}
 
  private:
-  void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const override {
+  void read_checked(std::int64_t index, const View&, std::span<std::uint8_t> image,
+                    std::int32_t& label) const override {
     auto i = static_cast<std::size_t>(index);
     auto file = files_.begin();
     for (; i >= file->size(); ++file) i -= file->size();

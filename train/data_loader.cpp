@@ -6,19 +6,24 @@
 
 namespace gesso {
 
-Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices) {
+Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices, std::span<const View> views) {
   const auto image_bytes = dataset.image_bytes();
   Batch batch;
   batch.indices = std::move(indices);
   batch.images.resize(batch.indices.size() * image_bytes);
   batch.labels.resize(batch.indices.size());
   for (std::size_t i = 0; i < batch.indices.size(); ++i)
-    dataset.read(batch.indices[i], std::span(batch.images).subspan(i * image_bytes, image_bytes), batch.labels[i]);
+    dataset.read(batch.indices[i], views.empty() ? View() : views[i],
+                 std::span(batch.images).subspan(i * image_bytes, image_bytes), batch.labels[i]);
   return batch;
 }
 
 DataLoader::DataLoader(const Dataset& dataset, const SampleOrder& order, const DataLoaderOptions& options)
-    : dataset_(dataset), order_(order), next_step_(options.first_step), unread_step_(options.first_step) {
+    : dataset_(dataset),
+      order_(order),
+      augmentation_(options.augmentation),
+      next_step_(options.first_step),
+      unread_step_(options.first_step) {
   constexpr int kMost = 1024;
   if (options.threads < 0 || options.threads > kMost || options.prefetch < 1 || options.prefetch > kMost)
     fail("loader: {} threads and {} batches ahead; 0 to {} and 1 to {} are possible", options.threads, options.prefetch,
@@ -44,6 +49,13 @@ void DataLoader::stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
+Batch DataLoader::read(std::int64_t step) const {
+  std::vector<std::int64_t> indices = order_(step);
+  std::vector<View> views;
+  for (const std::int64_t index : indices) views.push_back(augmentation_.view(step, index));
+  return read_batch(dataset_, std::move(indices), views);
+}
+
 void DataLoader::work() {
   std::unique_lock lock(mutex_);
   while (true) {
@@ -51,21 +63,21 @@ void DataLoader::work() {
     if (stopping_) return;
     const std::int64_t step = unread_step_++;
     lock.unlock();
-    Slot read;
+    Slot filled;
     try {
-      read.batch = read_batch(dataset_, order_(step));
+      filled.batch = read(step);
     } catch (...) {
-      read.error = std::current_exception();
+      filled.error = std::current_exception();
     }
     lock.lock();
-    slot(step) = std::move(read);
+    slot(step) = std::move(filled);
     ready_.notify_one();
   }
 }
 
 Batch DataLoader::next() {
   if (threads_.empty()) {
-    Batch batch = read_batch(dataset_, order_(next_step_));
+    Batch batch = read(next_step_);
     ++next_step_;
     return batch;
   }

@@ -10,6 +10,7 @@
 #include <thread>
 #include <vector>
 
+#include "train/augmentation.h"
 #include "train/dataset.h"
 #include "train/shuffle.h"
 
@@ -20,13 +21,14 @@ struct Batch {
   std::vector<std::uint8_t> images;   // bytes of [N,H,W,C] of the data set's type
   std::vector<std::int32_t> labels;   // [N]
 };
-// These samples in this order.
-Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices);
+// These samples in this order, each seen by its view; no views: as evaluation sees them.
+Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices, std::span<const View> views = {});
 
 struct DataLoaderOptions {
   std::int64_t first_step = 0;
   int threads = 1;   // 0: next() reads the batch itself
   int prefetch = 4;  // batches that wait ready at most
+  Augmentation augmentation = {};
 };
 
 class DataLoader {
@@ -46,12 +48,14 @@ class DataLoader {
     std::optional<Batch> batch;
     std::exception_ptr error;
   };
+  Batch read(std::int64_t step) const;
   void work();
   void stop();
   Slot& slot(std::int64_t step) { return ring_[static_cast<std::size_t>(step) % ring_.size()]; }
 
   const Dataset& dataset_;
   SampleOrder order_;
+  Augmentation augmentation_;
   std::mutex mutex_;  // guards all below but the threads
   std::condition_variable ready_, room_;
   std::int64_t next_step_;    // that next() delivers

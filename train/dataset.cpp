@@ -1,5 +1,6 @@
 #include "train/dataset.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -10,12 +11,27 @@ namespace gesso {
 
 Dataset::Dataset(Info info) : info_(std::move(info)) {}
 
-void Dataset::read(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const {
+namespace {
+
+// Exchanges left and right in the rows of [H,W] pixels.
+void mirror(std::span<std::uint8_t> image, std::size_t row_bytes, std::size_t pixel_bytes) {
+  for (std::size_t row = 0; row < image.size(); row += row_bytes) {
+    std::uint8_t* left = image.data() + row;
+    std::uint8_t* right = left + row_bytes - pixel_bytes;
+    for (; left < right; left += pixel_bytes, right -= pixel_bytes) std::swap_ranges(left, left + pixel_bytes, right);
+  }
+}
+
+}  // namespace
+
+void Dataset::read(std::int64_t index, const View& view, std::span<std::uint8_t> image, std::int32_t& label) const {
   if (index < 0 || index >= size()) fail("{}: no picture {}; there are {}", name(), index, size());
   if (image.size() != image_bytes())
     fail("{}: {} bytes were given for a picture of {} {}", name(), image.size(), image_shape().text(),
          name_of(dtype()));
-  read_checked(index, image, label);
+  read_checked(index, view, image, label);
+  const std::size_t pixel_bytes = static_cast<std::size_t>(image_shape().channels) * size_of(dtype());
+  if (view.flip) mirror(image, static_cast<std::size_t>(image_shape().width) * pixel_bytes, pixel_bytes);
 }
 
 Image Dataset::image(std::int64_t index) const {

@@ -13,6 +13,13 @@ namespace gesso {
 
 enum class Split : std::uint8_t { train, validation };
 
+// How a picture is looked at: where its crop lies in what is larger (0: at the top or left, towards 1: at the bottom or
+// right), and whether left and right are exchanged. The default is what evaluation sees.
+struct View {
+  double y = 0.5, x = 0.5;  // in [0, 1)
+  bool flip = false;
+};
+
 class Dataset {
  public:
   struct Info {
@@ -20,7 +27,9 @@ class Dataset {
     std::int64_t size = 0;
     ImageShape image_shape;
     std::vector<std::string> class_names;
-    DType dtype = DType::u8;  // of a value of a picture: u8 or u16
+    DType dtype = DType::u8;             // of a value of a picture: u8 or u16
+    std::string identity{};              // of all that the pixels depend on (see file_stamp); empty: not known
+    std::vector<std::string> skipped{};  // files that cannot be used, each with the reason
   };
   virtual ~Dataset() = default;
 
@@ -34,15 +43,23 @@ class Dataset {
     return info_.class_names.at(static_cast<std::size_t>(label));
   }
 
+  const std::string& identity() const { return info_.identity; }
+  const std::vector<std::string>& skipped() const { return info_.skipped; }
+
   // Fills image, the bytes of [H,W,C] in the machine's order, and label. Safe to call from several threads; the same
   // every time. Throws on an index outside the set and on a span of another size.
-  void read(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const;
+  void read(std::int64_t index, const View& view, std::span<std::uint8_t> image, std::int32_t& label) const;
+  void read(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const {
+    read(index, View(), image, label);
+  }
   // To look at: 16 bits are rounded to 8.
   Image image(std::int64_t index) const;
 
  protected:
   explicit Dataset(Info info);
-  virtual void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const = 0;
+  // view: its crop, for sets that have more than they show; the flip is done by read().
+  virtual void read_checked(std::int64_t index, const View& view, std::span<std::uint8_t> image,
+                            std::int32_t& label) const = 0;
 
  private:
   Info info_;

@@ -184,6 +184,12 @@ void StagedDirectory::publish() {
   sync_name(final_path_);
 }
 
+std::string file_stamp(const Path& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) fail_io("look at", path, errno);
+  return fmt::format("{} {}.{:09}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+}
+
 void make_directories(const Path& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);

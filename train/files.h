@@ -76,6 +76,9 @@ class StagedDirectory {
 };
 inline constexpr std::string_view kTemporaryPrefix = ".tmp-", kTrashPrefix = ".trash-";
 
+// The file's size and the time of its last change, as text: another one where the content was changed.
+std::string file_stamp(const Path& path);
+
 void make_directories(const Path& path);
 // Names in a directory without "." and "..", sorted.
 std::vector<std::string> list_directory(const Path& path);

@@ -60,7 +60,8 @@ class IdxDataset final : public Dataset {
       : Dataset(std::move(info)), images_(std::move(images)), labels_(std::move(labels)) {}
 
  private:
-  void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const override {
+  void read_checked(std::int64_t index, const View&, std::span<std::uint8_t> image,
+                    std::int32_t& label) const override {
     const auto i = static_cast<std::size_t>(index);
     std::copy_n(images_.values.data() + i * image.size(), image.size(), image.data());
     label = labels_.values[i];

@@ -1,6 +1,7 @@
 #include "train/open_dataset.h"
 
 #include "train/cifar_dataset.h"
+#include "train/folder_dataset.h"
 #include "train/idx_dataset.h"
 #include "train/shapes_dataset.h"
 
@@ -9,6 +10,16 @@ namespace gesso {
 std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed) {
   if (options.kind == "idx") return open_idx_dataset(options.path, split);
   if (options.kind == "cifar10") return open_cifar_dataset(options.path, split);
+  if (options.kind == "folder")
+    return open_folder_dataset({.path = options.path,
+                                .size = options.size,
+                                .channels = options.channels,
+                                .bits = static_cast<int>(options.bits),
+                                .crop_anywhere = options.crop == Crop::random,
+                                .validation = options.validation,
+                                .max_bad = options.max_bad,
+                                .cache_bytes = options.cache_mib << 20},
+                               split);
   const std::int64_t count = split == Split::train ? options.count : options.test_count;
   return make_shapes_dataset({.count = count, .image_size = options.size, .channels = options.channels, .seed = seed},
                              split);

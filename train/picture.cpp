@@ -1,6 +1,7 @@
 #include "train/picture.h"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <type_traits>
 
@@ -17,13 +18,15 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   return text.starts_with(magic);
 }
+bool is_png(std::span<const std::byte> bytes) { return starts_with(bytes, "\x89PNG\r\n\x1A\n"sv); }
+bool is_jpeg(std::span<const std::byte> bytes) { return starts_with(bytes, "\xFF\xD8\xFF"sv); }
 
 }  // namespace
 
 template <class T>
 BasicImage<T> decode_picture(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
-  if (starts_with(bytes, "\x89PNG\r\n\x1A\n"sv)) return decode_png<T>(bytes, source, limits);
-  if (starts_with(bytes, "\xFF\xD8\xFF"sv)) {
+  if (is_png(bytes)) return decode_png<T>(bytes, source, limits);
+  if (is_jpeg(bytes)) {
     if constexpr (std::is_same_v<T, std::uint8_t>)
       return decode_jpeg(bytes, source, limits);
     else
@@ -40,10 +43,16 @@ template Image16 decode_picture(std::span<const std::byte>, const std::string&, 
 
 template <class T>
 BasicImage<T> read_picture(const Path& path, const PictureLimits& limits) {
-  constexpr std::size_t kMaxFileBytes = std::size_t{1} << 30;
-  return decode_picture<T>(read_file(path, kMaxFileBytes), path.string(), limits);
+  return decode_picture<T>(read_file(path, kMaxPictureBytes), path.string(), limits);
 }
 template Image read_picture(const Path&, const PictureLimits&);
 template Image16 read_picture(const Path&, const PictureLimits&);
+
+bool looks_like_picture(const Path& path) {
+  std::array<std::byte, 8> first{};
+  const std::size_t size = InputFile(path).read(first);
+  const auto bytes = std::span<const std::byte>(first).first(size);
+  return is_png(bytes) || is_jpeg(bytes);
+}
 
 }  // namespace gesso

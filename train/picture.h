@@ -18,4 +18,9 @@ BasicImage<T> decode_picture(std::span<const std::byte> bytes, const std::string
 template <class T = std::uint8_t>
 BasicImage<T> read_picture(const Path& path, const PictureLimits& limits = {});
 
+inline constexpr std::size_t kMaxPictureBytes = std::size_t{1} << 30;  // of a file
+
+// Whether the file starts as PNG or JPEG does.
+bool looks_like_picture(const Path& path);
+
 }  // namespace gesso

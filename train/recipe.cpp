@@ -13,14 +13,27 @@ constexpr std::int64_t kManySteps = 1'000'000'000'000;
 constexpr std::int64_t kLargestSide = 16384;
 
 void declare_data(JsonConfig& config, DataOptions& data) {
-  config.field("data.kind", data.kind, {"idx", "cifar10", "shapes"},
-               "idx: MNIST's file format; cifar10: its binary version; shapes: drawn by gesso itself");
+  config.field("data.kind", data.kind, {"idx", "cifar10", "folder", "shapes"},
+               "idx: MNIST's file format; cifar10: its binary version; folder: PNG and JPEG files; shapes: drawn by "
+               "gesso itself");
   config.field("data.path", data.path,
-               "the folder; idx: with train-images-idx3-ubyte and its kin; cifar10: with data_batch_1.bin and its kin");
-  config.field("data.size", data.size, {8, 1024}, "shapes: height and width");
-  config.field("data.channels", data.channels, {1, 3}, "shapes: 1 grey, 3 colour");
+               "the folder; idx: with train-images-idx3-ubyte and its kin; cifar10: with data_batch_1.bin and its kin; "
+               "folder: with pictures, or with a folder of pictures for each class");
+  config.field(
+      "data.size", data.size, {8, 1024},
+      "folder, shapes: height and width; of a file the shorter side is brought to it, the longer one is cropped");
+  config.field("data.channels", data.channels, {1, 3}, "folder, shapes: 1 grey, 3 colour");
   config.field("data.count", data.count, {1, kManySteps}, "shapes: training images");
   config.field("data.test_count", data.test_count, {1, kManySteps}, "shapes: test images");
+  config.field("data.bits", data.bits, {8, 16}, "folder: 8 or 16 a value");
+  config.field("data.crop", data.crop, {{"center", Crop::center}, {"random", Crop::random}},
+               "folder: which part of the longer side training sees");
+  config.field("data.flip", data.flip, "training exchanges left and right half of the time");
+  config.field("data.validation", data.validation, {0, 1},
+               "folder: share of the files to test with, by a hash of their names");
+  config.field("data.max_bad", data.max_bad, {0, 1}, "folder: share of the files that may be skipped as unusable");
+  config.field("data.cache_mib", data.cache_mib, {0, 1 << 24},
+               "folder: MiB of decoded pictures that stay in memory; others are decoded again");
   config.field("data.loaders", data.loaders, {1, 64}, "threads that prepare batches; results do not depend on it");
 }
 
@@ -115,10 +128,21 @@ RecipeFile::RecipeFile() {
   declare_optimizer(config_, recipe_.optimizer, recipe_.schedule);
 }
 
+std::string text_of(const Recipe& recipe) {
+  RecipeFile file;
+  file.recipe() = recipe;
+  return file.config().text();
+}
+
 void Recipe::validate() const {
   optimizer.validate();
   schedule.validate();
   if (data.channels == 2) fail("data.channels must be 1 or 3, but is 2");
+  if (data.bits != 8 && data.bits != 16) fail("data.bits must be 8 or 16, but is {}", data.bits);
+  if (data.kind != "folder" && data.bits == 16)
+    fail("data.bits is 16, but data.kind {} has 8; only folder has files of 16 bits", data.kind);
+  if (data.kind != "folder" && data.crop == Crop::random)
+    fail("data.crop is random, but data.kind {} has nothing to crop; only folder has files of any size", data.kind);
   if (data.kind != "shapes" && data.path.empty())
     fail("data.path is empty; give the folder of the images with --data FOLDER{}",
          data.kind == "idx" ? ", for instance /usr/share/datasets/fashion-mnist (Debian's package "

@@ -16,14 +16,22 @@
 
 namespace gesso {
 
+enum class Crop : std::uint8_t { center, random };
+
 struct DataOptions {
-  std::string kind = "idx";    // idx: MNIST's files; cifar10: its binary version; shapes: drawn by gesso itself
+  std::string kind = "idx";    // idx: MNIST's files; cifar10: its binary version; folder: PNG and JPEG; shapes: drawn
   std::string path;            // the folder; shapes: none
-  std::int64_t size = 32;      // shapes: height and width
-  std::int64_t channels = 3;   // shapes: 1 or 3
+  std::int64_t size = 32;      // folder, shapes: height and width
+  std::int64_t channels = 3;   // folder, shapes: 1 or 3
   std::int64_t count = 60000;  // shapes: training images
   std::int64_t test_count = 10000;
-  std::int64_t loaders = 1;  // threads that prepare batches
+  std::int64_t bits = 8;     // folder: 8 or 16
+  Crop crop = Crop::center;  // folder
+  bool flip = false;
+  double validation = 0.1;        // folder: share of the files to test with
+  double max_bad = 0.001;         // folder: share of the files that may be skipped
+  std::int64_t cache_mib = 1024;  // folder: decoded pictures that stay in memory
+  std::int64_t loaders = 1;       // threads that prepare batches
 };
 
 struct TrainOptions {
@@ -80,6 +88,10 @@ class RecipeFile {
   Recipe recipe_;
   JsonConfig config_;
 };
+
+// The recipe as the file of this name in a run directory holds it.
+inline constexpr const char* kConfigFile = "config.json";
+std::string text_of(const Recipe& recipe);
 
 // The file of a recipe that is given as a path or as the name of one of those that come with gesso: in
 // share/gesso/recipes/ of the installation that this program runs from, else in train/recipes/ of the tree that it was

@@ -13,11 +13,11 @@ namespace gesso {
 namespace {
 
 // What may change when a run goes on: none of it enters the numbers of a step.
-constexpr std::array<std::string_view, 10> kMayChange = {
-    "train.steps",  "log.every", "checkpoint.every", "checkpoint.keep", "sample.every",
-    "sample.count", "data.path", "data.loaders",     "about.version",   "about.command"};
+constexpr std::array<std::string_view, 11> kMayChange = {
+    "train.steps", "log.every",    "checkpoint.every", "checkpoint.keep", "sample.every", "sample.count",
+    "data.path",   "data.loaders", "data.cache_mib",   "about.version",   "about.command"};
 
-Path config_path(const Path& run) { return run / "config.json"; }
+Path config_path(const Path& run) { return run / kConfigFile; }
 
 void load_run_config(const Path& directory, JsonConfig& config) {
   if (!std::filesystem::is_directory(directory)) fail(ErrorKind::data, "run {}: no such folder", directory.string());
@@ -64,8 +64,6 @@ std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file
   auto data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
   resolve_image_shape(recipe, data->image_shape());
   recipe.vqvae.validate();
-  make_directories(request.directory);
-  write_file_atomically(config_path(request.directory), file.config().text());
   return data;
 }
 

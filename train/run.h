@@ -19,8 +19,8 @@ struct RunRequest {
   std::string version = {}, command = {};  // for the record
 };
 
-// Makes a fresh run directory with its config.json, or, resuming, reads the recipe of the one that is there: only some
-// keys may then differ (train.steps, how often things are written, where the data lie). Returns the training data,
+// Resolves the recipe of a fresh run, or, resuming, that of the run directory that is there: only some keys may then
+// differ (train.steps, how often things are written, where the data lie). Writes nothing. Returns the training data,
 // which the recipe's image shape now fits. Throws ErrorKind::usage where the directory is taken, or a key may not
 // change, naming both values.
 std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file);

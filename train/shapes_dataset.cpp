@@ -93,7 +93,8 @@ class ShapesDataset final : public Dataset {
         key_(random_key(options.seed, Purpose::data, split == Split::train ? "shapes/train" : "shapes/validation")) {}
 
  private:
-  void read_checked(std::int64_t index, std::span<std::uint8_t> image, std::int32_t& label) const override {
+  void read_checked(std::int64_t index, const View&, std::span<std::uint8_t> image,
+                    std::int32_t& label) const override {
     const ImageShape& shape = image_shape();
     label = static_cast<std::int32_t>(index % kShapeKinds);
     const auto size = static_cast<float>(shape.width);

@@ -10,6 +10,8 @@
 namespace gesso {
 namespace {
 
+Path skipped_path(const Path& run) { return run / "skipped.txt"; }
+
 // Trained parameters by the first part of their names, in the order of declaration.
 std::string parameters_by_module(const nn::ParamStore& store) {
   std::vector<std::pair<std::string, std::int64_t>> modules;
@@ -46,29 +48,53 @@ std::string checkpoint_plan(const StartFacts& facts) {
                      format_bytes(each * static_cast<std::size_t>(kept)));
 }
 
+std::vector<std::string> all_skipped(const StartFacts& facts) {
+  std::vector<std::string> skipped = facts.train_data.skipped();
+  skipped.insert(skipped.end(), facts.test_data.skipped().begin(), facts.test_data.skipped().end());
+  return skipped;
+}
+
+// The first few, and where the others stand.
+void append_skipped(std::vector<std::string>& lines, const StartFacts& facts) {
+  constexpr std::size_t kShown = 5;
+  const std::vector<std::string> skipped = all_skipped(facts);
+  if (skipped.empty()) return;
+  lines.push_back(fmt::format("skipped      {} files that cannot be used, listed in {}", skipped.size(),
+                              skipped_path(facts.directory).string()));
+  for (std::size_t i = 0; i < std::min(kShown, skipped.size()); ++i) lines.push_back("             " + skipped[i]);
+}
+
 }  // namespace
+
+void write_skipped(const StartFacts& facts) {
+  const std::vector<std::string> skipped = all_skipped(facts);
+  if (!skipped.empty())
+    write_file_atomically(skipped_path(facts.directory), fmt::format("{}\n", fmt::join(skipped, "\n")));
+}
 
 std::vector<std::string> start_block(const StartFacts& facts) {
   const Recipe& recipe = facts.recipe;
   const std::int64_t batch = recipe.train.batch, per_epoch = facts.train_data.size() / batch;
-  RecipeFile resolved;
-  resolved.recipe() = recipe;
-  resolved.recipe().about = {};
-  const std::uint64_t config_hash = random_key(0, Purpose::data, resolved.config().text());
-  return {fmt::format("run          {}", facts.directory.string()),
-          fmt::format("gesso        {}, configuration {:016x}", recipe.about.version, config_hash),
-          fmt::format("device       {}, {}, {} threads", facts.store.device().name(), name_of(isa()),
-                      thread_pool().threads()),
-          fmt::format("data         {}: {} images {}, {} classes; {} to test with", facts.train_data.name(),
-                      facts.train_data.size(), facts.train_data.image_shape().text(), facts.train_data.classes(),
-                      facts.test_data.size()),
-          fmt::format("model        {}, {} parameters: {}", recipe.model, facts.store.count(nn::ParamKind::trained),
-                      parameters_by_module(facts.store)),
-          fmt::format("memory       {}", memory_plan(facts.store, facts.optimizer)),
-          fmt::format("steps        {} to {} of {} images, {} an epoch", facts.start_step, recipe.train.steps, batch,
-                      per_epoch),
-          fmt::format("checkpoints  {}", checkpoint_plan(facts)),
-          fmt::format("determinism  same bits for any number of threads and loaders; seed {}", recipe.train.seed)};
+  Recipe nameless = recipe;
+  nameless.about = {};
+  const std::uint64_t config_hash = random_key(0, Purpose::data, text_of(nameless));
+  std::vector<std::string> lines = {
+      fmt::format("run          {}", facts.directory.string()),
+      fmt::format("gesso        {}, configuration {:016x}", recipe.about.version, config_hash),
+      fmt::format("device       {}, {}, {} threads", facts.store.device().name(), name_of(isa()),
+                  thread_pool().threads()),
+      fmt::format("data         {}: {} images {}, {} classes; {} to test with", facts.train_data.name(),
+                  facts.train_data.size(), facts.train_data.image_shape().text(), facts.train_data.classes(),
+                  facts.test_data.size()),
+      fmt::format("model        {}, {} parameters: {}", recipe.model, facts.store.count(nn::ParamKind::trained),
+                  parameters_by_module(facts.store)),
+      fmt::format("memory       {}", memory_plan(facts.store, facts.optimizer)),
+      fmt::format("steps        {} to {} of {} images, {} an epoch", facts.start_step, recipe.train.steps, batch,
+                  per_epoch),
+      fmt::format("checkpoints  {}", checkpoint_plan(facts)),
+      fmt::format("determinism  same bits for any number of threads and loaders; seed {}", recipe.train.seed)};
+  append_skipped(lines, facts);
+  return lines;
 }
 
 }  // namespace gesso

@@ -8,8 +8,8 @@
 
 namespace gesso {
 
-// Single quotes around `text`; control characters as \xNN, cut after 80 bytes: file content never floods or steers a
-// terminal.
+// Single quotes around `text`; control characters and what is not UTF-8 as \xNN, cut after 80 bytes: file content never
+// floods or steers a terminal.
 std::string in_quotes(std::string_view text);
 
 // Least number of inserted, removed, replaced or exchanged neighbouring characters between two words.

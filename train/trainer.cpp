@@ -94,6 +94,9 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
       task_(make_task(recipe, device_)),
       optimizer_(task_->store(), recipe.optimizer),
       state_(device_) {
+  if (test_data_->image_shape() != train_data_.image_shape())
+    fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
+         test_data_->name(), test_data_->image_shape().text(), train_data_.image_shape().text());
   if (train_data_.size() < recipe.train.batch)
     fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data_.size(),
          train_data_.name());
@@ -110,7 +113,12 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
   const SampleOrder order(train_data_.size(), recipe.train.batch, seed(recipe));
   loader_ = std::make_unique<DataLoader>(
       train_data_, order,
-      DataLoaderOptions{.first_step = start_step_, .threads = static_cast<int>(recipe.data.loaders)});
+      DataLoaderOptions{
+          .first_step = start_step_,
+          .threads = static_cast<int>(recipe.data.loaders),
+          .augmentation = {.flip = recipe.data.flip, .crop = recipe.data.crop == Crop::random, .seed = seed(recipe)}});
+  make_directories(options.directory);
+  write_file_atomically(options.directory / kConfigFile, text_of(recipe));
   metrics_ = std::make_unique<MetricsFile>(options.directory, start_step_);
   line_ = std::make_unique<ProgressLine>(recipe.model);
 }
@@ -205,14 +213,15 @@ void Run::save(std::int64_t step) {
 }
 
 RunSummary Run::go() {
-  for (const std::string& text : start_block({.recipe = recipe_,
-                                 .directory = options_.directory,
-                                 .train_data = train_data_,
-                                 .test_data = *test_data_,
-                                 .store = task_->store(),
-                                 .optimizer = optimizer_,
-                                 .start_step = start_step_}))
-    line_->say(text);
+  const StartFacts facts{.recipe = recipe_,
+                         .directory = options_.directory,
+                         .train_data = train_data_,
+                         .test_data = *test_data_,
+                         .store = task_->store(),
+                         .optimizer = optimizer_,
+                         .start_step = start_step_};
+  write_skipped(facts);
+  for (const std::string& text : start_block(facts)) line_->say(text);
   summary_.step = start_step_;
   for (std::int64_t step = start_step_; step < recipe_.train.steps; ++step) {
     const double begin = seconds_now();

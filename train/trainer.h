@@ -15,7 +15,7 @@
 namespace gesso {
 
 struct RunOptions {
-  Path directory = {};  // exists, and holds the config.json of this recipe
+  Path directory = {};  // made where it is missing
   bool resume = false;
   DeviceKind device = DeviceKind::cpu;
   std::string command_line = {};                   // for the record
@@ -31,7 +31,8 @@ struct RunSummary {
   std::vector<Metric> metrics;  // of the last log interval
 };
 
-// Trains on what prepare_run (train/run.h) opened. Throws Error: usage for a run directory that is taken, or whose
+// Trains on what prepare_run (train/run.h) opened. Nothing is written before all data and, resuming, the checkpoint are
+// found good. Throws Error: usage for a run directory that is taken, or whose
 // recipe differs where it may not; data; numeric where a gradient is no longer finite (the last checkpoint is intact);
 // memory; io.
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);

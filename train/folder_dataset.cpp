@@ -1,0 +1,167 @@
+#include "train/folder_dataset.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <utility>
+
+#include "core/error.h"
+#include "core/thread_pool.h"
+#include "train/folder_listing.h"
+#include "train/picture.h"
+#include "train/resize.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+// The file as a picture that covers size x size; cropped to its middle where nothing else will be seen.
+template <class T>
+BasicImage<T> prepared(const FolderOptions& options, const std::string& name) {
+  constexpr std::int64_t kMostLong = 8;
+  const std::string source = in_quotes(name);
+  const BasicImage<T> picture = decode_picture<T>(read_file(options.path / name, kMaxPictureBytes), source);
+  const auto [H, W, C] = picture.shape;
+  if (std::max(H, W) > kMostLong * std::min(H, W))
+    fail(ErrorKind::data, "{}: {}x{} pixels are more than {} times as long as wide, the limit for a crop", source, W, H,
+         kMostLong);
+  BasicImage<T> covering = resized_to_cover(with_channels(picture, options.channels), options.size);
+  if (options.crop_anywhere) return covering;
+  return cropped(covering, (covering.shape.height - options.size) / 2, (covering.shape.width - options.size) / 2,
+                 options.size, options.size);
+}
+
+bool named_as_picture(const std::string& name) {
+  std::string ending = Path(name).extension().string();
+  for (char& c : ending) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
+}
+
+template <class T>
+struct Entry {
+  ListedFile file;
+  BasicImage<T> picture;  // empty: decode the file
+  bool usable = false;
+};
+
+template <class T>
+class FolderDataset final : public Dataset {
+ public:
+  FolderDataset(Info info, const FolderOptions& options, std::vector<Entry<T>> entries)
+      : Dataset(std::move(info)), options_(options), entries_(std::move(entries)) {}
+
+ private:
+  void read_checked(std::int64_t index, const View& view, std::span<std::uint8_t> image,
+                    std::int32_t& label) const override {
+    const Entry<T>& entry = entries_[static_cast<std::size_t>(index)];
+    label = entry.file.label;
+    if (entry.picture.pixels.empty())
+      copy(prepared<T>(options_, entry.file.name), view, image);
+    else
+      copy(entry.picture, view, image);
+  }
+
+  void copy(const BasicImage<T>& picture, const View& view, std::span<std::uint8_t> image) const {
+    // Of the places where the crop fits, each by the same share of [0, 1).
+    const auto place = [](double share, std::int64_t room) {
+      return static_cast<std::int64_t>(share * static_cast<double>(room + 1));
+    };
+    const std::int64_t size = options_.size;
+    const BasicImage<T> part = cropped(picture, place(view.y, picture.shape.height - size),
+                                       place(view.x, picture.shape.width - size), size, size);
+    std::memcpy(image.data(), part.pixels.data(), image.size());
+  }
+
+  FolderOptions options_;
+  std::vector<Entry<T>> entries_;
+};
+
+// Decodes all, in parallel; what a file holds does not depend on the others.
+template <class T>
+void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
+  std::atomic<std::int64_t> cached = 0;
+  const auto scan_one = [&](Entry<T>& entry) {
+    ListedFile& file = entry.file;
+    if (!file.problem.empty()) {
+      file.problem = in_quotes(file.name) + " " + file.problem;
+      return;
+    }
+    try {
+      if (!named_as_picture(file.name) && !looks_like_picture(options.path / file.name)) return;
+      BasicImage<T> picture = prepared<T>(options, file.name);
+      entry.usable = file.label != ListedFile::kNoClass;
+      if (!entry.usable) file.problem = in_quotes(file.name) + " lies beside the class folders, so it has no class";
+      const auto bytes = static_cast<std::int64_t>(picture.pixels.size() * sizeof(T));
+      if (entry.usable && cached.fetch_add(bytes) + bytes <= options.cache_bytes) entry.picture = std::move(picture);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
+      file.problem = error.what();
+    }
+  };
+  parallel_for(thread_pool(), std::ssize(entries), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) scan_one(entries[static_cast<std::size_t>(i)]);
+  });
+}
+
+void check_skipped(const FolderOptions& options, const std::vector<std::string>& skipped, std::size_t usable) {
+  const double share = static_cast<double>(skipped.size()) / static_cast<double>(skipped.size() + usable);
+  if (skipped.empty() || share <= options.max_bad) return;
+  constexpr std::size_t kShown = 3;
+  fail(
+      ErrorKind::data,
+      "{}: {} of {} files cannot be used, more than data.max_bad = {} allows; data.max_bad={:.3g} goes on without "
+      "them: {}{}",
+      options.path.string(), skipped.size(), skipped.size() + usable, options.max_bad, std::ceil(share * 1000) / 1000,
+      fmt::join(skipped.begin(), skipped.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, skipped.size())), "; "),
+      skipped.size() > kShown ? "; ..." : "");
+}
+
+// A line a file: its name, size and time of change.
+template <class T>
+std::string identity_of(const FolderOptions& options, const std::vector<Entry<T>>& entries) {
+  std::string identity = fmt::format("folder {} {} {} {}\n", options.size, options.channels, options.bits,
+                                     std::filesystem::absolute(options.path).string());
+  for (const Entry<T>& entry : entries)
+    identity += fmt::format("{} {}\n", entry.file.name, file_stamp(options.path / entry.file.name));
+  return identity;
+}
+
+template <class T>
+std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
+  FolderListing listing = list_folder(options.path);
+  std::vector<Entry<T>> entries;
+  for (ListedFile& file : listing.files)
+    if (is_validation(file.name, options.validation) == (split == Split::validation))
+      entries.push_back({std::move(file), {}});
+  scan(options, entries);
+  std::vector<std::string> skipped;
+  for (const Entry<T>& entry : entries)
+    if (!entry.file.problem.empty()) skipped.push_back(entry.file.problem);
+  std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable; });
+  check_skipped(options, skipped, entries.size());
+  if (entries.empty())
+    fail(ErrorKind::data, "{}: no PNG or JPEG {}", options.path.string(),
+         split == Split::train
+             ? "to train on"
+             : fmt::format("to test with; raise data.validation, which is {} of the files", options.validation));
+  Dataset::Info info{.name = options.path.string(),
+                     .size = std::ssize(entries),
+                     .image_shape = {options.size, options.size, options.channels},
+                     .class_names = std::move(listing.classes),
+                     .dtype = dtype_of<T>,
+                     .identity = identity_of(options, entries),
+                     .skipped = std::move(skipped)};
+  return std::make_unique<FolderDataset<T>>(std::move(info), options, std::move(entries));
+}
+
+}  // namespace
+
+std::unique_ptr<Dataset> open_folder_dataset(const FolderOptions& options, Split split) {
+  if (options.size < 1 || (options.channels != 1 && options.channels != 3) || (options.bits != 8 && options.bits != 16))
+    fail("folder: pictures of {0}x{0}x{1} with {2} bits; expected 1 or 3 channels and 8 or 16 bits", options.size,
+         options.channels, options.bits);
+  return options.bits == 16 ? open<std::uint16_t>(options, split) : open<std::uint8_t>(options, split);
+}
+
+}  // namespace gesso

@@ -1,0 +1,107 @@
+#include "train/folder_listing.h"
+
+#include <algorithm>
+#include <system_error>
+#include <utility>
+
+#include "core/error.h"
+#include "core/rng.h"
+
+namespace gesso {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Subfolder {
+  std::string name;  // below the folder, with a '/' behind; empty: the folder itself
+  std::int32_t label = 0;
+  int depth = 0;
+};
+
+class Walk {
+ public:
+  explicit Walk(const Path& folder) : folder_(folder), real_(fs::canonical(folder)) {}
+
+  FolderListing go() {
+    std::error_code ignored;
+    for (const std::string& name : list_directory(folder_))
+      if (!hidden(name) && fs::symlink_status(folder_ / name, ignored).type() == fs::file_type::directory)
+        listing_.classes.push_back(name);
+    std::vector<Subfolder> open = {{"", listing_.classes.empty() ? 0 : ListedFile::kNoClass, 0}};
+    while (!open.empty()) {
+      const Subfolder next = std::move(open.back());
+      open.pop_back();
+      visit(next, open);
+    }
+    std::ranges::sort(listing_.files, {}, &ListedFile::name);
+    return std::move(listing_);
+  }
+
+ private:
+  static bool hidden(const std::string& name) { return name.starts_with('.'); }
+
+  void visit(const Subfolder& at, std::vector<Subfolder>& open) {
+    constexpr int kDeepest = 32;
+    if (at.depth > kDeepest) return refuse(at, "lies more than 32 folders deep");
+    try {
+      for (const std::string& name : list_directory(folder_ / at.name))
+        if (!hidden(name)) take(at, name, open);
+    } catch (const Error& error) {
+      if (at.depth == 0) throw;
+      refuse(at, error.what());
+    }
+  }
+
+  void take(const Subfolder& at, const std::string& name, std::vector<Subfolder>& open) {
+    std::error_code error;
+    const Path path = folder_ / (at.name + name);
+    const fs::file_type type = fs::symlink_status(path, error).type();
+    ListedFile file{at.name + name, at.label};
+    if (type == fs::file_type::directory) {
+      const auto place = std::ranges::lower_bound(listing_.classes, name) - listing_.classes.begin();
+      open.push_back({file.name + "/", at.depth == 0 ? static_cast<std::int32_t>(place) : at.label, at.depth + 1});
+      return;
+    }
+    if (type == fs::file_type::symlink)
+      file.problem = problem_of_link(path);
+    else if (type != fs::file_type::regular)
+      file.problem = "is neither a file nor a folder";
+    listing_.files.push_back(std::move(file));
+  }
+
+  std::string problem_of_link(const Path& link) const {
+    std::error_code error;
+    const Path target = fs::canonical(link, error);
+    if (error) return "is a link to nothing";
+    const auto [end, unused] = std::ranges::mismatch(real_, target);
+    if (end != real_.end()) return "is a link out of the folder";
+    const fs::file_type type = fs::status(target, error).type();
+    if (type == fs::file_type::directory) return "is a link to a folder";
+    return type == fs::file_type::regular ? "" : "is a link to what is neither a file nor a folder";
+  }
+
+  void refuse(const Subfolder& at, const std::string& why) { listing_.files.push_back({at.name, at.label, why}); }
+
+  const Path& folder_;
+  const Path real_;
+  FolderListing listing_;
+};
+
+}  // namespace
+
+FolderListing list_folder(const Path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error))
+    fail(ErrorKind::data,
+         "data path '{}': is no directory; expected a folder of PNG and JPEG files, or of one folder a class with such "
+         "files in it",
+         folder.string());
+  return Walk(folder).go();
+}
+
+bool is_validation(const std::string& name, double share) {
+  const std::uint64_t hash = random_key(0, Purpose::data, name);
+  return static_cast<double>(hash >> 11) * 0x1p-53 < share;
+}
+
+}  // namespace gesso

@@ -1,0 +1,33 @@
+// The files of a folder that may be pictures, in an order that depends on their names alone.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "train/files.h"
+
+namespace gesso {
+
+struct ListedFile {
+  std::string name;        // below the folder, with '/' between
+  std::int32_t label = 0;  // kNoClass: beside the class folders
+  std::string problem{};   // why it must not be opened; else empty
+  static constexpr std::int32_t kNoClass = -1;
+};
+struct FolderListing {
+  std::vector<ListedFile> files;     // sorted by name
+  std::vector<std::string> classes;  // the folders in it, sorted; empty: no classes
+};
+
+// Walks the folder and all below it. Left out are names that start with a dot; refused, with the reason as `problem`:
+// links out of the folder, links to folders (they could lead in circles), what is neither file nor folder (opening a
+// pipe would never return), folders that cannot be read or lie too deep. Throws ErrorKind::data where there is no such
+// folder.
+FolderListing list_folder(const Path& folder);
+
+// Whether a file belongs to the validation split of `share`: a hash of its name alone, so that files that join or leave
+// move no other one.
+bool is_validation(const std::string& name, double share);
+
+}  // namespace gesso
