@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <numeric>
@@ -23,6 +24,7 @@
 #include "train/idx_dataset.h"
 #include "train/shape_outline.h"
 #include "train/shapes_dataset.h"
+#include "train/statistics_cache.h"
 #include "train/vqvae_task.h"
 
 namespace gesso {
@@ -79,6 +81,21 @@ class WideDataset final : public Dataset {
   }
 };
 
+// The cache lies here as long as this lives.
+class CacheFolder {
+ public:
+  explicit CacheFolder(const Path& path) {
+    if (const char* value = std::getenv("XDG_CACHE_HOME")) before_ = value;
+    setenv("XDG_CACHE_HOME", path.c_str(), 1);
+  }
+  ~CacheFolder() { before_.empty() ? unsetenv("XDG_CACHE_HOME") : setenv("XDG_CACHE_HOME", before_.c_str(), 1); }
+  CacheFolder(const CacheFolder&) = delete;
+  CacheFolder& operator=(const CacheFolder&) = delete;
+
+ private:
+  std::string before_;
+};
+
 TEST_SUITE("data") {
   TEST_CASE("an IDX directory is read, plain and packed, with the classes of both splits") {
     TemporaryDirectory directory;
@@ -99,6 +116,68 @@ TEST_SUITE("data") {
     expect_error(ErrorKind::usage, {"no picture 3; there are 3"}, [&] { train->read(3, image, label); });
     expect_error(ErrorKind::usage, {"no picture -1"}, [&] { train->read(-1, image, label); });
     expect_error(ErrorKind::usage, {"1 bytes", "1x2x1"}, [&] { train->read(0, std::span(image).first(1), label); });
+  }
+
+  TEST_CASE("IDX pictures of any number of channels are read") {
+    TemporaryDirectory directory;
+    write_tiny_set(directory);
+    for (const std::string prefix : {"train", "t10k"})
+      std::filesystem::remove(directory / (prefix + "-images-idx3-ubyte" + (prefix == "t10k" ? ".gz" : "")));
+    directory.write("train-images-idx4-ubyte", idx({3, 1, 2, 5}, "abcdefghijklmnopqrstuvwxyz0123"));
+    directory.write("t10k-images-idx4-ubyte.gz", gzip(idx({2, 1, 2, 5}, std::string(20, 'x'))));
+    const auto data = open_idx_dataset(directory.path(), Split::train);
+    CHECK(data->image_shape() == ImageShape{1, 2, 5});
+    const Batch batch = read_batch(*data, {1});
+    CHECK(std::string(batch.images.begin(), batch.images.end()) == "klmnopqrst");
+    const View flipped{.flip = true};
+    const Batch other = read_batch(*data, {1}, {&flipped, 1});
+    CHECK(std::string(other.images.begin(), other.images.end()) == "pqrstklmno");
+    CHECK(open_idx_dataset(directory.path(), Split::validation)->size() == 2);
+  }
+
+  TEST_CASE("measured statistics are kept, found again bit for bit, and measured again where the file is not good") {
+    TemporaryDirectory directory;
+    write_tiny_set(directory);
+    const CacheFolder cache(directory / "cache");
+    const auto data = open_idx_dataset(directory.path(), Split::train);
+    const PixelStatistics measured = pixel_statistics(*data), first = cached_pixel_statistics(*data);
+    CHECK(first.mean == measured.mean);
+    CHECK(first.variance == measured.variance);
+    const Path file = statistics_cache_path(*data);
+    REQUIRE(file.parent_path() == directory / "cache" / "gesso");
+    const std::string good = read_text_file(file, 4096);
+    // What stands in the file is what is given, so it must have been read: a set of the same identity knows no better.
+    class Renamed final : public Dataset {
+     public:
+      explicit Renamed(const Dataset& other)
+          : Dataset(
+                {.name = "x", .image_shape = other.image_shape(), .class_names = {}, .identity = other.identity()}) {}
+
+     private:
+      void read_checked(std::int64_t, const View&, std::span<std::uint8_t>, std::int32_t&) const override {}
+    };
+    const Renamed empty(*data);
+    CHECK(cached_pixel_statistics(empty).mean == measured.mean);
+    CHECK(cached_pixel_statistics(empty).variance == measured.variance);
+    for (std::size_t i = 0; i < good.size() - 1; ++i)
+      for (const char bad : {'0', '7', ' ', '"'}) {
+        std::string text = good;
+        if (text[i] == bad) continue;
+        text[i] = bad;
+        directory.write("cache/gesso/" + file.filename().string(), text);
+        REQUIRE(cached_pixel_statistics(*data).mean == measured.mean);
+        REQUIRE(cached_pixel_statistics(*data).variance == measured.variance);
+      }
+    directory.write("cache/gesso/" + file.filename().string(), good.substr(0, 40));
+    CHECK(cached_pixel_statistics(*data).mean == measured.mean);
+    CHECK(read_text_file(file, 4096) == good);
+    // Other files, another entry; no folder to write into, no error.
+    directory.write("train-images-idx3-ubyte", idx({3, 1, 2}, "abcdeg"));
+    const auto changed = open_idx_dataset(directory.path(), Split::train);
+    CHECK(statistics_cache_path(*changed) != file);
+    CHECK(cached_pixel_statistics(*changed).mean > measured.mean);
+    const CacheFolder nowhere(directory.write("file", "x"));
+    CHECK(cached_pixel_statistics(*data).mean == measured.mean);
   }
 
   TEST_CASE("statistics are over all values, in units of the full range") {

@@ -127,7 +127,7 @@ TEST_SUITE("folder") {
     std::filesystem::create_symlink("../secret.png", directory / "data/escape.png");
     std::filesystem::create_symlink("good.png", directory / "data/inside.png");
     std::filesystem::create_symlink("nowhere", directory / "data/nothing.png");
-    std::filesystem::create_directory_symlink("..", directory / "data/up");
+    std::filesystem::create_directory_symlink(".", directory / "data/up");
     REQUIRE(mkfifo((directory / "data/pipe.png").c_str(), 0600) == 0);
     FolderOptions options = all_of(directory / "data");
     options.max_bad = 1;
@@ -137,7 +137,8 @@ TEST_SUITE("folder") {
                                              "'nothing.png' is a link to nothing", "'odd\\x0a\\x1b[31m\\xff.png'",
                                              "'pipe.png' is neither a file nor a folder", "'up' is a link to a folder"};
     REQUIRE(data->skipped().size() == wanted.size());
-    for (std::size_t i = 0; i < wanted.size(); ++i) CHECK(data->skipped()[i].starts_with(wanted[i]));
+    for (std::size_t i = 0; i < wanted.size(); ++i)
+      CHECK_MESSAGE(data->skipped()[i].starts_with(wanted[i]), data->skipped()[i]);
   }
 
   TEST_CASE("a folder that cannot be used says what was expected") {

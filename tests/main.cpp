@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "tests/support.h"
+#include "tests/temporary_directory.h"
 
 namespace gesso {
 namespace {
@@ -82,7 +83,9 @@ void take_seed_option(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   take_seed_option(argc, argv);
-  parse_seed();  // refuses a bad one before any test runs
+  parse_seed();                    // refuses a bad one before any test runs
+  const TemporaryDirectory cache;  // tests leave nothing in the user's own
+  setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
   doctest::registerReporter<SuiteCounter>("suites", 0, /*isReporter=*/false);
   doctest::Context context(argc, argv);
   return context.run();

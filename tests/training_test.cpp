@@ -94,7 +94,7 @@ TEST_SUITE("training") {
     const TemporaryDirectory folder;
     const Path pictures = write_mixed_folder(folder, "mixed", 60, 1);
     const std::vector<std::string> data = {"data.kind=folder", "data.path=" + pictures.string(), "data.crop=random",
-                                           "data.flip=true", "data.max_bad=0.1"};
+                                           "data.flip=true", "data.max_bad=0.2"};
     const auto with = [&](std::vector<std::string> more) {
       more.insert(more.begin(), data.begin(), data.end());
       return more;

@@ -9,7 +9,7 @@ die() {
 
 # Debian 12's packages without which gesso does not build.
 required_packages=(g++ cmake ninja-build libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev libpng-dev
-                   libjpeg62-turbo-dev zlib1g-dev liblzma-dev)
+                   libjpeg62-turbo-dev zlib1g-dev liblzma-dev libxxhash-dev)
 # The images of the first recipe; without them gesso draws its own.
 data_package=dataset-fashion-mnist
 

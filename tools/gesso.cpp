@@ -13,7 +13,9 @@
 
 namespace gesso {
 
-void print_json(const nlohmann::json& object) { fmt::print("{}\n", object.dump()); }
+void print_json(const nlohmann::json& object) {
+  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+}
 
 nlohmann::ordered_json json_of(const std::vector<Metric>& metrics) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
@@ -46,6 +48,7 @@ int run(int argc, char** argv) {
   add_train(app, outcome);
   add_reconstruct(app, outcome);
   add_evaluate(app, outcome);
+  add_data(app, outcome);
   add_check(app, outcome);
   add_bench(app, outcome);
   add_info(app, outcome);

@@ -108,9 +108,14 @@ std::unique_ptr<Dataset> open_cifar_dataset(const Path& directory, Split split) 
   });
   std::size_t size = 0;
   for (const Records& file : files) size += file.size();
-  return std::make_unique<CifarDataset>(CifarDataset::Info{directory.string(), static_cast<std::int64_t>(size), kShape,
-                                                           std::vector<std::string>(kClasses.begin(), kClasses.end())},
-                                        std::move(files));
+  std::string identity = "cifar10\n";
+  for (const Path& path : paths) identity += file_stamp(path) + "\n";
+  Dataset::Info info{.name = directory.string(),
+                     .size = static_cast<std::int64_t>(size),
+                     .image_shape = kShape,
+                     .class_names = {kClasses.begin(), kClasses.end()},
+                     .identity = std::move(identity)};
+  return std::make_unique<CifarDataset>(std::move(info), std::move(files));
 }
 
 }  // namespace gesso

@@ -36,13 +36,17 @@ void Dataset::read(std::int64_t index, const View& view, std::span<std::uint8_t>
 
 Image Dataset::image(std::int64_t index) const {
   std::int32_t label = 0;
+  return image(index, View(), label);
+}
+
+Image Dataset::image(std::int64_t index, const View& view, std::int32_t& label) const {
   if (dtype() == DType::u8) {
     Image result(image_shape());
-    read(index, result.pixels, label);
+    read(index, view, result.pixels, label);
     return result;
   }
   Image16 wide(image_shape());
-  read(index, {reinterpret_cast<std::uint8_t*>(wide.pixels.data()), image_bytes()}, label);
+  read(index, view, {reinterpret_cast<std::uint8_t*>(wide.pixels.data()), image_bytes()}, label);
   return to_8_bits(wide);
 }
 

@@ -54,6 +54,7 @@ class Dataset {
   }
   // To look at: 16 bits are rounded to 8.
   Image image(std::int64_t index) const;
+  Image image(std::int64_t index, const View& view, std::int32_t& label) const;
 
  protected:
   explicit Dataset(Info info);

@@ -187,7 +187,8 @@ void StagedDirectory::publish() {
 std::string file_stamp(const Path& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) fail_io("look at", path, errno);
-  return fmt::format("{} {}.{:09}", status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec);
+  return fmt::format("{} {} {}.{:09}", std::filesystem::absolute(path).string(), status.st_size, status.st_mtim.tv_sec,
+                     status.st_mtim.tv_nsec);
 }
 
 void make_directories(const Path& path) {

@@ -76,7 +76,7 @@ class StagedDirectory {
 };
 inline constexpr std::string_view kTemporaryPrefix = ".tmp-", kTrashPrefix = ".trash-";
 
-// The file's size and the time of its last change, as text: another one where the content was changed.
+// Where the file lies, its size and the time of its last change, as text: another one where the content was changed.
 std::string file_stamp(const Path& path);
 
 void make_directories(const Path& path);

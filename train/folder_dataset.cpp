@@ -117,13 +117,10 @@ void check_skipped(const FolderOptions& options, const std::vector<std::string>&
       skipped.size() > kShown ? "; ..." : "");
 }
 
-// A line a file: its name, size and time of change.
 template <class T>
 std::string identity_of(const FolderOptions& options, const std::vector<Entry<T>>& entries) {
-  std::string identity = fmt::format("folder {} {} {} {}\n", options.size, options.channels, options.bits,
-                                     std::filesystem::absolute(options.path).string());
-  for (const Entry<T>& entry : entries)
-    identity += fmt::format("{} {}\n", entry.file.name, file_stamp(options.path / entry.file.name));
+  std::string identity = fmt::format("folder {} {} {}\n", options.size, options.channels, options.bits);
+  for (const Entry<T>& entry : entries) identity += file_stamp(options.path / entry.file.name) + "\n";
   return identity;
 }
 

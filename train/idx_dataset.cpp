@@ -10,14 +10,17 @@ namespace gesso {
 namespace {
 
 std::string_view prefix_of(Split split) { return split == Split::train ? "train" : "t10k"; }
-std::string images_name(Split split) { return fmt::format("{}-images-idx3-ubyte", prefix_of(split)); }
+std::string images_name(Split split, int rank = 3) {
+  return fmt::format("{}-images-idx{}-ubyte", prefix_of(split), rank);
+}
 std::string labels_name(Split split) { return fmt::format("{}-labels-idx1-ubyte", prefix_of(split)); }
 
 [[noreturn]] void fail_missing(const Path& directory, const std::string& what) {
   fail(ErrorKind::data,
        "data path '{}': {}; expected a directory with the files {}, {}, {} and {}, each plain or with .gz, as Debian's "
-       "package "
-       "dataset-fashion-mnist installs them in /usr/share/datasets/fashion-mnist",
+       "package dataset-fashion-mnist installs them in /usr/share/datasets/fashion-mnist; images of several channels "
+       "have "
+       "idx4 in their names",
        directory.string(), what, images_name(Split::train), labels_name(Split::train), images_name(Split::validation),
        labels_name(Split::validation));
 }
@@ -29,15 +32,23 @@ void check_directory(const Path& directory) {
   if (!std::filesystem::is_directory(directory, ignored)) fail_missing(directory, "is no directory");
 }
 
-// The file, plain before packed.
+// The file, plain before packed; empty where there is none.
 Path find(const Path& directory, const std::string& name) {
   std::error_code ignored;
   for (const std::string& candidate : {name, name + ".gz"})
     if (std::filesystem::exists(directory / candidate, ignored)) return directory / candidate;
-  fail_missing(directory, "has no " + name);
+  return {};
+}
+Path find_images(const Path& directory, Split split) {
+  Path path = find(directory, images_name(split));
+  if (path.empty()) path = find(directory, images_name(split, 4));
+  if (path.empty()) fail_missing(directory, "has no " + images_name(split));
+  return path;
 }
 
-IdxArray read_labels(const Path& path) {
+IdxArray read_labels(const Path& directory, Split split) {
+  const Path path = find(directory, labels_name(split));
+  if (path.empty()) fail_missing(directory, "has no " + labels_name(split));
   IdxArray labels = read_idx(path);
   if (labels.shape.rank() != 1)
     fail(ErrorKind::data, "{}: {} is no list of labels (one dimension)", path.string(), labels.shape.text());
@@ -67,33 +78,34 @@ class IdxDataset final : public Dataset {
     label = labels_.values[i];
   }
 
-  IdxArray images_, labels_;  // [N,H,W], [N]
+  IdxArray images_, labels_;  // [N,H,W] or [N,H,W,C], [N]
 };
 
 }  // namespace
 
 std::unique_ptr<Dataset> open_idx_dataset(const Path& directory, Split split) {
   check_directory(directory);
-  const Path images_path = find(directory, images_name(split));
+  const Path images_path = find_images(directory, split);
   // Both splits' labels are read: they have the same classes even where one lacks the last.
-  IdxArray labels = read_labels(find(directory, labels_name(split)));
-  const IdxArray others =
-      read_labels(find(directory, labels_name(split == Split::train ? Split::validation : Split::train)));
+  IdxArray labels = read_labels(directory, split);
+  const IdxArray others = read_labels(directory, split == Split::train ? Split::validation : Split::train);
   IdxArray images = read_idx(images_path);
-  if (images.shape.rank() != 3 || images.values.empty())
-    fail(ErrorKind::data, "{}: {} holds no pictures (number, height, width)", images_path.string(),
-         images.shape.text());
-  if (images.shape[0] != labels.shape[0])
-    fail(ErrorKind::data, "{}: {} pictures but {} labels in {}", images_path.string(), images.shape[0], labels.shape[0],
+  const Shape& shape = images.shape;
+  if ((shape.rank() != 3 && shape.rank() != 4) || images.values.empty())
+    fail(ErrorKind::data, "{}: {} holds no pictures (number, height, width, or channels behind them)",
+         images_path.string(), shape.text());
+  if (shape[0] != labels.shape[0])
+    fail(ErrorKind::data, "{}: {} pictures but {} labels in {}", images_path.string(), shape[0], labels.shape[0],
          labels_name(split));
   int last_class = 0;
   for (const IdxArray* array : {&std::as_const(labels), &others})
     for (const std::uint8_t label : array->values) last_class = std::max<int>(last_class, label);
-  return std::make_unique<IdxDataset>(IdxDataset::Info{directory.string(),
-                                                       images.shape[0],
-                                                       {images.shape[1], images.shape[2], 1},
-                                                       class_names(directory, last_class + 1)},
-                                      std::move(images), std::move(labels));
+  Dataset::Info info{.name = directory.string(),
+                     .size = shape[0],
+                     .image_shape = {shape[1], shape[2], shape.rank() == 4 ? shape[3] : 1},
+                     .class_names = class_names(directory, last_class + 1),
+                     .identity = "idx\n" + file_stamp(images_path)};
+  return std::make_unique<IdxDataset>(std::move(info), std::move(images), std::move(labels));
 }
 
 }  // namespace gesso

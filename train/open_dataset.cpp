@@ -1,5 +1,6 @@
 #include "train/open_dataset.h"
 
+#include "core/error.h"
 #include "train/cifar_dataset.h"
 #include "train/folder_dataset.h"
 #include "train/idx_dataset.h"
@@ -23,6 +24,17 @@ std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, s
   const std::int64_t count = split == Split::train ? options.count : options.test_count;
   return make_shapes_dataset({.count = count, .image_size = options.size, .channels = options.channels, .seed = seed},
                              split);
+}
+
+std::string kind_of_data(const Path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored))
+    fail(ErrorKind::data, "data path '{}': is no directory; expected one with the files of a data set", path.string());
+  for (const std::string& name : list_directory(path)) {
+    if (name.starts_with("train-images-idx")) return "idx";
+    if (name.starts_with("data_batch_")) return "cifar10";
+  }
+  return "folder";
 }
 
 }  // namespace gesso

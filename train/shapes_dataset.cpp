@@ -89,7 +89,12 @@ std::vector<std::string> class_names() {
 class ShapesDataset final : public Dataset {
  public:
   ShapesDataset(const ShapesOptions& options, Split split)
-      : Dataset({"shapes", options.count, {options.image_size, options.image_size, options.channels}, class_names()}),
+      : Dataset({.name = "shapes",
+                 .size = options.count,
+                 .image_shape = {options.image_size, options.image_size, options.channels},
+                 .class_names = class_names(),
+                 .identity = fmt::format("shapes {} {} {} {} {}", options.count, options.image_size, options.channels,
+                                         options.seed, static_cast<int>(split))}),
         key_(random_key(options.seed, Purpose::data, split == Split::train ? "shapes/train" : "shapes/validation")) {}
 
  private:

@@ -9,6 +9,7 @@
 #include "ops/cast.h"
 #include "ops/loss.h"
 #include "train/comparison.h"
+#include "train/statistics_cache.h"
 
 namespace gesso {
 
@@ -38,7 +39,7 @@ VqvaeTask::VqvaeTask(const VqvaeTaskOptions& options, Device& device)
 }
 
 void VqvaeTask::measure(const Dataset& train_data) {
-  const PixelStatistics found = pixel_statistics(train_data);
+  const PixelStatistics found = cached_pixel_statistics(train_data);
   if (!(found.variance > 0))
     fail(ErrorKind::data, "{}: all training pixels are equal (mean {}), so there is nothing to learn",
          train_data.name(), found.mean);

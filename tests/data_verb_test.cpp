@@ -1,0 +1,137 @@
+// gesso data, and what it draws with.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/expect_error.h"
+#include "tests/mixed_pictures.h"
+#include "tests/program.h"
+#include "tests/temporary_directory.h"
+#include "train/contact_sheet.h"
+#include "train/font.h"
+#include "train/picture.h"
+
+namespace gesso {
+namespace {
+
+nlohmann::json last_object(const Program& program) {
+  CHECK_MESSAGE(program.exit_code == 0, program.errors);
+  return nlohmann::json::parse(program.out);
+}
+
+TEST_SUITE("data verb") {
+  TEST_CASE("every letter has a shape of its own, within its cell; what is no letter becomes a question mark") {
+    std::set<std::vector<std::uint8_t>> shapes;
+    for (char letter = ' '; letter <= '~'; ++letter) {
+      Image image({kLetterHeight + 2, kLetterWidth + 2, 1});
+      draw_text(image, 1, 1, std::string(1, letter), 255);
+      shapes.insert(image.pixels);
+      for (std::int64_t y = 0; y < image.shape.height; ++y)
+        for (std::int64_t x = 0; x < image.shape.width; ++x)
+          if (y == 0 || x == 0 || y > kLetterHeight || x > kLetterWidth)
+            CHECK(image.pixels[static_cast<std::size_t>(y * image.shape.width + x)] == 0);
+      if (letter != ' ') CHECK(std::ranges::count(image.pixels, 255) >= 1);
+    }
+    CHECK(shapes.size() == 95);
+    Image known({8, 5, 3}), unknown({8, 5, 3}), beyond({8, 5, 3});
+    draw_text(known, 0, 0, "?", 9);
+    draw_text(unknown, 0, 0, "\xC3", 9);
+    CHECK(known.pixels == unknown.pixels);
+    draw_text(beyond, -3, -2, "????", 9);
+    draw_text(beyond, 100, 100, "????", 9);
+    CHECK(std::ranges::count(beyond.pixels, 9) > 0);
+  }
+
+  TEST_CASE("a contact sheet shows each picture enlarged, with its label cut to its width") {
+    std::vector<Image> pictures;
+    for (const int grey : {10, 20, 30}) pictures.emplace_back(ImageShape{24, 36, 1}, static_cast<std::uint8_t>(grey));
+    const Image sheet = contact_sheet(pictures, {"one", "a label that is far too long for one", "3"}, 2);
+    CHECK(sheet.shape == ImageShape{2 * (72 + 10 + 4) + 4, 2 * (108 + 4) + 4, 3});
+    const auto pixel = [&](std::int64_t y, std::int64_t x) {
+      return int{sheet.pixels[static_cast<std::size_t>((y * sheet.shape.width + x) * 3)]};
+    };
+    CHECK(pixel(4, 4) == 10);
+    CHECK(pixel(75, 111) == 10);
+    CHECK(pixel(4, 116) == 20);
+    CHECK(pixel(90, 4) == 30);
+    CHECK(pixel(90, 116) == 255);
+    for (std::int64_t y = 0; y < sheet.shape.height; ++y) CHECK(pixel(y, 224) == 255);  // no letter beyond
+    Image two({72, 72, 2});
+    two.pixels[0] = 7;
+    two.pixels[1] = 8;
+    const Image grey = contact_sheet({two}, {""});
+    for (std::size_t c = 0; c < 3; ++c) CHECK(grey.pixels[(4 * 80 + 4) * 3 + c] == 7);
+    expect_error(ErrorKind::usage, {"0 pictures"}, [] { contact_sheet({}, {}); });
+    expect_error(ErrorKind::usage, {"1 pictures, 2 labels"}, [] { contact_sheet({Image({1, 1, 1})}, {"", ""}); });
+    expect_error(ErrorKind::usage, {"2x1x1", "1x1x1"}, [] {
+      contact_sheet({Image({1, 1, 1}), Image({2, 1, 1})}, {"", ""});
+    });
+    expect_error(ErrorKind::data, {"contact sheet", "16384 a side"}, [] {
+      contact_sheet({Image({1, 16384, 1})}, {""});
+    });
+  }
+
+  TEST_CASE("data info tells sizes, classes, statistics and every file that was skipped") {
+    const TemporaryDirectory directory;
+    std::filesystem::create_directory(directory / "set");
+    write_mixed_folder(directory, "set/apples", 43, 1);
+    write_mixed_folder(directory, "set/pears\xFF", 33, 2);
+    const nlohmann::json facts = last_object(
+        run_program(directory.path(), {"data", "info", (directory / "set").string(), "data.size=16", "--json"}));
+    CHECK(facts["kind"] == "folder");
+    CHECK(facts["train"].get<int>() + facts["validation"].get<int>() == 70);
+    CHECK(facts["height"] == 16);
+    CHECK(facts["channels"] == 3);
+    CHECK(facts["bits"] == 8);
+    CHECK((facts["mean"] > 0.05 && facts["mean"] < 0.95));
+    CHECK((facts["std"] > 0.01 && facts["std"] < 0.5));
+    REQUIRE(facts["classes"].size() == 2);
+    CHECK(facts["classes"][0]["name"] == "apples");
+    CHECK(facts["classes"][0]["train"].get<int>() + facts["classes"][0]["validation"].get<int>() == 40);
+    CHECK(facts["skipped"].size() == 6);
+    const Program text = run_program(directory.path(), {"data", "info", (directory / "set").string(), "data.bits=16"});
+    CHECK(text.exit_code == 0);
+    for (const char* words : {"32x32x3, 16 bits", "apples", "skipped     6 files", "'apples/broken-cut.jpg'"})
+      CHECK_MESSAGE(text.out.find(words) != std::string::npos, text.out);
+  }
+
+  TEST_CASE("data info and preview take a recipe, and preview draws its pictures") {
+    const TemporaryDirectory directory;
+    const std::vector<std::string> small = {"--recipe", "vqvae-shapes", "data.count=50", "data.test_count=20",
+                                            "data.size=16"};
+    std::vector<std::string> info = {"data", "info", "--json"};
+    info.insert(info.end(), small.begin(), small.end());
+    const nlohmann::json facts = last_object(run_program(directory.path(), info));
+    CHECK(facts["kind"] == "shapes");
+    CHECK(facts["train"] == 50);
+    CHECK(facts["validation"] == 20);
+    CHECK(facts["classes"].size() == 10);
+    const std::string sheet = (directory / "sheet.png").string();
+    std::vector<std::string> preview = {"data", "preview", "--out", sheet, "--count", "10", "--json"};
+    preview.insert(preview.end(), small.begin(), small.end());
+    CHECK(last_object(run_program(directory.path(), preview))["images"] == 10);
+    CHECK(read_picture(sheet).shape == ImageShape{2 * (80 + 10 + 4) + 4, 8 * (80 + 4) + 4, 3});
+  }
+
+  TEST_CASE("data asks for what it needs") {
+    const TemporaryDirectory directory;
+    const auto refused = [&](const std::vector<std::string>& arguments, int exit_code, const std::string& words) {
+      const Program program = run_program(directory.path(), arguments);
+      CHECK(program.exit_code == exit_code);
+      CHECK_MESSAGE(program.errors.find(words) != std::string::npos, program.errors);
+    };
+    refused({"data"}, 2, "subcommand");
+    refused({"data", "info"}, 2, "--recipe");
+    refused({"data", "info", "nowhere"}, 3, "'nowhere': is no directory");
+    refused({"data", "info", directory.path().string(), "--kind", "tar"}, 2, "data.kind");
+    refused({"data", "info", directory.path().string()}, 3, "no PNG or JPEG");
+    refused({"data", "preview", directory.path().string()}, 2, "--out");
+  }
+}
+
+}  // namespace
+}  // namespace gesso

@@ -1,0 +1,147 @@
+// gesso data: what a data set is, and what its pictures look like.
+#include <cmath>
+#include <memory>
+#include <utility>
+
+#include "core/error.h"
+#include "tools/verbs.h"
+#include "train/augmentation.h"
+#include "train/contact_sheet.h"
+#include "train/data_loader.h"
+#include "train/open_dataset.h"
+#include "train/png.h"
+#include "train/statistics_cache.h"
+
+namespace gesso {
+namespace {
+
+struct DataVerbOptions {
+  std::string path, recipe, kind, out, split = "train";
+  std::vector<std::string> assignments;
+  std::int64_t count = 32;
+  bool augmented = false, json = false;
+};
+
+// A look at a set refuses none for its broken files; it tells them.
+Recipe recipe_of(DataVerbOptions options) {
+  const bool path_is_assignment = !options.recipe.empty() && options.path.find('=') != std::string::npos;
+  if (path_is_assignment) options.assignments.insert(options.assignments.begin(), std::exchange(options.path, ""));
+  RecipeFile file;
+  if (options.recipe.empty() && options.path.empty())
+    fail("data: nothing to look at; give the path of a data set, or --recipe with the name of a recipe");
+  if (!options.recipe.empty()) file.config().load_file(recipe_path(options.recipe));
+  DataOptions& data = file.recipe().data;
+  data.max_bad = 1;
+  if (!options.path.empty()) data.path = options.path;
+  if (!options.kind.empty())
+    file.config().assign("data.kind=" + options.kind);
+  else if (options.recipe.empty())
+    data.kind = kind_of_data(options.path);
+  for (const std::string& assignment : options.assignments) file.config().assign(assignment);
+  file.recipe().validate();
+  return file.recipe();
+}
+
+std::unique_ptr<Dataset> open(const Recipe& recipe, Split split) {
+  return open_dataset(recipe.data, split, static_cast<std::uint64_t>(recipe.train.seed));
+}
+
+std::vector<std::int64_t> count_classes(const Dataset& data) {
+  std::vector<std::int64_t> counts(static_cast<std::size_t>(data.classes()));
+  std::vector<std::uint8_t> image(data.image_bytes());
+  for (std::int64_t i = 0; i < data.size() && !counts.empty(); ++i) {
+    std::int32_t label = 0;
+    data.read(i, image, label);
+    ++counts[static_cast<std::size_t>(label)];
+  }
+  return counts;
+}
+
+nlohmann::ordered_json facts_of(const Recipe& recipe) {
+  const std::unique_ptr<Dataset> train = open(recipe, Split::train), validation = open(recipe, Split::validation);
+  const PixelStatistics pixels = cached_pixel_statistics(*train);
+  const ImageShape& shape = train->image_shape();
+  nlohmann::ordered_json facts = {{"name", train->name()},      {"kind", recipe.data.kind},
+                                  {"train", train->size()},     {"validation", validation->size()},
+                                  {"height", shape.height},     {"width", shape.width},
+                                  {"channels", shape.channels}, {"bits", 8 * size_of(train->dtype())},
+                                  {"mean", pixels.mean},        {"std", std::sqrt(std::max(0.0, pixels.variance))}};
+  facts["classes"] = nlohmann::ordered_json::array();
+  const std::vector<std::int64_t> in_train = count_classes(*train), in_validation = count_classes(*validation);
+  for (std::size_t i = 0; i < in_train.size(); ++i)
+    facts["classes"].push_back({{"name", train->class_name(static_cast<std::int64_t>(i))},
+                                {"train", in_train[i]},
+                                {"validation", in_validation[i]}});
+  facts["skipped"] = train->skipped();
+  for (const std::string& file : validation->skipped()) facts["skipped"].push_back(file);
+  return facts;
+}
+
+void run_info(const DataVerbOptions& options) {
+  const nlohmann::ordered_json facts = facts_of(recipe_of(options));
+  if (options.json) return print_json(facts);
+  fmt::print("name        {}\nkind        {}\n", facts["name"].get<std::string>(), facts["kind"].get<std::string>());
+  fmt::print("train       {} images\nvalidation  {} images\n", facts["train"].get<std::int64_t>(),
+             facts["validation"].get<std::int64_t>());
+  fmt::print("shape       {}x{}x{}, {} bits\n", facts["height"].get<std::int64_t>(), facts["width"].get<std::int64_t>(),
+             facts["channels"].get<std::int64_t>(), facts["bits"].get<int>());
+  fmt::print("pixels      mean {:.6g}, standard deviation {:.6g} of the full range\n", facts["mean"].get<double>(),
+             facts["std"].get<double>());
+  fmt::print("classes     {}\n", facts["classes"].size());
+  for (const auto& row : facts["classes"])
+    fmt::print("  {:<20} {:>8} train {:>8} validation\n", row["name"].get<std::string>(),
+               row["train"].get<std::int64_t>(), row["validation"].get<std::int64_t>());
+  fmt::print("skipped     {} files\n", facts["skipped"].size());
+  for (const auto& file : facts["skipped"]) fmt::print("  {}\n", file.get<std::string>());
+}
+
+void run_preview(const DataVerbOptions& options, const std::string& command_line) {
+  const Recipe recipe = recipe_of(options);
+  const std::unique_ptr<Dataset> data = open(recipe, options.split == "train" ? Split::train : Split::validation);
+  const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
+  const Augmentation augmentation{.flip = options.augmented && recipe.data.flip,
+                                  .crop = options.augmented && recipe.data.crop == Crop::random,
+                                  .seed = seed};
+  const std::int64_t count = std::min(options.count, data->size());
+  std::vector<Image> pictures;
+  std::vector<std::string> labels;
+  for (const std::int64_t index : SampleOrder(data->size(), count, seed)(0)) {
+    std::int32_t label = 0;
+    pictures.push_back(data->image(index, augmentation.view(0, index), label));
+    labels.push_back(data->classes() > 0 ? data->class_name(label) : std::to_string(index));
+  }
+  write_png(options.out, contact_sheet(pictures, labels), {{"Comment", command_line}});
+  if (options.json) return print_json({{"out", options.out}, {"images", count}});
+  fmt::print("{}: {} of {} pictures\n", options.out, count, data->size());
+}
+
+CLI::App* add_look(CLI::App& data, const char* name, const char* what, DataVerbOptions& options) {
+  CLI::App* verb = data.add_subcommand(name, what);
+  verb->add_option("path", options.path, "The data set: a file or folder");
+  verb->add_option("assignments", options.assignments, "data.key=value: as in a recipe");
+  verb->add_option("--recipe", options.recipe, "Take the data keys from a recipe, by name or file");
+  verb->add_option("--kind", options.kind, "idx, cifar10, folder or shapes; default: what the path holds");
+  verb->add_flag("--json", options.json, "Last line of standard output: one JSON object");
+  return verb;
+}
+
+}  // namespace
+
+void add_data(CLI::App& app, Outcome& outcome) {
+  CLI::App* data = app.add_subcommand("data", "Looks at a data set");
+  data->require_subcommand(1);
+  data->footer("Example: gesso data info /usr/share/datasets/fashion-mnist");
+  auto options = std::make_shared<DataVerbOptions>();
+  CLI::App* info = add_look(*data, "info", "Prints sizes, classes, pixel statistics and unusable files", *options);
+  info->footer("Example: gesso data info pictures data.size=128 --json");
+  info->callback([options] { run_info(*options); });
+  CLI::App* preview = add_look(*data, "preview", "Draws a sheet of pictures with their classes", *options);
+  preview->add_option("--out", options->out, "The picture to write (PNG)")->required();
+  preview->add_option("--count", options->count, "How many pictures, chosen by train.seed")->check(CLI::Range(1, 4096));
+  preview->add_option("--split", options->split, "train or validation")->check(CLI::IsMember({"train", "validation"}));
+  preview->add_flag("--augmented", options->augmented, "Flipped and cropped as data.flip and data.crop say");
+  preview->footer("Example: gesso data preview --recipe vqvae-shapes --out sheet.png");
+  preview->callback([options, &outcome] { run_preview(*options, outcome.command_line); });
+}
+
+}  // namespace gesso
