@@ -22,10 +22,10 @@
 #include "train/comparison.h"
 #include "train/data_loader.h"
 #include "train/idx_dataset.h"
+#include "train/pixel_range.h"
 #include "train/shape_outline.h"
 #include "train/shapes_dataset.h"
 #include "train/statistics_cache.h"
-#include "train/vqvae_task.h"
 
 namespace gesso {
 namespace {

@@ -10,6 +10,7 @@
 #include "tests/gzip.h"
 #include "tests/handmade_jpeg.h"
 #include "tests/handmade_png.h"
+#include "tests/hostile_codes.h"
 #include "tests/program.h"
 #include "tests/temporary_directory.h"
 #include "tests/xz.h"
@@ -337,6 +338,28 @@ TEST_SUITE("hostile files") {
     }
     directory.write("run/config.json", good);
     CHECK(run_program(directory.path(), train_command(run, {"--resume", "train.steps=4"})).exit_code == 0);
+  }
+
+  TEST_CASE("hostile codes are refused by the model that they are not of, and nothing is written") {
+    const TemporaryDirectory directory;
+    const Path run = directory / "run", codes = directory / "codes.safetensors", out = directory / "out";
+    make_run(directory, run, {"data.size=16", "data.count=20", "data.test_count=7", "model.codes=37"});
+    const Program encoded = run_program(directory.path(), {"encode", run.string(), "--out", codes.string(), "--json"});
+    REQUIRE_MESSAGE(encoded.exit_code == 0, encoded.errors);
+    CHECK(encoded.out.find("\"codes\":[7,4,4]") != std::string::npos);
+    const std::string good = read_text_file(codes, 1 << 20);
+    const auto before = files_below(run);
+    const std::vector<std::string> decode = {"decode", run.string(), codes.string(), "--out", out.string()};
+    for (const HostileCodes& hostile : hostile_codes(good)) {
+      INFO(hostile.title);
+      directory.write("codes.safetensors", hostile.content);
+      check_refused(run_program(directory.path(), decode), ErrorKind::data, hostile.words);
+      CHECK_FALSE(std::filesystem::exists(out));
+      CHECK(files_below(run) == before);
+    }
+    directory.write("codes.safetensors", good);
+    CHECK(run_program(directory.path(), decode).exit_code == 0);
+    CHECK(list_directory(out).size() == 7);
   }
 }
 

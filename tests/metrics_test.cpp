@@ -7,45 +7,16 @@
 #include <random>
 #include <vector>
 
+#include "tests/brute_force_ssim.h"
 #include "tests/expect_error.h"
 #include "tests/support.h"
+#include "train/comparison.h"
 #include "train/grid.h"
 
 namespace gesso {
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
-
-// The definition, window by window, with centred sums where metrics.cpp has differences of means.
-double brute_force_ssim(const std::vector<double>& a, const std::vector<double>& b, const ImageShape& s, int window) {
-  std::vector<double> weights;
-  double total = 0;
-  for (int i = 0; i < window * window; ++i) {
-    const double dy = i / window - window / 2, dx = i % window - window / 2;
-    weights.push_back(std::exp(-(dx * dx + dy * dy) / 4.5));
-    total += weights.back();
-  }
-  double sum = 0;
-  int positions = 0;
-  for (std::int64_t c = 0; c < s.channels; ++c)
-    for (std::int64_t top = 0; top + window <= s.height; ++top)
-      for (std::int64_t left = 0; left + window <= s.width; ++left, ++positions) {
-        const auto value = [&](const std::vector<double>& image, int i) {
-          return image[static_cast<std::size_t>(((top + i / window) * s.width + left + i % window) * s.channels + c)];
-        };
-        const auto mean = [&](auto&& term) {
-          double m = 0;
-          for (int i = 0; i < window * window; ++i) m += weights[static_cast<std::size_t>(i)] / total * term(i);
-          return m;
-        };
-        const double ma = mean([&](int i) { return value(a, i); }), mb = mean([&](int i) { return value(b, i); });
-        const double va = mean([&](int i) { return (value(a, i) - ma) * (value(a, i) - ma); });
-        const double vb = mean([&](int i) { return (value(b, i) - mb) * (value(b, i) - mb); });
-        const double cov = mean([&](int i) { return (value(a, i) - ma) * (value(b, i) - mb); });
-        sum += (2 * ma * mb + 1e-4) / (ma * ma + mb * mb + 1e-4) * (2 * cov + 9e-4) / (va + vb + 9e-4);
-      }
-  return sum / positions;
-}
 
 TEST_SUITE("metrics") {
   TEST_CASE("mean squared error and PSNR have the values known by hand") {
@@ -55,6 +26,10 @@ TEST_SUITE("metrics") {
     CHECK(psnr(1) == doctest::Approx(0));
     CHECK(psnr(mean_squared_error(Bytes{100, 100}, Bytes{101, 99})) == doctest::Approx(48.1308036));  // 20 log10 255
     CHECK(std::isinf(psnr(0)));
+    // 16 bits: one step is 1/65535 of the range, and the largest square overflows nothing.
+    const std::vector<std::uint16_t> low(1000, 0), high(1000, 65535), step(1000, 1);
+    CHECK(mean_squared_error(low, high) == 1.0);
+    CHECK(psnr(mean_squared_error(low, step)) == doctest::Approx(96.3294661));  // 20 log10 65535
     expect_error(ErrorKind::usage, {"1 and 2 values"}, [] { mean_squared_error(Bytes{1}, Bytes{1, 2}); });
     expect_error(ErrorKind::usage, {"0 and 0 values"}, [] { mean_squared_error(Bytes{}, Bytes{}); });
   }
@@ -67,6 +42,23 @@ TEST_SUITE("metrics") {
     CHECK(ssim(grey, white, shape).value == doctest::Approx(1.0001 / 1.2501));
     CHECK(ssim(grey, grey, shape).value == doctest::Approx(1.0));
     CHECK(ssim(Bytes(121, 255), Bytes(121, 0), shape).value == doctest::Approx(1e-4 / 1.0001));
+    const std::vector<std::uint16_t> white16(121, 65535), fifth16(121, 13107);
+    CHECK(ssim(fifth16, white16, shape).value == doctest::Approx((0.4 + 1e-4) / (1.04 + 1e-4)));
+    // A chessboard and its inverse: means m and 1 - m, both variances m(1 - m), covariance the same but negative.
+    std::vector<double> board(121), inverse(121);
+    double mean = 0, total = 0;
+    for (int i = 0; i < 121; ++i) {
+      const double dy = i / 11 - 5, dx = i % 11 - 5, weight = std::exp(-(dx * dx + dy * dy) / 4.5);
+      board[static_cast<std::size_t>(i)] = i % 2;
+      inverse[static_cast<std::size_t>(i)] = 1 - i % 2;
+      mean += weight * (i % 2);
+      total += weight;
+    }
+    mean /= total;
+    const double v = mean * (1 - mean);
+    CHECK(ssim(board, inverse, shape).value ==
+          doctest::Approx((2 * v + 1e-4) / (mean * mean + (1 - mean) * (1 - mean) + 1e-4) * (9e-4 - 2 * v) /
+                          (2 * v + 9e-4)));
   }
 
   TEST_CASE("SSIM equals its definition summed window by window, on any size") {
@@ -139,6 +131,35 @@ TEST_SUITE("metrics") {
     expect_error(ErrorKind::usage, {"0 codes"}, [] { CodeUsage none(0); });
   }
 
+  TEST_CASE("pictures side by side are rows of up to eight, of the pictures' own bits") {
+    std::vector<Image16> before, after;
+    for (std::uint16_t i = 0; i < 9; ++i) {
+      before.emplace_back(ImageShape{96, 96, 1}, static_cast<std::uint16_t>(1000 + i));
+      after.emplace_back(ImageShape{96, 96, 1}, static_cast<std::uint16_t>(2000 + i));
+    }
+    const Image16 grid = comparison_grid(before, after);
+    CHECK(grid.shape == ImageShape{4 * 98 + 2, 8 * 98 + 2, 1});
+    const auto at = [&](std::int64_t row, std::int64_t column) {
+      return grid.pixels[static_cast<std::size_t>((row * 98 + 50) * grid.shape.width + column * 98 + 50)];
+    };
+    CHECK(at(0, 7) == 1007);
+    CHECK(at(1, 7) == 2007);
+    CHECK(at(2, 0) == 1008);
+    CHECK(at(3, 0) == 2008);
+    CHECK(at(2, 1) == 65535);
+    CHECK(grid.pixels[0] == 65535);
+    CHECK(picture_grid(after).shape == ImageShape{2 * 98 + 2, 8 * 98 + 2, 1});
+    CHECK(picture_grid(std::vector<Image16>{before[0]}).shape == ImageShape{100, 100, 1});
+    after[3] = Image16({96, 95, 1});
+    expect_error(ErrorKind::usage, {"96x95x1", "96x96x1"}, [&] { comparison_grid(before, after); });
+    after.pop_back();
+    expect_error(ErrorKind::usage, {"9 pictures before and 8 after"}, [&] { comparison_grid(before, after); });
+    expect_error(ErrorKind::usage, {"no picture"}, [&] { picture_grid(std::vector<Image>()); });
+    expect_error(ErrorKind::usage, {"8x20000", "above the limit"}, [&] {
+      picture_grid(std::vector<Image>(1, Image({8, 20000, 1})));
+    });
+  }
+
   TEST_CASE("a grid has its pictures where they belong") {
     const Bytes images = {1, 2, 3, 4, 5, 6};  // three of 1x2
     const Image grid = make_grid(images, {1, 2, 1}, {.columns = 2, .padding = 1, .background = 9});
@@ -152,7 +173,7 @@ TEST_SUITE("metrics") {
     CHECK(make_grid(Bytes{7, 8}, {1, 2, 1}, {.columns = 1, .padding = 0, .scale = 2}).pixels ==
           Bytes{7, 7, 8, 8, 7, 7, 8, 8});
     CHECK(make_grid(Bytes{}, {1, 2, 1}).shape == ImageShape{2, 8 * 4 + 2, 1});
-    expect_error(ErrorKind::usage, {"6 bytes", "2x2x1"}, [&] { make_grid(images, {2, 2, 1}); });
+    expect_error(ErrorKind::usage, {"6 values", "2x2x1"}, [&] { make_grid(images, {2, 2, 1}); });
     expect_error(ErrorKind::usage, {"0 columns"}, [&] { make_grid(images, {1, 2, 1}, {.columns = 0}); });
   }
 }

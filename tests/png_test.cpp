@@ -136,13 +136,26 @@ TEST_SUITE("png") {
     }
   }
 
+  TEST_CASE("what is written with 16 bits keeps all of them") {
+    for (const std::int64_t channels : {1, 3}) {
+      Image16 image({2, 3, channels});
+      for (std::size_t i = 0; i < image.pixels.size(); ++i)
+        image.pixels[i] = static_cast<std::uint16_t>(0x0102 + 4099 * i);
+      const std::vector<std::byte> file = encode_png(image);
+      CHECK(file[24] == std::byte{16});  // the header's bit depth
+      const Image16 read = decode_png<std::uint16_t>(file, "case.png");
+      CHECK(read.shape == image.shape);
+      CHECK(read.pixels == image.pixels);
+    }
+  }
+
   TEST_CASE("the writer refuses what PNG cannot hold") {
     Image two_channels({2, 2, 2});
     expect_error(ErrorKind::usage, {"2x2x2", "2 channels"}, [&] { encode_png(two_channels); });
     expect_error(ErrorKind::usage, {"0x2x1"}, [] { encode_png(Image({0, 2, 1})); });
     Image short_of_pixels({2, 2, 1});
     short_of_pixels.pixels.pop_back();
-    expect_error(ErrorKind::usage, {"from 3 bytes"}, [&] { encode_png(short_of_pixels); });
+    expect_error(ErrorKind::usage, {"from 3 values"}, [&] { encode_png(short_of_pixels); });
     expect_error(ErrorKind::usage, {"keyword"}, [] { encode_png(Image({2, 2, 1}), {{"", "x"}}); });
   }
 

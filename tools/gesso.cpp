@@ -47,6 +47,8 @@ int run(int argc, char** argv) {
   for (int i = 0; i < argc; ++i) outcome.command_line += fmt::format("{}{}", i == 0 ? "" : " ", argv[i]);
   add_train(app, outcome);
   add_reconstruct(app, outcome);
+  add_encode(app, outcome);
+  add_decode(app, outcome);
   add_evaluate(app, outcome);
   add_data(app, outcome);
   add_check(app, outcome);

@@ -24,6 +24,8 @@ struct Outcome {
 void add_bench(CLI::App& app, Outcome& outcome);
 void add_check(CLI::App& app, Outcome& outcome);
 void add_data(CLI::App& app, Outcome& outcome);
+void add_decode(CLI::App& app, Outcome& outcome);
+void add_encode(CLI::App& app, Outcome& outcome);
 void add_evaluate(CLI::App& app, Outcome& outcome);
 void add_info(CLI::App& app, Outcome& outcome);
 void add_reconstruct(CLI::App& app, Outcome& outcome);

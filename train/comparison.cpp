@@ -11,35 +11,49 @@
 namespace gesso {
 namespace {
 
-constexpr std::int64_t kColumns = 8;
+constexpr std::int64_t kMostColumns = 8;
 
-void append(std::vector<std::uint8_t>& pixels, const std::vector<Image>& pictures, std::size_t begin,
-            const ImageShape& shape) {
-  const std::size_t end = std::min(begin + kColumns, pictures.size());
-  for (std::size_t i = begin; i < end; ++i) {
-    if (pictures[i].shape != shape)
-      fail("grid: a picture of {} among pictures of {}", pictures[i].shape.text(), shape.text());
-    pixels.insert(pixels.end(), pictures[i].pixels.begin(), pictures[i].pixels.end());
+std::int64_t shown_channels(std::int64_t channels) { return channels < 3 ? 1 : 3; }
+
+// Pictures on their way into a grid, row by row.
+template <class T>
+class Rows {
+ public:
+  explicit Rows(const std::vector<BasicImage<T>>& pictures)
+      : shape_(pictures.front().shape), columns_(std::min<std::int64_t>(kMostColumns, std::ssize(pictures))) {}
+
+  std::int64_t columns() const { return columns_; }
+  // The row that starts with picture `begin`; white where there are no more.
+  void append(const std::vector<BasicImage<T>>& pictures, std::int64_t begin) {
+    const std::int64_t end = std::min(begin + columns_, std::ssize(pictures));
+    for (std::int64_t i = begin; i < end; ++i) append(pictures[static_cast<std::size_t>(i)]);
+    const std::int64_t missing = (begin + columns_ - end) * shape_.height * shape_.width;
+    values_.resize(values_.size() + static_cast<std::size_t>(missing * shown_channels(shape_.channels)),
+                   BasicImage<T>::kWhite);
   }
-  constexpr std::uint8_t kEmpty = 255;
-  pixels.resize(pixels.size() + static_cast<std::size_t>(shape.count()) * (begin + kColumns - end), kEmpty);
-}
+  BasicImage<T> grid() const {
+    constexpr std::int64_t kVisiblePixels = 96;
+    const ImageShape shape{shape_.height, shape_.width, shown_channels(shape_.channels)};
+    const std::int64_t scale = std::max<std::int64_t>(1, kVisiblePixels / std::max(shape.height, shape.width));
+    return make_grid(std::span<const T>(values_), shape, {.columns = columns_, .scale = scale});
+  }
+
+ private:
+  void append(const BasicImage<T>& picture) {
+    if (picture.shape != shape_)
+      fail("grid: a picture of {} among pictures of {}; give pictures of one size", picture.shape.text(),
+           shape_.text());
+    const std::int64_t channels = shape_.channels, shown = shown_channels(channels);
+    for (std::size_t i = 0; i < picture.pixels.size(); i += static_cast<std::size_t>(channels))
+      values_.insert(values_.end(), &picture.pixels[i], &picture.pixels[i] + shown);
+  }
+
+  ImageShape shape_;
+  std::int64_t columns_;
+  std::vector<T> values_;  // [pictures,H,W,shown channels]
+};
 
 }  // namespace
-
-Tensor image_tensor(const std::vector<Image>& pictures, Device& device) {
-  if (pictures.empty()) fail("there is no picture; name at least one");
-  const ImageShape& shape = pictures.front().shape;
-  std::vector<std::uint8_t> pixels;
-  for (const Image& picture : pictures) {
-    if (picture.shape != shape)
-      fail("pictures of {} and {} cannot be one batch; give pictures of one size", shape.text(), picture.shape.text());
-    pixels.insert(pixels.end(), picture.pixels.begin(), picture.pixels.end());
-  }
-  const auto count = static_cast<std::int64_t>(pictures.size());
-  return Tensor::from_host(std::span<const std::uint8_t>(pixels), {count, shape.height, shape.width, shape.channels},
-                           device);
-}
 
 Tensor read_images(const Dataset& data, std::int64_t begin, std::int64_t count, Device& device) {
   std::vector<std::int64_t> indices(static_cast<std::size_t>(count));
@@ -50,18 +64,28 @@ Tensor read_images(const Dataset& data, std::int64_t begin, std::int64_t count, 
                                  {{count, shape.height, shape.width, shape.channels}, data.dtype()}, device);
 }
 
-Image comparison_grid(const std::vector<Image>& before, const std::vector<Image>& after) {
+template <class T>
+BasicImage<T> picture_grid(const std::vector<BasicImage<T>>& pictures) {
+  if (pictures.empty()) fail("grid: there is no picture");
+  Rows<T> rows(pictures);
+  for (std::int64_t begin = 0; begin < std::ssize(pictures); begin += rows.columns()) rows.append(pictures, begin);
+  return rows.grid();
+}
+template Image picture_grid(const std::vector<Image>&);
+template Image16 picture_grid(const std::vector<Image16>&);
+
+template <class T>
+BasicImage<T> comparison_grid(const std::vector<BasicImage<T>>& before, const std::vector<BasicImage<T>>& after) {
   if (before.empty() || before.size() != after.size())
     fail("grid: {} pictures before and {} after the model", before.size(), after.size());
-  const ImageShape& shape = before.front().shape;
-  std::vector<std::uint8_t> pixels;
-  for (std::size_t begin = 0; begin < before.size(); begin += kColumns) {
-    append(pixels, before, begin, shape);
-    append(pixels, after, begin, shape);
+  Rows<T> rows(before);
+  for (std::int64_t begin = 0; begin < std::ssize(before); begin += rows.columns()) {
+    rows.append(before, begin);
+    rows.append(after, begin);
   }
-  constexpr std::int64_t kVisiblePixels = 96;
-  const std::int64_t scale = std::max<std::int64_t>(1, kVisiblePixels / std::max(shape.height, shape.width));
-  return make_grid(pixels, shape, {.columns = kColumns, .scale = scale});
+  return rows.grid();
 }
+template Image comparison_grid(const std::vector<Image>&, const std::vector<Image>&);
+template Image16 comparison_grid(const std::vector<Image16>&, const std::vector<Image16>&);
 
 }  // namespace gesso

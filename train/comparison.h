@@ -1,4 +1,4 @@
-// Pictures of a data set as a tensor, and pictures before and after a model side by side.
+// Pictures of a data set as a tensor, and pictures side by side to look at.
 #pragma once
 
 #include <cstdint>
@@ -11,10 +11,14 @@ namespace gesso {
 
 // Images [begin, begin + count) of the data set: [count,H,W,C] of its type.
 Tensor read_images(const Dataset& data, std::int64_t begin, std::int64_t count, Device& device);
-// [N,H,W,C] u8 of pictures of one shape. Throws where shapes differ or there is none.
-Tensor image_tensor(const std::vector<Image>& pictures, Device& device);
 
-// Rows of up to eight pictures, each row of `before` above its row of `after`, enlarged until they can be seen.
-Image comparison_grid(const std::vector<Image>& before, const std::vector<Image>& after);
+// Rows of up to eight pictures of one shape, enlarged until they can be seen. Of channels that are no colours, the
+// first three are shown as such, or where there are fewer, the first as grey. Throws where shapes differ, and where the
+// grid would be above the limits of a picture.
+template <class T>
+BasicImage<T> picture_grid(const std::vector<BasicImage<T>>& pictures);
+// The same, each row of `before` above its row of `after`.
+template <class T>
+BasicImage<T> comparison_grid(const std::vector<BasicImage<T>>& before, const std::vector<BasicImage<T>>& after);
 
 }  // namespace gesso

@@ -10,12 +10,13 @@ namespace gesso {
 
 struct GridOptions {
   std::int64_t columns = 8;
-  std::int64_t padding = 2;  // pixels between pictures and around them
-  std::int64_t scale = 1;    // each pixel becomes scale x scale
-  std::uint8_t background = 255;
+  std::int64_t padding = 2;       // pixels between pictures and around them
+  std::int64_t scale = 1;         // each pixel becomes scale x scale
+  std::uint8_t background = 255;  // of 255, whatever the pictures' bits
 };
 // images: [N,H,W,C] of N pictures of that shape. The last row may stay incomplete; no pictures give no rows. Throws
-// where the bytes are no whole number of pictures.
+// where the values are no whole number of pictures, and where the grid would be above the limits of a picture.
 Image make_grid(std::span<const std::uint8_t> images, const ImageShape& shape, const GridOptions& options = {});
+Image16 make_grid(std::span<const std::uint16_t> images, const ImageShape& shape, const GridOptions& options = {});
 
 }  // namespace gesso

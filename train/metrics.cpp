@@ -10,14 +10,28 @@
 namespace gesso {
 namespace {
 
-std::vector<double> to_unit_range(std::span<const std::uint8_t> bytes) {
-  std::vector<double> values(bytes.size());
-  std::ranges::transform(bytes, values.begin(), [](std::uint8_t byte) { return byte / 255.0; });
+template <class T>
+std::vector<double> to_unit_range(std::span<const T> pixels) {
+  std::vector<double> values(pixels.size());
+  std::ranges::transform(pixels, values.begin(), [](T pixel) { return pixel / double{BasicImage<T>::kWhite}; });
   return values;
 }
 
 void check_same_size(std::string_view who, std::size_t a, std::size_t b) {
   if (a != b || a == 0) fail("{}: pictures of {} and {} values; both must have the same number, at least 1", who, a, b);
+}
+
+// Squares of differences of 16 bits: their sum is exact up to 2^31 values.
+template <class T>
+double pixel_error(std::span<const T> a, std::span<const T> b) {
+  check_same_size("mean squared error", a.size(), b.size());
+  std::int64_t sum = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const std::int64_t difference = std::int64_t{a[i]} - b[i];
+    sum += difference * difference;
+  }
+  constexpr double kWhite = BasicImage<T>::kWhite;
+  return static_cast<double>(sum) / (kWhite * kWhite * static_cast<double>(a.size()));
 }
 
 // Weights of a Gaussian with sigma 1.5, sum 1.
@@ -93,10 +107,10 @@ double mean_squared_error(std::span<const double> a, std::span<const double> b) 
 }
 
 double mean_squared_error(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b) {
-  check_same_size("mean squared error", a.size(), b.size());
-  std::int64_t sum = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) sum += (a[i] - b[i]) * (a[i] - b[i]);
-  return static_cast<double>(sum) / (255.0 * 255.0 * static_cast<double>(a.size()));
+  return pixel_error(a, b);
+}
+double mean_squared_error(std::span<const std::uint16_t> a, std::span<const std::uint16_t> b) {
+  return pixel_error(a, b);
 }
 
 double psnr(double mean_squared_error) {
@@ -118,6 +132,9 @@ Ssim ssim(std::span<const double> a, std::span<const double> b, const ImageShape
 }
 
 Ssim ssim(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b, const ImageShape& shape) {
+  return ssim(to_unit_range(a), to_unit_range(b), shape);
+}
+Ssim ssim(std::span<const std::uint16_t> a, std::span<const std::uint16_t> b, const ImageShape& shape) {
   return ssim(to_unit_range(a), to_unit_range(b), shape);
 }
 

@@ -9,9 +9,10 @@
 
 namespace gesso {
 
-// Of values in [0,1]; bytes count as value / 255.
+// Of values in [0,1]; pixels of 8 or 16 bits count as value / 255 or value / 65535.
 double mean_squared_error(std::span<const double> a, std::span<const double> b);
 double mean_squared_error(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b);
+double mean_squared_error(std::span<const std::uint16_t> a, std::span<const std::uint16_t> b);
 
 // Peak signal-to-noise ratio in dB for a peak of 1; infinite where the error is 0.
 double psnr(double mean_squared_error);
@@ -25,6 +26,7 @@ struct Ssim {
 // that fits it.
 Ssim ssim(std::span<const double> a, std::span<const double> b, const ImageShape& shape);
 Ssim ssim(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b, const ImageShape& shape);
+Ssim ssim(std::span<const std::uint16_t> a, std::span<const std::uint16_t> b, const ImageShape& shape);
 
 // Counts how often each code of a codebook occurs, among the last `window` codes or among all.
 class CodeUsage {

@@ -148,18 +148,21 @@ class Writer {
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
 
-  void write(const Image& image, std::vector<png_text>& text, std::vector<std::byte>& output) {
+  template <class T>
+  void write(const BasicImage<T>& image, std::vector<png_text>& text, std::vector<std::byte>& output) {
     const auto width = static_cast<png_uint_32>(image.shape.width),
                height = static_cast<png_uint_32>(image.shape.height);
-    const std::size_t row_bytes = width * static_cast<std::size_t>(image.shape.channels);
+    const std::size_t row_values = width * static_cast<std::size_t>(image.shape.channels);
     const int colour = image.shape.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY;
     const bool done = contained(png_, [&] {
       png_set_write_fn(png_, &output, append_bytes, nullptr);
-      png_set_IHDR(png_, info_, width, height, 8, colour, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+      png_set_IHDR(png_, info_, width, height, 8 * sizeof(T), colour, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
                    PNG_FILTER_TYPE_DEFAULT);
       png_set_text(png_, info_, text.data(), static_cast<int>(text.size()));
       png_write_info(png_, info_);
-      for (std::size_t y = 0; y < height; ++y) png_write_row(png_, image.pixels.data() + y * row_bytes);
+      if (sizeof(T) == 2) png_set_swap(png_);  // files are big-endian
+      for (std::size_t y = 0; y < height; ++y)
+        png_write_row(png_, reinterpret_cast<png_const_bytep>(image.pixels.data() + y * row_values));
       png_write_end(png_, nullptr);
     });
     if (!done) fail("png: cannot write a picture of {}: {}", image.shape.text(), failure_.words);
@@ -184,13 +187,14 @@ BasicImage<T> decode_png(std::span<const std::byte> bytes, const std::string& so
 template Image decode_png(std::span<const std::byte>, const std::string&, const PictureLimits&);
 template Image16 decode_png(std::span<const std::byte>, const std::string&, const PictureLimits&);
 
-std::vector<std::byte> encode_png(const Image& image, const PngText& text) {
+template <class T>
+std::vector<std::byte> encode_png(const BasicImage<T>& image, const PngText& text) {
   const ImageShape& shape = image.shape;
   if (shape.channels != 1 && shape.channels != 3)
     fail("png: a picture of {} has {} channels; 1 or 3 can be written", shape.text(), shape.channels);
   if (shape.height < 1 || shape.width < 1 || shape.height > 0x7FFFFFFF || shape.width > 0x7FFFFFFF ||
       image.pixels.size() != static_cast<std::size_t>(shape.count()))
-    fail("png: a picture of {} cannot be written from {} bytes", shape.text(), image.pixels.size());
+    fail("png: a picture of {} cannot be written from {} values", shape.text(), image.pixels.size());
   std::vector<png_text> chunks;
   for (const auto& [key, value] : text) {
     png_text chunk{};
@@ -204,9 +208,14 @@ std::vector<std::byte> encode_png(const Image& image, const PngText& text) {
   Writer().write(image, chunks, output);
   return output;
 }
+template std::vector<std::byte> encode_png(const Image&, const PngText&);
+template std::vector<std::byte> encode_png(const Image16&, const PngText&);
 
-void write_png(const Path& path, const Image& image, const PngText& text) {
+template <class T>
+void write_png(const Path& path, const BasicImage<T>& image, const PngText& text) {
   write_file_atomically(path, encode_png(image, text));
 }
+template void write_png(const Path&, const Image&, const PngText&);
+template void write_png(const Path&, const Image16&, const PngText&);
 
 }  // namespace gesso

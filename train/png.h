@@ -20,7 +20,10 @@ BasicImage<T> decode_png(std::span<const std::byte> bytes, const std::string& so
 
 using PngText =
     std::map<std::string, std::string>;  // keyword (1 to 79 ASCII letters) to text (UTF-8), as in PNG's iTXt chunk
-std::vector<std::byte> encode_png(const Image& image, const PngText& text = {});
-void write_png(const Path& path, const Image& image, const PngText& text = {});
+// Of 8 or 16 bits, as the picture has them.
+template <class T>
+std::vector<std::byte> encode_png(const BasicImage<T>& image, const PngText& text = {});
+template <class T>
+void write_png(const Path& path, const BasicImage<T>& image, const PngText& text = {});
 
 }  // namespace gesso

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "models/vqvae.h"
 #include "nn/context.h"
 #include "nn/param_store.h"
 #include "train/dataset.h"
@@ -27,6 +28,8 @@ class Task {
   virtual ~Task() = default;
 
   virtual const nn::ParamStore& store() const = 0;
+  // What turns pictures into codes and back, of the model's own or that it stands on.
+  virtual const models::Vqvae& vqvae() const = 0;
   // Before a fresh run: what the task must know of its training data becomes state, so that a checkpoint brings it
   // along.
   virtual void measure(const Dataset& train_data) = 0;

@@ -2,32 +2,35 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "core/error.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/loss.h"
 #include "train/comparison.h"
+#include "train/pixel_range.h"
 #include "train/statistics_cache.h"
 
 namespace gesso {
 
-Tensor normalise_images(const Tensor& images) {
-  return ops::cast(images, {.to = DType::f32, .scale = 1.0 / full_range(images.dtype()), .shift = -0.5});
-}
+namespace {
 
-std::vector<Image> pictures_of(const Tensor& x) {
-  const std::vector<float> values = x.to_host<float>();
-  const ImageShape shape{x.dim(1), x.dim(2), x.dim(3)};
-  std::vector<Image> pictures(static_cast<std::size_t>(x.dim(0)), Image(shape));
-  const auto pixels = static_cast<std::size_t>(shape.count());
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const float scaled = std::clamp(values[i] + 0.5f, 0.0f, 1.0f) * 255.0f;  // clamped before the cast
-    pictures[i / pixels].pixels[i % pixels] = static_cast<std::uint8_t>(std::lround(scaled));
+// Of images rounded to the bits that they are stored in; sums over images.
+struct Likeness {
+  double error = 0, similarity = 0;
+
+  template <class T>
+  void add(const Tensor& wanted, const Tensor& made) {
+    const std::vector<BasicImage<T>> before = pictures_of<T>(wanted), after = pictures_of<T>(made);
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      const std::span<const T> a(before[i].pixels), b(after[i].pixels);
+      error += mean_squared_error(a, b);
+      similarity += ssim(a, b, before[i].shape).value;
+    }
   }
-  return pictures;
-}
+};
+
+}  // namespace
 
 VqvaeTask::VqvaeTask(const VqvaeTaskOptions& options, Device& device)
     : options_(options),
@@ -77,14 +80,14 @@ std::vector<Metric> VqvaeTask::statistics() {
 
 std::vector<Image> VqvaeTask::reconstruct(const nn::Context& context, const Tensor& images) {
   const NoGrad constants;
-  return pictures_of(model_(context, normalise_images(images)).reconstruction);
+  return pictures_of<std::uint8_t>(model_(context, normalise_images(images)).reconstruction);
 }
 
 std::vector<Metric> VqvaeTask::evaluate(const nn::Context& context, const Dataset& data, std::int64_t batch) {
   const NoGrad constants;
   CodeUsage usage(options_.model.quantizer.codes, CodeUsage::kAll);
-  const auto image_bytes = static_cast<std::size_t>(data.image_shape().count());
-  double squares = 0, byte_error = 0, similarity = 0;  // sums: over pixels, over images, over images
+  double squares = 0;  // over all values
+  Likeness likeness;
   for (std::int64_t begin = 0; begin < data.size(); begin += batch) {
     const Tensor images = read_images(data, begin, std::min(batch, data.size() - begin), context.device);
     const Tensor x = normalise_images(images);
@@ -93,25 +96,24 @@ std::vector<Metric> VqvaeTask::evaluate(const nn::Context& context, const Datase
     const std::vector<float> wanted = x.to_host<float>(), made = result.reconstruction.to_host<float>();
     for (std::size_t i = 0; i < made.size(); ++i)
       squares += std::pow(static_cast<double>(made[i]) - static_cast<double>(wanted[i]), 2);
-    const std::vector<Image> before = pictures_of(x), after = pictures_of(result.reconstruction);
-    for (std::size_t i = 0; i < before.size(); ++i) {
-      byte_error += mean_squared_error(before[i].pixels, after[i].pixels);
-      similarity += ssim(before[i].pixels, after[i].pixels, before[i].shape).value;
-    }
+    if (data.dtype() == DType::u16)
+      likeness.add<std::uint16_t>(x, result.reconstruction);
+    else
+      likeness.add<std::uint8_t>(x, result.reconstruction);
   }
-  const auto count = static_cast<double>(data.size());
-  const double mse = squares / (count * static_cast<double>(image_bytes));
+  const auto count = static_cast<double>(data.size()), values = static_cast<double>(data.image_shape().count());
+  const double mse = squares / (count * values);
   const models::VqvaeOptions& model = options_.model;
   const double code_bits = static_cast<double>(model.code_height() * model.code_width()) *
                            std::log2(static_cast<double>(model.quantizer.codes));
   return {{"images", count},
           {"nmse", mse / pixel_variance()},
           {"mse", mse},
-          {"psnr", psnr(byte_error / count)},
-          {"ssim", similarity / count},
+          {"psnr", psnr(likeness.error / count)},
+          {"ssim", likeness.similarity / count},
           {"usage", usage.usage()},
           {"perplexity", usage.perplexity()},
-          {"code_bits_per_dim", code_bits / static_cast<double>(image_bytes)}};
+          {"code_bits_per_dim", code_bits / values}};
 }
 
 }  // namespace gesso

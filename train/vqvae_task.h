@@ -21,14 +21,19 @@ class VqvaeTask final : public Task {
   VqvaeTask(const VqvaeTaskOptions& options, Device& device);
 
   const nn::ParamStore& store() const override { return store_; }
+  const models::Vqvae& vqvae() const override { return model_; }
   void measure(const Dataset& train_data) override;
   void start(const nn::Context& context, const Tensor& images) override;
   std::vector<Term> losses(const nn::Context& context, const Tensor& images) override;
   std::vector<Metric> statistics() override;
   std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) override;
   // images nmse mse psnr ssim usage perplexity code_bits_per_dim. mse in units of the full range, nmse over the
-  // variance of the training pixels; psnr and ssim of the images rounded to 8 bits, psnr of their mean error, ssim
-  // their mean; usage in [0,1].
+  // variance of the training pixels; psnr and ssim of the images rounded to the bits that they are stored in, psnr of
+  // their mean error, ssim their mean; usage in [0,1], perplexity 2^entropy of all codes together. code_bits_per_dim:
+  // h w log2 K / (H W C), the bits that an image's codes take when each is stored as a number below K, over the values
+  // of the image; no entropy coder and no prior are assumed (with log2 perplexity in place of log2 K it would be what
+  // coding each code by its frequency takes). It is the rate alone: the 4.67 bits/dim of the VQ-VAE paper (CIFAR-10)
+  // are a bound on the likelihood of the pixels, which a squared error does not give.
   std::vector<Metric> evaluate(const nn::Context& context, const Dataset& data, std::int64_t batch) override;
 
  private:
@@ -42,9 +47,5 @@ class VqvaeTask final : public Task {
   CodeUsage recent_;           // over a fixed window of codes
   Tensors codes_;              // [N h w] i32 each: of the steps since statistics() was asked last
 };
-
-// [N,H,W,C] u8 or u16 -> f32 in [-0.5, 0.5], and back to pictures: rounded, clamped first.
-Tensor normalise_images(const Tensor& images);
-std::vector<Image> pictures_of(const Tensor& x);
 
 }  // namespace gesso

@@ -5,8 +5,8 @@
 #include "ops/binary.h"
 #include "ops/loss.h"
 #include "train/comparison.h"
+#include "train/pixel_range.h"
 #include "train/shapes_dataset.h"
-#include "train/vqvae_task.h"
 
 int main() {
   using namespace gesso;
