@@ -42,7 +42,7 @@ constexpr Words random_words(std::uint64_t key, std::uint64_t step, std::uint64_
                 key);
 }
 
-// In (0, 1): all 32 bits count (24 would cut the normal's tail at 5.9 sigma), and 0 and 1 cannot come out.
+// In (0, 1): 31 bits count (24 would cut the normal's tail at 5.9 sigma), and 0 and 1 cannot come out.
 inline float uniform_open(std::uint32_t word) {
   const float u = (static_cast<float>(word >> 1) + 0.5f) * 0x1p-31f;
   return u < 1.0f ? u : 0x1.fffffep-1f;
@@ -123,8 +123,8 @@ inline Normals normals(Words words) {
   return out;
 }
 
-// Standard Gumbel, -ln(-ln(1 - u)) of u = uniform_open(word): between -2.81 and 22.9, never infinite. With 1 - u in the
-// place of u the large values, which decide a maximum, are those of small u, where all 32 bits count.
+// Standard Gumbel, -ln(-ln(1 - u)) of u = uniform_open(word): between -2.82 and 22.19, never infinite. 1 - u stands in
+// the place of u, so that the large values, which decide a maximum, are those of small u, where all 31 bits count.
 inline float gumbel(std::uint32_t word) { return -portable_log(-portable_log_of_rest(uniform_open(word))); }
 
 // The high 64 bits of a product.

@@ -54,10 +54,9 @@ float* writable(const Tensor& t) { return t.data<float>().data(); }
 struct Attention {
   static constexpr std::string_view name = "attention";
   static constexpr std::string_view doc =
-      "y[N,T,heads*d] = softmax(scale q k^T) v for each head, of qkv[N,T,3*heads*d] in the order ([q,k,v], head, d), "
-      "scale "
-      "= 1 / sqrt(d) unless given; causal: token t sees 0 to t; log_sum[N,heads,T] = log sum exp of the scaled scores "
-      "(Vaswani et al. 2017, eq. 1; in blocks: Dao et al. 2022)";
+      "y[N,T,heads*d] = softmax(scale q k^T) v for each head, of qkv[N,T,3*heads*d] in the order ([q,k,v], head, "
+      "d), scale = 1 / sqrt(d) unless given; causal: token t sees 0 to t; log_sum[N,heads,T] = log sum exp of the "
+      "scaled scores (Vaswani et al. 2017, eq. 1; in blocks: Dao et al. 2022)";
   using Attrs = ops::AttentionAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(0); }

@@ -39,11 +39,10 @@ float* writable(const Tensor& t) { return t.data<float>().data(); }
 struct BatchNorm {
   static constexpr std::string_view name = "batch_norm";
   static constexpr std::string_view doc =
-      "x[...,C]: y = (x - mean) / sqrt(variance + eps) weight + bias; in training with mean[C], biased variance[C] of "
-      "all "
-      "positions, which are outputs, as are running_mean, running_variance = (1 - momentum) old + momentum new, the "
-      "latter "
-      "from the unbiased variance; else with the running values given (Ioffe and Szegedy 2015, algorithms 1 and 2)";
+      "x[...,C]: y = (x - mean) / sqrt(variance + eps) weight + bias; in training with mean[C], biased variance[C] "
+      "of all positions, which are outputs, as are running_mean, running_variance = (1 - momentum) old + momentum "
+      "new, the latter from the unbiased variance; else with the running values given (Ioffe and Szegedy 2015, "
+      "algorithms 1 and 2)";
   using Attrs = ops::BatchNormAttrs;
   static constexpr Operands differentiable = operands(kX, kWeight, kBias);
   static Operands saved_inputs(const Attrs& attrs, Operands) {

@@ -72,9 +72,8 @@ struct Mul {
 struct Div {
   static constexpr std::string_view name = "div";
   static constexpr std::string_view doc =
-      "y = a / b with numpy's broadcasting; da = dy / b, db = -dy a / b^2, each summed over the dimensions along which "
-      "it was "
-      "stretched";
+      "y = a / b with numpy's broadcasting; da = dy / b, db = -dy a / b^2, each summed over the dimensions along "
+      "which it was stretched";
   static constexpr auto kernel = &BroadcastKernels::div;
   static constexpr Domain a_domain = Domain::normal, b_domain = Domain::nonzero;
   static constexpr double tolerance = 1e-5;  // terms of db reach 100 (b is at least 0.1), and may cancel
@@ -118,8 +117,7 @@ struct Minimum {
   static constexpr std::string_view name = "minimum";
   static constexpr std::string_view doc =
       "y = the smaller of a and b with numpy's broadcasting, NaN where one is NaN; dy goes to the smaller, half to "
-      "each "
-      "where they are equal, summed over the dimensions along which it was stretched";
+      "each where they are equal, summed over the dimensions along which it was stretched";
   static constexpr auto kernel = &BroadcastKernels::minimum, share = &BroadcastKernels::share_of_smaller;
   static constexpr Domain a_domain = Domain::small_integer, b_domain = Domain::small_integer;  // many ties
   static constexpr double tolerance = 3e-7;                                                    // of the sums

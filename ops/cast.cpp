@@ -89,9 +89,8 @@ void convert(const Tensor& from, double scale, double shift, const Tensor& to, s
 struct Cast {
   static constexpr std::string_view name = "cast";
   static constexpr std::string_view doc =
-      "y = x scale + shift, rounded to another type; to whole numbers: to the nearest, ties to even, limited to the "
-      "type's "
-      "range, NaN to 0; dx = dy scale where both types are floating";
+      "y = x scale + shift, rounded to another type; to whole numbers: to the nearest, ties to even, limited to "
+      "the type's range, NaN to 0; dx = dy scale where both types are floating";
   using Attrs = ops::CastAttrs;
   static constexpr Operands differentiable = operands(0);
   static constexpr bool mixed_dtypes = true;

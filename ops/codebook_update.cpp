@@ -23,12 +23,10 @@ std::int64_t candidate(std::uint64_t key, std::int64_t step, std::int64_t k, std
 struct CodebookUpdate {
   static constexpr std::string_view name = "codebook_update";
   static constexpr std::string_view doc =
-      "in place, for codebook e[K,D], moving counts n[K] and sums m[K,D], this step's counts[K] and sums[K,D]: "
-      "n = decay n + (1 - decay) counts, m = decay m + (1 - decay) sums, e[k] = m[k] / ((n[k] + eps) / (sum n + K eps) "
-      "sum n) "
-      "(van den Oord, Vinyals and Kavukcuoglu 2017, A.1); where n[k] < revival_threshold then e[k] = m[k] = a drawn "
-      "row of "
-      "z[N,D], n[k] = 1; nothing where gate[1] is not finite. step[1] i64 counts the draws";
+      "in place, for codebook e[K,D], moving counts n[K] and sums m[K,D], this step's counts[K] and sums[K,D]: n = "
+      "decay n + (1 - decay) counts, m = decay m + (1 - decay) sums, e[k] = m[k] / ((n[k] + eps) / (sum n + K eps) "
+      "sum n) (van den Oord, Vinyals and Kavukcuoglu 2017, A.1); where n[k] < revival_threshold then e[k] = m[k] = "
+      "a drawn row of z[N,D], n[k] = 1; nothing where gate[1] is not finite. step[1] i64 counts the draws";
   static constexpr std::string_view not_differentiable = "it commits a step's statistics, after backward";
   using Attrs = ops::CodebookUpdateAttrs;
   static constexpr Operands in_place = operands(kCodebook, kMovingCounts, kMovingSums);
@@ -218,8 +216,7 @@ std::vector<const RowInfo*> codebook_update_rows() { return {&row_of<CodebookUpd
 namespace ops {
 void codebook_update(const CodebookState& state, const Tensor& counts, const Tensor& sums, const Tensor& z,
                      const Tensor& step, const Tensor& gate, const CodebookUpdateAttrs& attrs) {
-  dispatch(row_of<CodebookUpdate>(), attrs,
-           {state.codebook, state.counts, state.sums, counts, sums, z, step, gate});
+  dispatch(row_of<CodebookUpdate>(), attrs, {state.codebook, state.counts, state.sums, counts, sums, z, step, gate});
 }
 }  // namespace ops
 

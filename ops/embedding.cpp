@@ -14,9 +14,8 @@ namespace {
 struct Embedding {
   static constexpr std::string_view name = "embedding";
   static constexpr std::string_view doc =
-      "y[...,D] = weight[index[...],:], weight [K,D], index i32; dweight[k,:] = the sum of dy where index = k, in the "
-      "order "
-      "of the indices";
+      "y[...,D] = weight[index[...],:], weight [K,D], index i32; dweight[k,:] = the sum of dy where index = k, in "
+      "the order of the indices";
   struct Attrs {};
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(1); }

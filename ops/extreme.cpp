@@ -71,8 +71,7 @@ struct Max {
   static constexpr std::string_view name = "max";
   static constexpr std::string_view doc =
       "y = the largest of x over the axes, NaN where there is one; over all axes a scalar []; index (i32, in y's "
-      "shape): "
-      "which of them it is, the first of equal ones; dx = dy there, else 0";
+      "shape): which of them it is, the first of equal ones; dx = dy there, else 0";
   using Attrs = ops::ReduceAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return 0; }
@@ -160,17 +159,15 @@ struct Max {
 struct ArgMax {
   static constexpr std::string_view name = "argmax";
   static constexpr std::string_view doc =
-      "index (i32) = which element of x over the axes, counted with the last axis fastest, is the largest: the first "
-      "of "
-      "equal ones, the first NaN where there is one; over all axes a scalar []";
+      "index (i32) = which element of x over the axes, counted with the last axis fastest, is the largest: the "
+      "first of equal ones, the first NaN where there is one; over all axes a scalar []";
   static constexpr bool largest = true;
 };
 struct ArgMin {
   static constexpr std::string_view name = "argmin";
   static constexpr std::string_view doc =
-      "index (i32) = which element of x over the axes, counted with the last axis fastest, is the smallest: the first "
-      "of "
-      "equal ones, the first NaN where there is one; over all axes a scalar []";
+      "index (i32) = which element of x over the axes, counted with the last axis fastest, is the smallest: the "
+      "first of equal ones, the first NaN where there is one; over all axes a scalar []";
   static constexpr bool largest = false;
 };
 

@@ -77,8 +77,7 @@ struct Gather {
   static constexpr std::string_view name = "gather";
   static constexpr std::string_view doc =
       "y[a...,j...,b...] = x[a...,index[j...],b...], index i32 in [0, size of x's axis); dx = scatter_add of dy: "
-      "numpy's "
-      "take, PyTorch's index_select";
+      "numpy's take, PyTorch's index_select";
   struct Attrs {
     int axis;
   };
@@ -152,8 +151,7 @@ struct ScatterAdd {
   static constexpr std::string_view name = "scatter_add";
   static constexpr std::string_view doc =
       "y[a...,k,b...] = the sum of x[a...,j...,b...] over the j with index[j...] = k, in the order of the indices "
-      "(index "
-      "i32 in [0, size)), 0 where there is none; dx = gather of dy";
+      "(index i32 in [0, size)), 0 where there is none; dx = gather of dy";
   using Attrs = Along;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(1); }

@@ -84,7 +84,7 @@ void multiply_rows(const GemmKernels& kernels, const Rows& rows, const Panels& p
 
 Partition partition(const GemmKernels& kernels, std::int64_t rows, std::int64_t panels) {
   Partition parts{};
-  parts.rows_each = kTilesEach * kernels.rows;
+  parts.rows_each = std::clamp<std::int64_t>(divide_up(rows, kernels.rows), 1, kTilesEach) * kernels.rows;
   parts.row_blocks = divide_up(rows, parts.rows_each);
   const std::int64_t wanted = parts.row_blocks == 0 ? 1 : divide_up(kChunks, parts.row_blocks);
   parts.panels_each = divide_up(panels, std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(panels, 1)));
@@ -128,21 +128,20 @@ void place_rows(const GemmKernels& kernels, const Shape& shape, const float* a, 
 
 }  // namespace
 
-Product::Product(const Execution& run, const Shape& shape)
+Product::Product(const Execution& run, const Shape& shape, int workers)
     : run_(run),
       shape_(shape),
       kernels_(kernels(run.isa)),
       panels_(run, 1, shape.k, shape.n),
       parts_(partition(kernels_, shape.m, panels_.count())),
-      rows_(static_cast<std::size_t>(run.pool.threads())) {
+      rows_(static_cast<std::size_t>(workers)) {
   const auto or_dense = [](std::int64_t& stride, std::int64_t dense) {
     if (stride == 0) stride = dense;
   };
   or_dense(shape_.a_stride, shape.transpose_a ? shape.m : shape.k);
   or_dense(shape_.b_stride, shape.transpose_b ? shape.k : shape.n);
   or_dense(shape_.c_stride, shape.n);
-  if (shape.transpose_a)
-    packed_ = run.scratch({{run.pool.threads(), parts_.rows_each, packed_stride(shape.k)}, DType::f32});
+  if (shape.transpose_a) packed_ = run.scratch({{workers, parts_.rows_each, packed_stride(shape.k)}, DType::f32});
 }
 
 void Product::multiply(const float* a, const float* b, float* c, const GemmEpilogue& epilogue) {
@@ -164,7 +163,7 @@ void Product::multiply(const float* a, const float* b, float* c, const GemmEpilo
 
 void multiply(const Execution& run, const Shape& shape, const float* a, const float* b, float* c,
               const GemmEpilogue& epilogue) {
-  Product(run, shape).multiply(a, b, c, epilogue);
+  Product(run, shape, run.pool.threads()).multiply(a, b, c, epilogue);
 }
 
 void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, const float* x, float* sums) {

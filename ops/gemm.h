@@ -75,7 +75,8 @@ Partition partition(const GemmKernels& kernels, std::int64_t rows, std::int64_t 
 // Products of one shape, one after the other: they share how they are cut and the memory of packed operands.
 class Product {
  public:
-  Product(const Execution& run, const Shape& shape);
+  // workers: that multiply at a time; 1 inside a body of the pool, else as many as the pool has threads.
+  Product(const Execution& run, const Shape& shape, int workers);
   // As gesso::gemm::multiply.
   void multiply(const float* a, const float* b, float* c, const GemmEpilogue& epilogue = {});
 
@@ -85,8 +86,8 @@ class Product {
   const GemmKernels& kernels_;
   Panels panels_;
   Partition parts_;
-  Tensor packed_;           // [threads,rows of a chunk,...]: op(A), where it does not lie as rows in memory
-  std::vector<Rows> rows_;  // [threads]
+  Tensor packed_;           // [workers,rows of a chunk,...]: op(A), where it does not lie as rows in memory
+  std::vector<Rows> rows_;  // [workers]
 };
 
 }  // namespace gesso::gemm

@@ -73,10 +73,10 @@ const float* floats(const Tensor& t) { return t ? t.data<float>().data() : nullp
 struct GroupNorm {
   static constexpr std::string_view name = "group_norm";
   static constexpr std::string_view doc =
-      "x[N,...,C] in groups of C / groups channels: y = f((x - mean) rstd weight[C] + bias[C]), f = silu or identity; "
-      "mean[N,G] over all positions and the group's channels, rstd[N,G] = 1 / sqrt(variance + eps), biased variance in "
-      "two "
-      "passes; dx = rstd (weight dz - mean(weight dz) - xhat mean(weight dz xhat)) (Wu and He 2018, eq. 2 to 5)";
+      "x[N,...,C] in groups of C / groups channels: y = f((x - mean) rstd weight[C] + bias[C]), f = silu or "
+      "identity; mean[N,G] over all positions and the group's channels, rstd[N,G] = 1 / sqrt(variance + eps), "
+      "biased variance in two passes; dx = rstd (weight dz - mean(weight dz) - xhat mean(weight dz xhat)) (Wu and "
+      "He 2018, eq. 2 to 5)";
   using Attrs = ops::GroupNormAttrs;
   static constexpr Operands differentiable = operands(0, 1, 2);
   static Operands saved_inputs(const Attrs& attrs, Operands wanted) {

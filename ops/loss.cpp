@@ -65,8 +65,8 @@ struct L1 : OfDifference<L1, None> {
   static constexpr std::string_view name = "l1";
   static constexpr auto kernel = &LossKernels::l1;
   static constexpr std::string_view doc =
-      "y[] = mean |x - target| over all n elements; dx = dy sign(x - target) / n, 0 where they are equal, dtarget = "
-      "-dx";
+      "y[] = mean |x - target| over all n elements; dx = dy sign(x - target) / n, 0 where they are equal, "
+      "dtarget = -dx";
   static constexpr bool has_kink = true;
   template <class T>
   static T of(T d, T) {
@@ -82,9 +82,8 @@ struct Huber : OfDifference<Huber, ops::HuberAttrs> {
   static constexpr std::string_view name = "huber";
   static constexpr auto kernel = &LossKernels::huber;
   static constexpr std::string_view doc =
-      "y[] = mean over all n elements of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = x - target; dx "
-      "= "
-      "dy d / n with d limited to [-delta, delta], dtarget = -dx (Huber 1964)";
+      "y[] = mean over all n elements of d^2 / 2 where |d| <= delta, else delta (|d| - delta / 2), d = x - target; "
+      "dx = dy d / n with d limited to [-delta, delta], dtarget = -dx (Huber 1964)";
   static void check(const Attrs& attrs) {
     if (!(attrs.delta > 0 && std::isfinite(attrs.delta)))
       fail("huber: delta must be positive and finite, but is {}", attrs.delta);
@@ -108,9 +107,8 @@ struct BinaryCrossEntropy : LossOf<None> {
   static constexpr std::string_view name = "binary_cross_entropy_with_logits";
   static constexpr auto kernel = &LossKernels::binary_cross_entropy_with_logits;
   static constexpr std::string_view doc =
-      "y[] = mean over all n elements of max(x, 0) - x target + ln(1 + e^-|x|) = -target ln s - (1 - target) ln(1 - "
-      "s), "
-      "x = logits, s = sigmoid(x), target in [0, 1]; dlogits = dy (s - target) / n, dtarget = -dy x / n";
+      "y[] = mean over all n elements of max(x, 0) - x target + ln(1 + e^-|x|) = -target ln s - (1 - target) ln(1 "
+      "- s), x = logits, s = sigmoid(x), target in [0, 1]; dlogits = dy (s - target) / n, dtarget = -dy x / n";
   static constexpr Domain second = Domain::unit;
   static constexpr double tolerance = 1e-6;  // an exponential and a logarithm within 2 ulp each
   static Operands needed(Operands wanted) { return has(wanted, 0) ? operands(0, 1) : operands(0); }
@@ -128,9 +126,8 @@ struct Hinge : LossOf<ops::HingeAttrs> {
   static constexpr std::string_view name = "hinge";
   static constexpr auto kernel = &LossKernels::hinge;
   static constexpr std::string_view doc =
-      "y[] = mean max(0, 1 - s scores) over all n scores, s = 1 of real pictures, -1 of generated ones; dscores = -dy "
-      "s "
-      "/ n where s scores < 1, else 0 (Lim and Ye 2017)";
+      "y[] = mean max(0, 1 - s scores) over all n scores, s = 1 of real pictures, -1 of generated ones; dscores = "
+      "-dy s / n where s scores < 1, else 0 (Lim and Ye 2017)";
   static constexpr bool has_kink = true;
   static constexpr int operand_count = 1;
   static double parameter(const Attrs& attrs) { return attrs.real ? 1 : -1; }
@@ -141,7 +138,8 @@ struct Hinge : LossOf<ops::HingeAttrs> {
   }
   template <class T>
   static T derivative(std::size_t, T score, T, T sign) {
-    return sign * score < 1 ? -sign : T{0};
+    const T right = sign * score;
+    return right < 1 ? -sign : right >= 1 ? T{0} : right;  // NaN stays
   }
 };
 
@@ -149,10 +147,10 @@ struct GaussianKl : LossOf<None> {
   static constexpr std::string_view name = "gaussian_kl";
   static constexpr auto kernel = &LossKernels::gaussian_kl;
   static constexpr std::string_view doc =
-      "y[] = 1/N sum (mean^2 + e^l - 1 - l) / 2 over all elements of mean, logvar [N,...], l = logvar limited to [-30, "
-      "20]: KL(N(mean, e^l) || N(0, 1)) (Kingma and Welling 2014, appendix B; limits and sum over a sample as in "
-      "latent "
-      "diffusion, Rombach et al. 2022); dmean = dy mean / N, dlogvar = dy (e^l - 1) / (2 N), 0 outside the limits";
+      "y[] = 1/N sum (mean^2 + e^l - 1 - l) / 2 over all elements of mean, logvar [N,...], l = logvar limited to "
+      "[-30, 20]: KL(N(mean, e^l) || N(0, 1)) (Kingma and Welling 2014, appendix B; limits and sum over a sample "
+      "as in latent diffusion, Rombach et al. 2022); dmean = dy mean / N, dlogvar = dy (e^l - 1) / (2 N), 0 "
+      "outside the limits";
   static constexpr double tolerance = 1e-6;  // an exponential within 2 ulp; e^l - 1 - l cancels near l = 0
   static Operands needed(Operands wanted) { return wanted; }
   static double terms(const Shape& shape) { return shape.rank() == 0 ? 1 : static_cast<double>(shape[0]); }
@@ -167,6 +165,7 @@ struct GaussianKl : LossOf<None> {
   template <class T>
   static T derivative(std::size_t operand, T mean, T logvar, T) {
     if (operand == 0) return mean;
+    if (std::isnan(logvar)) return logvar;
     return limited(logvar) == logvar ? (std::exp(logvar) - 1) / 2 : T{0};
   }
 };

@@ -21,7 +21,7 @@ struct HuberAttrs {
 Tensor huber(const Tensor& x, const Tensor& target, const HuberAttrs& attrs = {});
 
 // The mean over all elements of -target ln s - (1 - target) ln(1 - s), s = sigmoid(logits), target in [0, 1]: finite
-// for any logits.
+// for any finite logits.
 Tensor binary_cross_entropy_with_logits(const Tensor& logits, const Tensor& target);
 
 struct HingeAttrs {

@@ -38,7 +38,10 @@ struct BinaryCrossEntropy {
 // The parameter is the sign: 1 of real pictures, -1 of generated ones.
 struct Hinge {
   static V value(V score, V, V sign) { return max(V(0.0f), V(1.0f) - sign * score); }
-  static V to_first(V score, V, V sign) { return select(V(0.0f) < V(1.0f) - sign * score, -sign, V(0.0f)); }
+  static V to_first(V score, V, V sign) {
+    const V missing = V(1.0f) - sign * score;
+    return select(V(0.0f) < missing, -sign, select(missing == missing, V(0.0f), missing));  // NaN stays
+  }
 };
 struct GaussianKl {
   static V limited(V logvar) { return min(V(20.0f), max(V(-30.0f), logvar)); }
@@ -49,7 +52,7 @@ struct GaussianKl {
   static V to_first(V mean, V, V) { return mean; }
   static V to_second(V, V logvar, V) {
     const V l = limited(logvar);
-    return select(l == logvar, (exp(l) - 1.0f) * 0.5f, V(0.0f));
+    return select(l == logvar, (exp(l) - 1.0f) * 0.5f, select(logvar == logvar, V(0.0f), logvar));  // NaN stays
   }
 };
 

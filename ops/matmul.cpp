@@ -68,8 +68,8 @@ struct Matmul {
                        const GemmEpilogue& epilogue = {}) {
     const float *a_all = a.data<float>().data(), *b_all = b.data<float>().data();
     float* c_all = c.data<float>().data();
-    const auto some = [&](std::int64_t begin, std::int64_t end) {
-      gemm::Product product(run, s);
+    const auto some = [&](std::int64_t begin, std::int64_t end, int workers) {
+      gemm::Product product(run, s, workers);
       for (std::int64_t matrix = begin; matrix < end; ++matrix) {
         GemmEpilogue here = epilogue;
         if (here.residual != nullptr) here.residual += matrix * s.m * s.n;
@@ -78,9 +78,10 @@ struct Matmul {
     };
     const std::int64_t matrices = batch(c.shape());
     const double products = static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
-    if (matrices < kManyMatrices && products > kSmallProducts) return some(0, matrices);
-    const auto each = static_cast<std::int64_t>(kProductsEach / std::max(products, 1.0));
-    parallel_for(run.pool, matrices, std::max<std::int64_t>(each, 1), some);
+    const auto each = std::max<std::int64_t>(1, static_cast<std::int64_t>(kProductsEach / std::max(products, 1.0)));
+    if (matrices <= each || (matrices < kManyMatrices && products > kSmallProducts))
+      return some(0, matrices, run.pool.threads());
+    parallel_for(run.pool, matrices, each, [&](std::int64_t begin, std::int64_t end) { some(begin, end, 1); });
   }
   static void forward(const Execution& run, const Attrs& attrs, const Tensor& a, const Tensor& b, const Tensor& y,
                       const GemmEpilogue& epilogue) {

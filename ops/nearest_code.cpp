@@ -50,9 +50,9 @@ struct Panels {
 struct NearestCode {
   static constexpr std::string_view name = "nearest_code";
   static constexpr std::string_view doc =
-      "index[n] = argmin_k |z[n] - codebook[k]|^2 for z[N,D], codebook[K,D], ties to the lowest k, 0 where z[n] holds "
-      "a NaN; "
-      "counts[k], sums[k,D] of the vectors that chose k (van den Oord, Vinyals and Kavukcuoglu 2017, eq. 1)";
+      "index[n] = argmin_k |z[n] - codebook[k]|^2 for z[N,D], codebook[K,D], ties to the lowest k, 0 where z[n] "
+      "holds a NaN; counts[k], sums[k,D] of the vectors that chose k (van den Oord, Vinyals and "
+      "Kavukcuoglu 2017, eq. 1)";
   static constexpr std::string_view not_differentiable = "an argmin is flat almost everywhere; see straight_through";
   struct Attrs {};
 

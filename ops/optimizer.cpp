@@ -154,13 +154,10 @@ std::vector<Values> scalars(std::initializer_list<double> values) {
 struct Adamw {
   static constexpr std::string_view name = "adamw";
   static constexpr std::string_view doc =
-      "in place, with t = step + 1: g = gradient min(1, clip / (norm + 1e-6)); m = beta1 m + (1 - beta1) g; v = beta2 "
-      "v + "
-      "(1 - beta2) g^2; w = w (1 - rate decay) - rate m / (1 - beta1^t) / ((v / (1 - beta2^t))^(1/2) + eps); ema = d "
-      "ema + "
-      "(1 - d) w; not decoupled: g += decay w instead; nothing where norm is not finite (Kingma and Ba 2015, algorithm "
-      "1; "
-      "Loshchilov and Hutter 2019, algorithm 2)";
+      "in place, with t = step + 1: g = gradient min(1, clip / (norm + 1e-6)); m = beta1 m + (1 - beta1) g; v = "
+      "beta2 v + (1 - beta2) g^2; w = w (1 - rate decay) - rate m / (1 - beta1^t) / ((v / (1 - beta2^t))^(1/2) + "
+      "eps); ema = d ema + (1 - d) w; not decoupled: g += decay w instead; nothing where norm is not finite "
+      "(Kingma and Ba 2015, algorithm 1; Loshchilov and Hutter 2019, algorithm 2)";
   static constexpr std::string_view not_differentiable = "it is what gradients are for";
   static constexpr Operands in_place = operands(0, 2, 3, 4);
   static constexpr bool mixed_dtypes = true;  // learning rate and norm are f32 whatever the arenas are
@@ -313,10 +310,9 @@ struct Adamw {
 struct Sgd {
   static constexpr std::string_view name = "sgd";
   static constexpr std::string_view doc =
-      "in place: g = gradient min(1, clip / (norm + 1e-6)) + decay w; velocity = momentum velocity + g; w = w - rate "
-      "velocity; ema = d ema + (1 - d) w; without velocity w = w - rate g; nothing where norm is not finite (Polyak "
-      "1964, "
-      "as in Sutskever et al. 2013 with the rate outside of the velocity)";
+      "in place: g = gradient min(1, clip / (norm + 1e-6)) + decay w; velocity = momentum velocity + g; w = w - "
+      "rate velocity; ema = d ema + (1 - d) w; without velocity w = w - rate g; nothing where norm is not finite "
+      "(Polyak 1964, as in Sutskever et al. 2013 with the rate outside of the velocity)";
   static constexpr std::string_view not_differentiable = "it is what gradients are for";
   static constexpr Operands in_place = operands(0, 2, 3);
   static constexpr bool mixed_dtypes = true;  // learning rate and norm are f32 whatever the arenas are

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <limits>
 
 #include "ops/describe.h"
 #include "ops/window.h"
@@ -14,7 +15,7 @@ using ops::PadMode;
 
 constexpr std::int64_t kGrain = 1 << 16;  // bytes a chunk
 
-// Rows of the padded tensor: its innermost dimensions up to the last one that is padded, as bytes.
+// With PadMode::edge, rows of the padded tensor: its innermost dimensions up to the last one that is padded, as bytes.
 struct Rows {
   Rows(const ops::PadAttrs& attrs, const Shape& x, DType dtype) {
     int last = x.rank() - 1;
@@ -37,15 +38,12 @@ struct Rows {
   std::int64_t count = 1, count_of_x = 1;
 };
 
-// Where row `row` of the padded tensor comes from in x, counted in rows; -1: from nowhere.
+// Which row of x row `row` of the padded tensor repeats.
 std::int64_t row_of_x(const ops::PadAttrs& attrs, const Shape& x, int outer_rank, std::int64_t row) {
   std::int64_t at = 0, step = 1;
   for (int d = outer_rank - 1; d >= 0; --d) {
     const std::int64_t size = x[d] + attrs.before[d] + attrs.after[d];
-    std::int64_t place = row % size - attrs.before[d];
-    if (attrs.mode == PadMode::edge) place = std::clamp<std::int64_t>(place, 0, x[d] - 1);
-    if (place < 0 || place >= x[d]) return -1;
-    at += place * step;
+    at += std::clamp<std::int64_t>(row % size - attrs.before[d], 0, x[d] - 1) * step;
     step *= x[d];
     row /= size;
   }
@@ -91,21 +89,11 @@ void add(float* to, const float* from, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) to[i] += from[i];
 }
 
-// Element by element: body(index in the padded tensor, index in x or -1).
-template <class Body>
-void for_each_element(const ops::PadAttrs& attrs, const Shape& x, const Shape& padded, Body&& body) {
-  for (std::int64_t i = 0; i < padded.count(); ++i) body(i, row_of_x(attrs, x, x.rank(), i));
-}
-std::byte* element(const Tensor& t, std::int64_t i) {
-  return t.bytes() + static_cast<std::size_t>(i) * size_of(t.dtype());
-}
-
 struct Pad {
   static constexpr std::string_view name = "pad";
   static constexpr std::string_view doc =
       "y = x with before[d] places in front of dimension d and after[d] behind it: zeros, or (edge) the nearest "
-      "element "
-      "of x again; dx = dy without them, or (edge) with each added to the element that it repeats";
+      "element of x again; dx = dy without them, or (edge) with each added to the element that it repeats";
   using Attrs = ops::PadAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return 0; }
@@ -118,10 +106,13 @@ struct Pad {
            attrs.before.text(), attrs.after.text());
     Spec y = x;
     for (int d = 0; d < x.shape.rank(); ++d) {
-      const std::int64_t added = attrs.before[d] + attrs.after[d];
+      std::int64_t added = 0;
+      if (__builtin_add_overflow(attrs.before[d], attrs.after[d], &added) ||
+          __builtin_add_overflow(x.shape[d], added, &y.shape[d]))
+        fail("pad: the places along axis {} of x {}, with {} before and {} after, cannot be counted", d, x.text(),
+             attrs.before[d], attrs.after[d]);
       if (attrs.mode == PadMode::edge && x.shape[d] == 0 && added > 0)
         fail("pad: x {} has no element along axis {} that {} places could repeat", x.text(), d, added);
-      y.shape[d] += added;
     }
     return {y};
   }
@@ -131,21 +122,21 @@ struct Pad {
 
   template <class T>
   static void reference(const Attrs& attrs, const Forward& f) {
-    const std::size_t bytes = size_of(f.in[0].dtype());
-    for_each_element(attrs, f.in[0].shape(), f.out[0].shape(), [&](std::int64_t i, std::int64_t j) {
-      if (j >= 0)
-        std::memcpy(element(f.out[0], i), element(f.in[0], j), bytes);
-      else
-        std::memset(element(f.out[0], i), 0, bytes);
-    });
+    const Tensor &x = f.in[0], &y = f.out[0];
+    if (attrs.mode == PadMode::zero) return place_window_naively(x, attrs.before, y);
+    const auto bytes = static_cast<std::int64_t>(size_of(x.dtype()));
+    for (std::int64_t i = 0; i < y.count(); ++i)
+      std::memcpy(y.bytes() + i * bytes, x.bytes() + row_of_x(attrs, x.shape(), x.shape().rank(), i) * bytes,
+                  static_cast<std::size_t>(bytes));
   }
   template <class T>
   static void reference_backward(const Attrs& attrs, const Backward& b) {
+    if (attrs.mode == PadMode::zero) return take_window_naively(b.dy[0], attrs.before, b.dx[0]);
     const std::span<T> dx = b.dx[0].data<T>(), dy = b.dy[0].data<T>();
+    const Shape& x = b.dx[0].shape();
     std::ranges::fill(dx, T{0});
-    for_each_element(attrs, b.dx[0].shape(), b.dy[0].shape(), [&](std::int64_t i, std::int64_t j) {
-      if (j >= 0) dx[static_cast<std::size_t>(j)] += dy[static_cast<std::size_t>(i)];
-    });
+    for (std::size_t i = 0; i < dy.size(); ++i)
+      dx[static_cast<std::size_t>(row_of_x(attrs, x, x.rank(), static_cast<std::int64_t>(i)))] += dy[i];
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
@@ -155,11 +146,10 @@ struct Pad {
       edge(f.run, attrs, Rows(attrs, f.in[0].shape(), f.in[0].dtype()), f.in[0], f.out[0]);
   }
   static void cpu_backward(const Attrs& attrs, const Backward& b) {
-    const Rows rows(attrs, b.dx[0].shape(), b.dx[0].dtype());
     if (attrs.mode == PadMode::zero)
       take_window(b.run, b.dy[0], attrs.before, b.dx[0]);
-    else if (rows.middle > 0)
-      edge_backward(b.run, attrs, rows, b.dy[0], b.dx[0]);
+    else
+      edge_backward(b.run, attrs, Rows(attrs, b.dx[0].shape(), b.dx[0].dtype()), b.dy[0], b.dx[0]);
   }
 
   static std::vector<Case<Attrs>> samples() {
@@ -195,7 +185,11 @@ struct Pad {
     return {"random", attrs, {{x}}};
   }
   static std::vector<Reject<Attrs>> rejects() {
+    constexpr std::int64_t kMost = std::numeric_limits<std::int64_t>::max();
     return {
+        {{.before = {kMost}, .after = {kMost}}, {{{3}}}, {"pad: the places along axis 0 of x [3] f32", "cannot be"}},
+        {{{kMost}, {kMost}, PadMode::edge}, {{{3}}}, {"pad: the places along axis 0 of x [3] f32", "be counted"}},
+        {{.before = {0, kMost - 2}, .after = {0, 0}}, {{{1, 3}}}, {"axis 1 of x [1,3] f32", "cannot be counted"}},
         {{.before = {1}, .after = {1}}, {{{3, 4}}}, {"pad: x [3,4] f32 needs 2 numbers", "[1] and [1]"}},
         {{{0, 0}, {1, 0}, PadMode::edge}, {{{0, 4}}}, {"pad: x [0,4] f32 has no element along axis 0", "1 places"}}};
   }
@@ -216,6 +210,7 @@ struct Pad {
   }
   static void edge_backward(const Execution& run, const Attrs& attrs, const Rows& rows, const Tensor& dy,
                             const Tensor& dx) {
+    if (rows.middle == 0) return;
     const auto floats = [](std::int64_t bytes) { return bytes / static_cast<std::int64_t>(sizeof(float)); };
     const std::int64_t inner = floats(rows.inner), left = floats(rows.left), middle = floats(rows.middle),
                        row = floats(rows.row);

@@ -13,8 +13,8 @@ struct PadAttrs {
   Shape before{}, after{};
   PadMode mode = PadMode::zero;
 };
-// x between what is added, dimension by dimension. Throws on numbers that do not fit x's dimensions or are negative,
-// and with edge where there is no element to repeat.
+// x between what is added, dimension by dimension. Throws on numbers that do not fit x's dimensions, are negative or
+// give a size that cannot be counted, and with edge where there is no element to repeat.
 Tensor pad(const Tensor& x, const PadAttrs& attrs);
 
 }  // namespace gesso::ops

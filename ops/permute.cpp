@@ -181,6 +181,10 @@ void permute_naively(const Order& order, const Tensor& x, const Tensor& y) {
   }
 }
 
+[[noreturn]] void fail_order(const std::string& order, const Spec& x) {
+  fail("permute: order {} must name each of the {} axes of x {} once", order, x.shape.rank(), x.text());
+}
+
 struct Permute {
   static constexpr std::string_view name = "permute";
   static constexpr std::string_view doc =
@@ -194,9 +198,7 @@ struct Permute {
     std::uint32_t named = 0;
     for (int d = 0; d < order.rank; ++d)
       if (order[d] >= 0 && order[d] < Shape::kMaxRank) named |= 1u << order[d];
-    if (order.rank != in[0].shape.rank() || named != (1u << order.rank) - 1)
-      fail("permute: order {} must name each of the {} axes of x {} once", order.text(), in[0].shape.rank(),
-           in[0].text());
+    if (order.rank != in[0].shape.rank() || named != (1u << order.rank) - 1) fail_order(order.text(), in[0]);
     return {{permuted(in[0].shape, order), in[0].dtype}};
   }
   static double flops(const Attrs&, std::span<const Spec>) { return 0; }  // it copies
@@ -266,9 +268,10 @@ std::vector<const RowInfo*> permute_rows() { return {&row_of<Permute>()}; }
 Tensor ops::permute(const Tensor& x, std::initializer_list<int> order) {
   if (std::ssize(order) > Shape::kMaxRank)
     fail("permute: {} axes were given, but a tensor has at most {}", order.size(), Shape::kMaxRank);
+  if (std::ranges::any_of(order, [](int axis) { return axis < 0 || axis >= Shape::kMaxRank; }))
+    fail_order(fmt::format("[{}]", fmt::join(order, ",")), x.spec());
   Order attrs{.rank = static_cast<int>(order.size())};
-  std::ranges::transform(order, attrs.axes.begin(),
-                         [](int axis) { return static_cast<std::int8_t>(std::clamp(axis, -1, Shape::kMaxRank)); });
+  std::ranges::transform(order, attrs.axes.begin(), [](int axis) { return static_cast<std::int8_t>(axis); });
   return dispatch(row_of<Permute>(), attrs, {x})[0];
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 
 #include "core/rng.h"
 #include "ops/binary.h"
@@ -31,7 +32,7 @@ void check_draw(std::string_view op, const Shape& shape, std::int64_t first_samp
   if (step != Spec{{1}, DType::i64}) fail("{}: step must be [1] i64, but is {}", op, step.text());
   const std::int64_t count = shape.count(), samples = samples_of(shape);
   if (first_sample < 0 || first_sample > kMost - samples)
-    fail("{}: samples {} to {} do not lie in [0, 2^48)", op, first_sample, first_sample + samples - 1);
+    fail("{}: samples from {} on, {} of them, do not lie in [0, 2^48)", op, first_sample, samples);
   if (samples > 0 && count / samples > kElements)
     fail("{}: a sample of {} has more than 2^34 elements", op, shape.text());
 }
@@ -90,8 +91,8 @@ struct Uniform {
 struct Normal {
   static constexpr std::string_view name = "normal";
   static constexpr std::string_view doc =
-      "y[N,...] f32, standard normal: words as of uniform, each two of them a radius and an angle (Box and Muller "
-      "1958)";
+      "y[N,...] f32, standard normal: words as of uniform, each two of them a radius and an angle (Box and "
+      "Muller 1958)";
   static constexpr auto kernel = &RandomKernels::normal;
   static float value(const Words& words, std::size_t place) { return normals(words).value[place]; }
   // The same words: (-2 ln u)^(1/2) at u = 0.39904648 and 0.73571277, angles of 0.88052020 and 0.60548186 turns.
@@ -106,9 +107,8 @@ struct Normal {
 struct Gumbel {
   static constexpr std::string_view name = "gumbel";
   static constexpr std::string_view doc =
-      "y[N,...] f32 = -ln(-ln(1 - u)), u in (0, 1) from words as of uniform, all 32 bits: argmax(logits + y) draws "
-      "from "
-      "softmax(logits) (Gumbel 1954; Maddison, Tarlow and Minka 2014)";
+      "y[N,...] f32 = -ln(-ln(1 - u)), u in (0, 1) from words as of uniform, 31 bits: argmax(logits + y) draws "
+      "from softmax(logits) (Gumbel 1954; Maddison, Tarlow and Minka 2014)";
   static constexpr auto kernel = &RandomKernels::gumbel;
   static float value(const Words& words, std::size_t place) { return gumbel(words.word[place]); }
   // The same words: u = 0.39904648, 0.88052020, 0.73571277 and 0.60548185.
@@ -179,7 +179,10 @@ struct Draw {
   static std::vector<Reject<Attrs>> rejects() {
     const std::vector<Operand> step{{{1}, Domain::counter, 9}};
     return {{{.shape = {3}}, {{{2}, Domain::counter, 9}}, {std::string(name), "step must be [1] i64", "[2] i64"}},
-            {{.shape = {3}, .first_sample = -1}, step, {"samples -1 to 1", "[0, 2^48)"}},
+            {{.shape = {3}, .first_sample = -1}, step, {"samples from -1 on, 3 of them", "[0, 2^48)"}},
+            {{.shape = {3}, .first_sample = std::numeric_limits<std::int64_t>::max()},
+             step,
+             {"samples from 9223372036854775807 on, 3 of them", "[0, 2^48)"}},
             {{.shape = {1, (1ll << 34) + 1}}, step, {"[1,17179869185]", "2^34"}}};
   }
   static std::vector<Known<Attrs>> known() { return F::known(); }
@@ -193,9 +196,8 @@ struct Draw {
 struct Dropout {
   static constexpr std::string_view name = "dropout";
   static constexpr std::string_view doc =
-      "y = x / (1 - rate) where uniform of x's shape is at least rate, else 0; dx = dy / (1 - rate) by the same mask, "
-      "drawn "
-      "anew (Srivastava et al. 2014, inverted)";
+      "y = x / (1 - rate) where uniform of x's shape is at least rate, else 0; dx = dy / (1 - rate) by the same "
+      "mask, drawn anew (Srivastava et al. 2014, inverted)";
   using Attrs = ops::DropoutAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(1); }
@@ -372,7 +374,7 @@ struct AddNoise {
             {{}, {{{3, 2}}, {{3}}, {{5}}, step}, {"t must be [3] i32", "[3] f32"}},
             {{}, {{{3, 2}}, t, {{5, 1}}, step}, {"alpha_bar", "[T]", "[5,1] f32"}},
             {{}, {{{3, 2}}, t, {{5}}, t}, {"step must be [1] i64", "[3] i32"}},
-            {{.first_sample = -1}, {{{3, 2}}, t, {{5}}, step}, {"samples -1 to 1", "[0, 2^48)"}}};
+            {{.first_sample = -1}, {{{3, 2}}, t, {{5}}, step}, {"samples from -1 on, 3 of them"}}};
   }
 
  private:

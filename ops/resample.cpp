@@ -311,6 +311,7 @@ struct ResizeBilinear {
         for (const int right : {0, 1}) {
           const std::int64_t row = std::min(h.low + down, x[1] - 1), column = std::min(w.low + right, x[2] - 1);
           const double weight = (down ? h.share : 1 - h.share) * (right ? w.share : 1 - w.share);
+          if (weight == 0) continue;  // 0 times infinity would be NaN
           visit(static_cast<std::size_t>(((n * x[1] + row) * x[2] + column) * x[3] + c), static_cast<std::size_t>(i),
                 static_cast<T>(weight));
         }

@@ -20,8 +20,7 @@ struct StraightThrough {
   static constexpr std::string_view name = "straight_through";
   static constexpr std::string_view doc =
       "y = q, dz = dy for z, q of one shape; q has no gradient (Bengio, Leonard and Courville 2013; van den Oord, "
-      "Vinyals "
-      "and Kavukcuoglu 2017, sec. 3.2)";
+      "Vinyals and Kavukcuoglu 2017, sec. 3.2)";
   struct Attrs {};
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return 0; }

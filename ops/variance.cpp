@@ -19,8 +19,8 @@ struct Var {
   static constexpr std::string_view name = "var";
   static constexpr std::string_view doc =
       "y = sum (x - mean)^2 / (n - correction) over the axes (n elements each), in double, the mean first, pieces "
-      "joined "
-      "as by Chan, Golub and LeVeque 1983; over all axes a scalar []; dx = dy 2 (x - mean) / (n - correction)";
+      "joined as by Chan, Golub and LeVeque 1983; over all axes a scalar []; dx = dy 2 (x - mean) / (n - "
+      "correction)";
   using Attrs = ops::VarAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(0); }

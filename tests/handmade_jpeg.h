@@ -15,8 +15,9 @@ namespace gesso {
 struct HandmadeJpeg {
   J_COLOR_SPACE stored = JCS_YCbCr;  // of three channels; one is grey, and CMYK or YCCK takes four
   bool progressive = false;
-  std::string exif = {};  // an Exif block without its "Exif\0\0"; empty: none
-  bool adobe = true;      // CMYK: with Adobe's marker
+  bool arithmetic = false;  // instead of a Huffman code
+  std::string exif = {};    // an Exif block without its "Exif\0\0"; empty: none
+  bool adobe = true;        // CMYK: with Adobe's marker
 };
 
 // pixels: [H,W,C].
@@ -45,6 +46,7 @@ inline std::string handmade_jpeg(Image image, const HandmadeJpeg& how = {}) {
     jpeg.scan_info = kWholeScans;
     jpeg.num_scans = 2;
   }
+  if (how.arithmetic) jpeg.arith_code = TRUE;
   if (!how.adobe) jpeg.write_Adobe_marker = FALSE;
   jpeg_start_compress(&jpeg, TRUE);
   if (!how.exif.empty()) {

@@ -36,12 +36,14 @@ std::string run_well(const std::string& command) {
   return ran.output;
 }
 
-// The build that this program is of, installed and then moved; gone at the end.
+// Of the build that this program is of.
+fs::path build_directory() { return fs::read_symlink("/proc/self/exe").parent_path(); }
+
+// That build, installed and then moved; gone at the end.
 class Installation {
  public:
   Installation() : prefix_(folder_ / "moved") {
-    const fs::path build = fs::read_symlink("/proc/self/exe").parent_path();
-    run_well(fmt::format("cmake --install {} --prefix {}", build.string(), (folder_ / "made").string()));
+    run_well(fmt::format("cmake --install {} --prefix {}", build_directory().string(), (folder_ / "made").string()));
     fs::rename(folder_ / "made", prefix_);
   }
   const fs::path& prefix() const { return prefix_; }
@@ -90,11 +92,15 @@ TEST_SUITE("installation") {
     CHECK_MESSAGE(own_op.find(" checks, 0 failed") != std::string::npos, own_op);
   }
 
-  TEST_CASE("an installation names neither the tree nor the build that it came from") {
+  TEST_CASE("an installation's CMake files name neither the tree nor the build that they came from") {
+    int read = 0;
     for (const fs::path& file : files_below(installation().prefix() / "lib/cmake")) {
       const std::string text = read_text_file(file, 1 << 20);
       CHECK_MESSAGE(text.find(source_directory().string()) == std::string::npos, file.string());
+      CHECK_MESSAGE(text.find(build_directory().string()) == std::string::npos, file.string());
+      ++read;
     }
+    CHECK(read > 0);
   }
 
   TEST_CASE("installed headers include installed headers only") {

@@ -107,11 +107,24 @@ TEST_SUITE("loss") {
     }
   }
 
-  TEST_CASE("a value that is not a number stays visible in every loss") {
+  TEST_CASE("a value that is not a number stays visible in every loss, and where it stands in the gradient") {
     const float nan = std::numeric_limits<float>::quiet_NaN();
-    for (const DeviceKind kind : kKinds)
-      for (const Loss loss : kLosses)
-        CHECK(std::isnan(value_of(loss(vector_of({0.5f, nan, 0.5f}, kind), vector_of({0.5f, 0.5f, 0.5f}, kind)))));
+    for (const DeviceKind kind : kKinds) {
+      const Tensor bad = vector_of({0.5f, nan, 0.5f}, kind), good = vector_of({0.5f, 0.5f, 0.5f}, kind);
+      const auto check = [&](const std::vector<float>& slope) {
+        CHECK_FALSE(std::isnan(slope[0]));
+        CHECK(std::isnan(slope[1]));
+        CHECK_FALSE(std::isnan(slope[2]));
+      };
+      for (const Loss loss : kLosses) {
+        CHECK(std::isnan(value_of(loss(bad, good))));
+        check(gradient(loss, bad, good, bad));
+      }
+      for (const Loss loss : {ops::mse, ops::l1, ops::gaussian_kl}) {
+        CHECK(std::isnan(value_of(loss(good, bad))));
+        check(gradient(loss, good, bad, bad));
+      }
+    }
   }
 
   TEST_CASE("an index without a class is an error that names it and its place") {

@@ -86,7 +86,9 @@ TEST_SUITE("movement") {
     const Tensor y = ops::permute(x, {2, 0, 1});
     CHECK(y.spec().text() == "[3,1,2] f32");
     CHECK(y.to_host<float>() == std::vector<float>{1, 4, 2, 5, 3, 6});
-    expect_error(ErrorKind::usage, {"permute: order [0,-1,1]", "[1,2,3] f32"}, [&] { ops::permute(x, {0, -7, 1}); });
+    expect_error(ErrorKind::usage, {"permute: order [0,-7,1]", "[1,2,3] f32"}, [&] { ops::permute(x, {0, -7, 1}); });
+    expect_error(ErrorKind::usage, {"permute: order [0,257,2]", "3 axes"}, [&] { ops::permute(x, {0, 257, 2}); });
+    expect_error(ErrorKind::usage, {"permute: order [0,5,1]", "3 axes"}, [&] { ops::permute(x, {0, 5, 1}); });
     expect_error(ErrorKind::usage, {"7 axes were given"}, [&] { ops::permute(x, {0, 1, 2, 3, 4, 5, 6}); });
   }
 

@@ -185,6 +185,13 @@ TEST_SUITE("picture") {
     expect_error(ErrorKind::data, {"not a readable JPEG"}, [&] { decode(resized(std::string(4, '\0'))); });
   }
 
+  TEST_CASE("an arithmetic code, of which a flat block takes less than a bit, is read") {
+    const Image flat({2048, 2048, 1}, 77);
+    const std::string file = handmade_jpeg(flat, {.arithmetic = true});
+    CHECK(file.size() < flat.pixels.size() / 1024);  // fewer bytes than the blocks of a Huffman code could have
+    check_near(decode(file), flat, 1);
+  }
+
   TEST_CASE("a progressive JPEG of more scans than the limit is refused") {
     const std::string good = handmade_jpeg(gradient(8, 8, 1), {.progressive = true});
     // The last scan, again and again. It begins with its tables.

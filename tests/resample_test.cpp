@@ -3,8 +3,11 @@
 
 #include <doctest/doctest.h>
 
+#include <array>
+#include <limits>
 #include <vector>
 
+#include "core/tape.h"
 #include "tests/expect_error.h"
 
 namespace gesso {
@@ -34,6 +37,18 @@ TEST_SUITE("resample") {
       CHECK(
           ops::resize_bilinear(picture({1, 3, 5, 9}, {1, 1, 4, 1}, kind), {.height = 1, .width = 2}).to_host<float>() ==
           std::vector<float>{2, 7});
+  }
+
+  TEST_CASE("an infinite pixel stays alone where the size does not change, and so does an infinite gradient") {
+    const std::vector<float> values = {1, std::numeric_limits<float>::infinity(), 2};
+    for (const DeviceKind kind : {DeviceKind::cpu, DeviceKind::reference}) {
+      Tape tape;
+      const Tensor x = picture(values, {1, 1, 3, 1}, kind);
+      tape.watch(x);
+      const Tensor y = ops::resize_bilinear(x, {.height = 1, .width = 3});
+      CHECK(y.to_host<float>() == values);
+      CHECK(tape.backward(std::array{y}, std::array{x}, std::array{x})[0].to_host<float>() == values);
+    }
   }
 
   TEST_CASE("a picture that blocks do not divide is refused with what to do") {

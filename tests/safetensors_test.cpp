@@ -403,6 +403,9 @@ TEST_SUITE("safetensors") {
     CHECK(last == std::vector<std::uint8_t>{7, 8});
     expect_error(ErrorKind::usage, {"12 bytes from byte 12 of tensor 'a', which has 20"},
                  [&] { file.read(file.at("a"), 12, std::as_writable_bytes(std::span(middle))); });
+    const SafetensorsEntry copy = file.at("b");
+    expect_error(ErrorKind::usage, {"tensor 'b' was not given by this file", "at()"},
+                 [&] { file.read(copy, 1, std::as_writable_bytes(std::span(last))); });
     std::filesystem::resize_file(folder / "f", std::filesystem::file_size(folder / "f") - 4);
     expect_error(ErrorKind::data, {"became shorter"},
                  [&] { file.read(file.at("b"), 1, std::as_writable_bytes(std::span(last))); });

@@ -32,11 +32,15 @@ class ByteStream::Unpacker {
 
 namespace {
 
+[[noreturn]] void fail_without_memory(std::string_view library) {
+  fail(ErrorKind::memory, "{}: no memory for unpacking", library);
+}
+
 class Gzip final : public ByteStream::Unpacker {
  public:
   Gzip() {
     constexpr int kGzipOnly = 16 + MAX_WBITS;
-    if (inflateInit2(&stream_, kGzipOnly) != Z_OK) fail(ErrorKind::memory, "zlib: no memory for unpacking");
+    if (inflateInit2(&stream_, kGzipOnly) != Z_OK) fail_without_memory("zlib");
   }
   ~Gzip() override { inflateEnd(&stream_); }
   std::string_view format() const override { return "gzip"; }
@@ -50,6 +54,7 @@ class Gzip final : public ByteStream::Unpacker {
     stream_.next_out = reinterpret_cast<Bytef*>(to.data());
     stream_.avail_out = room;
     const int status = inflate(&stream_, Z_NO_FLUSH);
+    if (status == Z_MEM_ERROR) fail_without_memory("zlib");
     Step step{.progress = Progress::damaged, .taken = given - stream_.avail_in, .made = room - stream_.avail_out};
     if (status == Z_OK) step.progress = Progress::more;
     if (status == Z_BUF_ERROR) step.progress = Progress::stuck;
@@ -65,8 +70,7 @@ class Gzip final : public ByteStream::Unpacker {
 class Xz final : public ByteStream::Unpacker {
  public:
   Xz() {
-    if (lzma_stream_decoder(&stream_, kMaxMemory, 0) != LZMA_OK)
-      fail(ErrorKind::memory, "liblzma: no memory for unpacking");
+    if (lzma_stream_decoder(&stream_, kMaxMemory, 0) != LZMA_OK) fail_without_memory("liblzma");
   }
   ~Xz() override { lzma_end(&stream_); }
   std::string_view format() const override { return "xz"; }
@@ -77,6 +81,7 @@ class Xz final : public ByteStream::Unpacker {
     stream_.next_out = reinterpret_cast<std::uint8_t*>(to.data());
     stream_.avail_out = to.size();
     const lzma_ret status = lzma_code(&stream_, LZMA_RUN);
+    if (status == LZMA_MEM_ERROR) fail_without_memory("liblzma");
     Step step{
         .progress = Progress::damaged, .taken = from.size() - stream_.avail_in, .made = to.size() - stream_.avail_out};
     if (status == LZMA_OK) step.progress = Progress::more;
@@ -93,8 +98,6 @@ class Xz final : public ByteStream::Unpacker {
     switch (status) {
       case LZMA_MEMLIMIT_ERROR:
         return "its dictionary is above the limit of 128 MiB";
-      case LZMA_MEM_ERROR:
-        return "no memory for its dictionary";
       case LZMA_FORMAT_ERROR:
       case LZMA_OPTIONS_ERROR:
         return "a header that this liblzma does not know";

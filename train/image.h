@@ -31,7 +31,7 @@ using Image = BasicImage<std::uint8_t>;
 using Image16 = BasicImage<std::uint16_t>;
 
 // Grey to colour by repeating, colour to grey by luma (ITU-R BT.601); the image itself where it has so many channels
-// already.
+// already. Throws on other numbers of channels than 1 and 3.
 template <class T>
 BasicImage<T> with_channels(BasicImage<T> image, std::int64_t channels);
 

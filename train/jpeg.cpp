@@ -77,10 +77,10 @@ class Reader {
     });
     const std::int64_t width = jpeg_.image_width, height = jpeg_.image_height;
     check_limits(source_, height, width, limits);
-    // Each 8x8 block takes a bit at least. The fewest blocks: two components, one 4 times as coarse in height, the
-    // other in width.
+    // In a Huffman code each 8x8 block takes a bit at least; an arithmetic one may take none. The fewest blocks: two
+    // components, one 4 times as coarse in height, the other in width.
     constexpr std::int64_t kMostPixelsAByte = 8 * 8 * 8 * 2;
-    if (width * height / kMostPixelsAByte > std::ssize(file_))
+    if (!jpeg_.arith_code && width * height / kMostPixelsAByte > std::ssize(file_))
       fail(ErrorKind::data, "{}: {}x{} pixels cannot come from {} bytes", source_, width, height, file_.size());
     orientation_ = find_orientation();
     switch (jpeg_.jpeg_color_space) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <functional>
 #include <new>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -203,6 +204,10 @@ SafetensorsFile::SafetensorsFile(const Path& path, std::uint64_t max_file_bytes,
 }
 
 void SafetensorsFile::read(const SafetensorsEntry& entry, std::uint64_t begin, std::span<std::byte> to) {
+  const std::less<const SafetensorsEntry*> lies_before;
+  if (lies_before(&entry, entries_.data()) || !lies_before(&entry, entries_.data() + entries_.size()))
+    fail("{}: tensor {} was not given by this file; take it from entries(), find() or at()", path_.string(),
+         in_quotes(entry.name));
   const auto i = static_cast<std::size_t>(&entry - entries_.data());
   std::uint64_t bytes = 0;
   safetensors_bytes(entry.dtype, entry.shape, bytes);  // checked with the header

@@ -82,8 +82,8 @@ class SafetensorsFile {
   const SafetensorsEntry* find(std::string_view name) const;  // null where there is none
   // Throws ErrorKind::data, naming the nearest name, where there is none.
   const SafetensorsEntry& at(std::string_view name) const;
-  // Fills `to` from byte `begin` of one of entries() on. For data in the file. Throws on bytes that the tensor does not
-  // have.
+  // Fills `to` from byte `begin` of one of entries() on. For data in the file. Throws on an entry of something else and
+  // on bytes that the tensor does not have.
   void read(const SafetensorsEntry& entry, std::uint64_t begin, std::span<std::byte> to);
 
  private:

@@ -14,18 +14,20 @@ constexpr std::string_view kIntroduction =
 
     build/release/gesso check --markdown > docs/ops.md
 
-In the formulas N counts samples, H and W are height and width, C channels, D the width of a vector; `dy` is the gradient of
-the result y, `dx` that of the operand x; letters side by side are multiplied. The arrow shows operands and results of one
-checked call. The error is that of the f32 kernel against the reference in double, |got - want| / (|want| + sqrt(n)) over
-n elements. Functions are declared in `ops/`, in namespace `gesso::ops`, in the order of the operands;
+In the formulas N counts samples, H and W are height and width, C channels, D the width of a vector; `dy` is the
+gradient of the result y, `dx` that of the operand x; letters side by side are multiplied. The arrow shows operands
+and results of one checked call. The error is that of the f32 kernel against the reference in double, |got - want| /
+(|want| + sqrt(n)) over n elements; its bound holds for the samples of the row, and sums of more terms may have a
+larger one. Functions are declared in `ops/`, in namespace `gesso::ops`, in the order of the operands;
 [add-an-op.md](add-an-op.md) says what a row is.
 )";
 
-// In lines of at most kWidth; a new one after each semicolon outside of parentheses, where a gradient begins.
+// In lines of at most kWidth; a new one after each semicolon outside of brackets, where a gradient begins.
 std::string wrapped(std::string_view text) {
   int depth = 0;
   for (std::size_t i = 0; i < text.size(); ++i) {
-    depth += text[i] == '(' ? 1 : text[i] == ')' ? -1 : 0;
+    const bool opens = text[i] == '(' || text[i] == '[', closes = text[i] == ')' || text[i] == ']';
+    depth += opens ? 1 : closes ? -1 : 0;  // "[0, n)" too
     if (depth == 0 && text[i] == ';' && i + 2 < text.size())
       return wrapped(text.substr(0, i + 1)) + "\n" + wrapped(text.substr(i + 2));
   }
@@ -71,7 +73,8 @@ std::string section(const RowInfo& row) {
     error = std::max(error, row.tolerance(c.attrs, specs));
   }
   std::string text = fmt::format("## {}\n\n```text\n{}\n```\n\n", row.name, wrapped(row.doc));
-  text += fmt::format("`{} → {}`.\n", listed(in), listed(row.infer(sample.attrs, in)));
+  const Specs out = row.infer(sample.attrs, in);
+  text += out.empty() ? fmt::format("`{}`.\n", listed(in)) : fmt::format("`{} → {}`.\n", listed(in), listed(out));
   text += gradient_of(row, in.size());
   if (row.in_place) text += fmt::format(" In place: {}.", listed(row.in_place, in.size()));
   if (row.surrogate) text += " Backward is not the derivative of forward.";
