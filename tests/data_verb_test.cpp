@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <set>
 #include <string>
 #include <vector>
@@ -115,6 +116,25 @@ TEST_SUITE("data verb") {
     preview.insert(preview.end(), small.begin(), small.end());
     CHECK(last_object(run_program(directory.path(), preview))["images"] == 10);
     CHECK(read_picture(sheet).shape == ImageShape{2 * (80 + 10 + 4) + 4, 8 * (80 + 4) + 4, 3});
+  }
+
+  TEST_CASE("data info counts no pictures to test with as 0, needs no path for shapes, and prints names as text") {
+    const TemporaryDirectory directory;
+    std::filesystem::create_directories(directory / "set/red\x1B[31m\n");
+    std::mt19937_64 random(1);
+    directory.write("set/red\x1B[31m\n/a.png", mixed_picture(random, 4));
+    const std::string set = (directory / "set").string();
+    const nlohmann::json facts =
+        last_object(run_program(directory.path(), {"data", "info", set, "data.validation=0", "--json"}));
+    CHECK(facts["train"] == 1);
+    CHECK(facts["validation"] == 0);
+    const Program text = run_program(directory.path(), {"data", "info", set, "data.validation=0"});
+    CHECK_MESSAGE(text.out.find("  red\\x1b[31m\\x0a ") != std::string::npos, text.out);
+    CHECK(text.out.find('\x1B') == std::string::npos);
+    const nlohmann::json shapes = last_object(run_program(
+        directory.path(), {"data", "info", "--kind", "shapes", "data.count=5", "data.test_count=2", "--json"}));
+    CHECK(shapes["train"] == 5);
+    CHECK(shapes["validation"] == 2);
   }
 
   TEST_CASE("data asks for what it needs") {

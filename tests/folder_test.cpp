@@ -1,7 +1,9 @@
 // A folder of pictures as a data set: what is found, what is skipped, what is seen.
 #include <doctest/doctest.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <random>
 #include <set>
@@ -18,6 +20,7 @@
 #include "train/data_loader.h"
 #include "train/folder_dataset.h"
 #include "train/folder_listing.h"
+#include "train/picture.h"
 #include "train/png.h"
 #include "train/resize.h"
 
@@ -141,6 +144,59 @@ TEST_SUITE("folder") {
       CHECK_MESSAGE(data->skipped()[i].starts_with(wanted[i]), data->skipped()[i]);
   }
 
+  TEST_CASE("a file's name never steers a terminal, whatever is wrong with the file") {
+    TemporaryDirectory directory;
+    directory.write("good.png", grey_png(Image({8, 8, 1})));
+    std::filesystem::resize_file(directory.write("large\n\x1B[31m.png", ""), kMaxPictureBytes + 1);  // holes, no blocks
+    std::filesystem::create_symlink("loop\n\x1B.png", directory / "loop\n\x1B.png");
+    FolderOptions options = all_of(directory.path());
+    options.max_bad = 1;
+    const auto data = open_folder_dataset(options, Split::train);
+    REQUIRE(data->skipped().size() == 2);
+    CHECK(data->skipped()[0].find("large\\x0a\\x1b[31m.png") != std::string::npos);
+    CHECK(data->skipped()[1].starts_with("'loop\\x0a\\x1b.png' cannot be looked at: "));
+    for (const std::string& reason : data->skipped())
+      CHECK_MESSAGE(std::ranges::none_of(reason, [](char c) { return c >= 0 && c < ' '; }), reason);
+  }
+
+  TEST_CASE("a folder below that cannot be listed, or lies too deep, is no file among others: nothing opens") {
+    TemporaryDirectory directory;
+    directory.write("good.png", grey_png(Image({8, 8, 1})));
+    FolderOptions options = all_of(directory.path());
+    options.max_bad = 1;
+    const auto refused = [&](const std::vector<std::string>& words) {
+      expect_error(ErrorKind::io, words, [&] { open_folder_dataset(options, Split::train); });
+    };
+    std::string deep = "deep";
+    for (int i = 1; i < 33; ++i) deep += "/deep";
+    std::filesystem::create_directories(directory / deep);
+    refused({"'deep/", "more than 32 folders deep", "move it out"});
+    std::filesystem::remove_all(directory / "deep");
+    if (geteuid() == 0) return;  // who may list any folder
+    std::filesystem::create_directory(directory / "closed");
+    REQUIRE(chmod((directory / "closed").c_str(), 0) == 0);
+    refused({"'closed/'", "cannot list", "make it readable"});
+  }
+
+  TEST_CASE("the samples of a folder are known by their names and sizes, not by where it lies") {
+    TemporaryDirectory directory;
+    for (const char* folder : {"one", "other"}) {
+      std::filesystem::create_directory(directory / folder);
+      directory.write(folder + "/a.png"s, grey_png(columns(8, 11)));
+      directory.write(folder + "/b.png"s, grey_png(columns(8, 12)));
+    }
+    const auto files = [&](const char* folder) {
+      return open_folder_dataset(all_of(directory / folder), Split::train)->files();
+    };
+    CHECK(files("one") == files("other"));
+    directory.write("other/b.png", grey_png(columns(64, 60)));
+    CHECK(files("one") != files("other"));
+    std::filesystem::rename(directory / "one/b.png", directory / "one/c.png");
+    const std::string renamed = files("one");
+    std::filesystem::rename(directory / "one/c.png", directory / "one/b.png");
+    CHECK(files("one") != renamed);
+  }
+
   TEST_CASE("a folder that cannot be used says what was expected") {
     TemporaryDirectory directory;
     const auto refused = [&](const Path& path, const std::vector<std::string>& words, Split split = Split::train) {
@@ -198,8 +254,10 @@ TEST_SUITE("folder") {
     CHECK(first_column(0.5) == 2);
     CHECK(first_column(0.99) == 3);
     CHECK(seen(*data, 0, {.flip = true}).pixels[0] == 9);
-    CHECK(int{middle->image(0).pixels[0]} == 1);
+    CHECK(int{middle->image(0).pixels[0]} == 2);
+    CHECK(middle->image(0).pixels == data->image(0).pixels);
     CHECK(seen(*middle, 0, {.x = 0.99}).pixels == middle->image(0).pixels);
+    CHECK(middle->identity() == data->identity());
   }
 
   TEST_CASE("a flip exchanges left and right of whole pixels, whatever their size") {

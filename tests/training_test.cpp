@@ -3,6 +3,7 @@
 #include <atomic>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <thread>
 
 #include "core/thread_pool.h"
@@ -65,6 +66,35 @@ std::map<std::string, std::string> state_files(const Path& run_directory) {
   return files;
 }
 
+std::string noise(std::size_t count) {
+  std::mt19937 random(7);
+  std::string bytes;
+  for (std::size_t i = 0; i < count; ++i) bytes += static_cast<char>(random() & 0xFF);
+  return bytes;
+}
+
+// MNIST's files with `count` pictures of 8x8 to train on and 3 to test with.
+void write_idx(const TemporaryDirectory& directory, const std::string& name, int count) {
+  std::filesystem::create_directory(directory / name);
+  for (const auto& [prefix, pictures] : {std::pair("train", count), std::pair("t10k", 3)}) {
+    const std::string size = {0, 0, 0, static_cast<char>(pictures)}, side = {0, 0, 0, 8};
+    const auto number = static_cast<std::size_t>(pictures);
+    directory.write(fmt::format("{}/{}-images-idx3-ubyte", name, prefix),
+                    std::string{0, 0, 8, 3} + size + side + side + noise(number * 64));
+    directory.write(fmt::format("{}/{}-labels-idx1-ubyte", name, prefix),
+                    std::string{0, 0, 8, 1} + size + std::string(number, '\1'));
+  }
+}
+
+// CIFAR-10's files with two pictures each.
+void write_cifar(const TemporaryDirectory& directory, const std::string& name) {
+  std::filesystem::create_directory(directory / name);
+  const std::string content = noise(2 * 3072);
+  for (const char* file :
+       {"data_batch_1", "data_batch_2", "data_batch_3", "data_batch_4", "data_batch_5", "test_batch"})
+    directory.write(fmt::format("{}/{}.bin", name, file), '\0' + content.substr(0, 3072) + '\1' + content.substr(3072));
+}
+
 // The process's thread count, put back afterwards.
 struct Threads {
   int before = thread_pool().threads();
@@ -120,12 +150,60 @@ TEST_SUITE("training") {
 
   TEST_CASE("every kind of data flips: 2N steps equal N, stop, resume, N") {
     const TemporaryDirectory folder;
-    run(folder / "whole", {"train.steps=12", "data.flip=true"});
-    run(folder / "halves", {"train.steps=5", "data.flip=true"});
-    run(folder / "halves", {"train.steps=12", "data.loaders=2"}, true);
-    run(folder / "plain", {"train.steps=12"});
-    CHECK(state_files(folder / "whole") == state_files(folder / "halves"));
-    CHECK(state_files(folder / "whole") != state_files(folder / "plain"));
+    write_mixed_folder(folder, "folder", 60, 1);
+    write_idx(folder, "idx", 13);
+    write_cifar(folder, "cifar10");
+    for (const std::string kind : {"shapes", "idx", "cifar10", "folder"}) {
+      INFO(kind);
+      std::vector<std::string> data = {"data.kind=" + kind, "data.max_bad=0.2"};
+      if (kind != "shapes") data.push_back("data.path=" + (folder / kind).string());
+      const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.end(), data.begin(), data.end());
+        return more;
+      };
+      const Path whole = folder / (kind + "-whole"), halves = folder / (kind + "-halves"),
+                 plain = folder / (kind + "-plain");
+      run(whole, with({"train.steps=6", "data.flip=true"}));
+      run(halves, with({"train.steps=2", "data.flip=true"}));
+      run(halves, {"train.steps=6", "data.loaders=2"}, true);
+      run(plain, with({"train.steps=6"}));
+      CHECK(state_files(whole) == state_files(halves));
+      CHECK(state_files(whole) != state_files(plain));
+    }
+  }
+
+  TEST_CASE("a run goes on where its data lie elsewhere, and refuses other data before it writes anything") {
+    const TemporaryDirectory folder;
+    const Path pictures = write_mixed_folder(folder, "mixed", 60, 1), moved = folder / "moved",
+               directory = folder / "run";
+    run(directory, {"train.steps=2", "data.kind=folder", "data.path=" + pictures.string(), "data.max_bad=0.2"});
+    CHECK_MESSAGE(std::filesystem::exists(directory / "skipped.txt"), "three pictures are broken");
+    std::filesystem::rename(pictures, moved);
+    run(directory, {"train.steps=3", "data.path=" + moved.string()}, true);
+    const std::string before = read_text_file(directory / "config.json", 1 << 20);
+    const auto refused = [&](const Path& path, const std::vector<std::string>& words) {
+      expect_error(ErrorKind::data, words, [&] {
+        run(directory, {"train.steps=4", "data.path=" + path.string()}, true);
+      });
+      CHECK(read_text_file(directory / "config.json", 1 << 20) == before);
+    };
+    refused(write_mixed_folder(folder, "other", 59, 1), {"was trained on", "now holds", "other", "--data", "--out"});
+    for (int i = 0; i < 9; ++i) std::filesystem::copy_file(moved / "004.png", moved / fmt::format("another-{}.png", i));
+    refused(moved, {"was trained on", "now holds"});
+    write_idx(folder, "thirteen", 13);
+    write_idx(folder, "twelve", 12);
+    run(folder / "idx", {"train.steps=1", "data.kind=idx", "data.path=" + (folder / "thirteen").string()});
+    expect_error(ErrorKind::data, {"13 images 8x8x1", "12 images 8x8x1"}, [&] {
+      run(folder / "idx", {"train.steps=2", "data.path=" + (folder / "twelve").string()}, true);
+    });
+  }
+
+  TEST_CASE("what an earlier start skipped is not told where nothing is skipped now") {
+    const TemporaryDirectory folder;
+    std::filesystem::create_directory(folder / "run");
+    folder.write("run/skipped.txt", "'gone.png': was broken\n");
+    run(folder / "run", {"train.steps=1"});
+    CHECK_FALSE(std::filesystem::exists(folder / "run" / "skipped.txt"));
   }
 
   TEST_CASE("settings of the data that contradict each other are refused, naming both") {

@@ -11,6 +11,7 @@
 #include "train/open_dataset.h"
 #include "train/png.h"
 #include "train/statistics_cache.h"
+#include "train/text.h"
 
 namespace gesso {
 namespace {
@@ -24,11 +25,14 @@ struct DataVerbOptions {
 
 // A look at a set refuses none for its broken files; it tells them.
 Recipe recipe_of(DataVerbOptions options) {
-  const bool path_is_assignment = !options.recipe.empty() && options.path.find('=') != std::string::npos;
+  const bool needs_path = options.recipe.empty() && options.kind != "shapes";
+  const bool path_is_assignment = !needs_path && options.path.find('=') != std::string::npos;
   if (path_is_assignment) options.assignments.insert(options.assignments.begin(), std::exchange(options.path, ""));
   RecipeFile file;
-  if (options.recipe.empty() && options.path.empty())
-    fail("data: nothing to look at; give the path of a data set, or --recipe with the name of a recipe");
+  if (needs_path && options.path.empty())
+    fail(
+        "data: nothing to look at; give the folder of a data set, --recipe with the name of a recipe, or --kind "
+        "shapes");
   if (!options.recipe.empty()) file.config().load_file(recipe_path(options.recipe));
   DataOptions& data = file.recipe().data;
   data.max_bad = 1;
@@ -42,8 +46,8 @@ Recipe recipe_of(DataVerbOptions options) {
   return file.recipe();
 }
 
-std::unique_ptr<Dataset> open(const Recipe& recipe, Split split) {
-  return open_dataset(recipe.data, split, static_cast<std::uint64_t>(recipe.train.seed));
+std::unique_ptr<Dataset> open(const Recipe& recipe, Split split, bool may_be_empty = false) {
+  return open_dataset(recipe.data, split, static_cast<std::uint64_t>(recipe.train.seed), may_be_empty);
 }
 
 std::vector<std::int64_t> count_classes(const Dataset& data) {
@@ -58,7 +62,7 @@ std::vector<std::int64_t> count_classes(const Dataset& data) {
 }
 
 nlohmann::ordered_json facts_of(const Recipe& recipe) {
-  const std::unique_ptr<Dataset> train = open(recipe, Split::train), validation = open(recipe, Split::validation);
+  const std::unique_ptr<Dataset> train = open(recipe, Split::train), validation = open(recipe, Split::validation, true);
   const PixelStatistics pixels = cached_pixel_statistics(*train);
   const ImageShape& shape = train->image_shape();
   nlohmann::ordered_json facts = {{"name", train->name()},      {"kind", recipe.data.kind},
@@ -89,7 +93,7 @@ void run_info(const DataVerbOptions& options) {
              facts["std"].get<double>());
   fmt::print("classes     {}\n", facts["classes"].size());
   for (const auto& row : facts["classes"])
-    fmt::print("  {:<20} {:>8} train {:>8} validation\n", row["name"].get<std::string>(),
+    fmt::print("  {:<20} {:>8} train {:>8} validation\n", escaped(row["name"].get<std::string>()),
                row["train"].get<std::int64_t>(), row["validation"].get<std::int64_t>());
   fmt::print("skipped     {} files\n", facts["skipped"].size());
   for (const auto& file : facts["skipped"]) fmt::print("  {}\n", file.get<std::string>());
@@ -117,7 +121,7 @@ void run_preview(const DataVerbOptions& options, const std::string& command_line
 
 CLI::App* add_look(CLI::App& data, const char* name, const char* what, DataVerbOptions& options) {
   CLI::App* verb = data.add_subcommand(name, what);
-  verb->add_option("path", options.path, "The data set: a file or folder");
+  verb->add_option("path", options.path, "The folder of the data set");
   verb->add_option("assignments", options.assignments, "data.key=value: as in a recipe");
   verb->add_option("--recipe", options.recipe, "Take the data keys from a recipe, by name or file");
   verb->add_option("--kind", options.kind, "idx, cifar10, folder or shapes; default: what the path holds");

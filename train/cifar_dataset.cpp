@@ -101,6 +101,8 @@ std::unique_ptr<Dataset> open_cifar_dataset(const Path& directory, Split split) 
   if (!std::filesystem::is_directory(directory, ignored)) fail_missing(directory, "is no directory");
   std::vector<Path> paths;
   for (const std::string& name : file_names(split)) paths.push_back(find(directory, name));
+  std::string identity = "cifar10\n";
+  for (const Path& path : paths) identity += file_stamp(path).text + "\n";
   std::vector<Records> files(paths.size());
   parallel_for(thread_pool(), static_cast<std::int64_t>(paths.size()), 1, [&](std::int64_t begin, std::int64_t end) {
     for (auto i = static_cast<std::size_t>(begin); i < static_cast<std::size_t>(end); ++i)
@@ -108,8 +110,6 @@ std::unique_ptr<Dataset> open_cifar_dataset(const Path& directory, Split split) 
   });
   std::size_t size = 0;
   for (const Records& file : files) size += file.size();
-  std::string identity = "cifar10\n";
-  for (const Path& path : paths) identity += file_stamp(path) + "\n";
   Dataset::Info info{.name = directory.string(),
                      .size = static_cast<std::int64_t>(size),
                      .image_shape = kShape,

@@ -29,7 +29,8 @@ class Dataset {
     std::vector<std::string> class_names;
     DType dtype = DType::u8;             // of a value of a picture: u8 or u16
     std::string identity{};              // of all that the pixels depend on (see file_stamp); empty: not known
-    std::vector<std::string> skipped{};  // files that cannot be used, each with the reason
+    std::vector<std::string> skipped{};  // files that cannot be used, each with the reason, on one line
+    std::string files{};                 // where each sample is a file: a hash of their names and sizes, in order
   };
   virtual ~Dataset() = default;
 
@@ -45,6 +46,7 @@ class Dataset {
 
   const std::string& identity() const { return info_.identity; }
   const std::vector<std::string>& skipped() const { return info_.skipped; }
+  const std::string& files() const { return info_.files; }
 
   // Fills image, the bytes of [H,W,C] in the machine's order, and label. Safe to call from several threads; the same
   // every time. Throws on an index outside the set and on a span of another size.

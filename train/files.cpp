@@ -184,11 +184,13 @@ void StagedDirectory::publish() {
   sync_name(final_path_);
 }
 
-std::string file_stamp(const Path& path) {
+FileStamp file_stamp(const Path& path) {
   struct stat status {};
   if (stat(path.c_str(), &status) != 0) fail_io("look at", path, errno);
-  return fmt::format("{} {} {}.{:09}", std::filesystem::absolute(path).string(), status.st_size, status.st_mtim.tv_sec,
-                     status.st_mtim.tv_nsec);
+  return {static_cast<std::uint64_t>(status.st_size),
+          fmt::format("{} {}:{} {} {}.{:09} {}.{:09}", std::filesystem::absolute(path).string(), status.st_dev,
+                      status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec,
+                      status.st_ctim.tv_sec, status.st_ctim.tv_nsec)};
 }
 
 void make_directories(const Path& path) {

@@ -76,8 +76,15 @@ class StagedDirectory {
 };
 inline constexpr std::string_view kTemporaryPrefix = ".tmp-", kTrashPrefix = ".trash-";
 
-// Where the file lies, its size and the time of its last change, as text: another one where the content was changed.
-std::string file_stamp(const Path& path);
+struct FileStamp {
+  std::uint64_t size = 0;  // bytes
+  // Where the file lies, which one it is (device and inode), its size, and the times of the last change of its content
+  // and of its inode. Another text wherever the content was changed, also by a program that sets the first time back;
+  // only two changes within one tick of the file system's clock can look alike.
+  std::string text{};
+};
+// To be taken before the content is read: what changes in between is then read again the next time.
+FileStamp file_stamp(const Path& path);
 
 void make_directories(const Path& path);
 // Names in a directory without "." and "..", sorted.

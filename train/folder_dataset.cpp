@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/rng.h"
 #include "core/thread_pool.h"
 #include "train/folder_listing.h"
 #include "train/picture.h"
@@ -15,6 +16,17 @@
 
 namespace gesso {
 namespace {
+
+// Where a crop begins: of the places where it fits, each by the same share of [0, 1).
+std::int64_t crop_place(double share, std::int64_t room) {
+  return static_cast<std::int64_t>(share * static_cast<double>(room + 1));
+}
+
+template <class T>
+BasicImage<T> cropped_as_seen(const BasicImage<T>& picture, std::int64_t size, const View& view) {
+  return cropped(picture, crop_place(view.y, picture.shape.height - size),
+                 crop_place(view.x, picture.shape.width - size), size, size);
+}
 
 // The file as a picture that covers size x size; cropped to its middle where nothing else will be seen.
 template <class T>
@@ -27,9 +39,7 @@ BasicImage<T> prepared(const FolderOptions& options, const std::string& name) {
     fail(ErrorKind::data, "{}: {}x{} pixels are more than {} times as long as wide, the limit for a crop", source, W, H,
          kMostLong);
   BasicImage<T> covering = resized_to_cover(with_channels(picture, options.channels), options.size);
-  if (options.crop_anywhere) return covering;
-  return cropped(covering, (covering.shape.height - options.size) / 2, (covering.shape.width - options.size) / 2,
-                 options.size, options.size);
+  return options.crop_anywhere ? covering : cropped_as_seen(covering, options.size, View());
 }
 
 bool named_as_picture(const std::string& name) {
@@ -41,7 +51,8 @@ bool named_as_picture(const std::string& name) {
 template <class T>
 struct Entry {
   ListedFile file;
-  BasicImage<T> picture;  // empty: decode the file
+  FileStamp stamp{};
+  BasicImage<T> picture{};  // empty: decode the file
   bool usable = false;
 };
 
@@ -63,13 +74,7 @@ class FolderDataset final : public Dataset {
   }
 
   void copy(const BasicImage<T>& picture, const View& view, std::span<std::uint8_t> image) const {
-    // Of the places where the crop fits, each by the same share of [0, 1).
-    const auto place = [](double share, std::int64_t room) {
-      return static_cast<std::int64_t>(share * static_cast<double>(room + 1));
-    };
-    const std::int64_t size = options_.size;
-    const BasicImage<T> part = cropped(picture, place(view.y, picture.shape.height - size),
-                                       place(view.x, picture.shape.width - size), size, size);
+    const BasicImage<T> part = cropped_as_seen(picture, options_.size, view);
     std::memcpy(image.data(), part.pixels.data(), image.size());
   }
 
@@ -89,6 +94,7 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
     }
     try {
       if (!named_as_picture(file.name) && !looks_like_picture(options.path / file.name)) return;
+      entry.stamp = file_stamp(options.path / file.name);
       BasicImage<T> picture = prepared<T>(options, file.name);
       entry.usable = file.label != ListedFile::kNoClass;
       if (!entry.usable) file.problem = in_quotes(file.name) + " lies beside the class folders, so it has no class";
@@ -96,7 +102,7 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
       if (entry.usable && cached.fetch_add(bytes) + bytes <= options.cache_bytes) entry.picture = std::move(picture);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
-      file.problem = error.what();
+      file.problem = escaped(error.what());
     }
   };
   parallel_for(thread_pool(), std::ssize(entries), 1, [&](std::int64_t begin, std::int64_t end) {
@@ -120,8 +126,18 @@ void check_skipped(const FolderOptions& options, const std::vector<std::string>&
 template <class T>
 std::string identity_of(const FolderOptions& options, const std::vector<Entry<T>>& entries) {
   std::string identity = fmt::format("folder {} {} {}\n", options.size, options.channels, options.bits);
-  for (const Entry<T>& entry : entries) identity += file_stamp(options.path / entry.file.name) + "\n";
+  for (const Entry<T>& entry : entries) identity += entry.stamp.text + "\n";
   return identity;
+}
+
+template <class T>
+std::string hash_of_files(const std::vector<Entry<T>>& entries) {
+  std::string text;
+  for (const Entry<T>& entry : entries) {
+    text += entry.file.name;
+    text += fmt::format("{}{} ", '\0', entry.stamp.size);
+  }
+  return fmt::format("{:016x}", random_key(0, Purpose::data, text));
 }
 
 template <class T>
@@ -130,14 +146,14 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
   std::vector<Entry<T>> entries;
   for (ListedFile& file : listing.files)
     if (is_validation(file.name, options.validation) == (split == Split::validation))
-      entries.push_back({std::move(file), {}});
+      entries.push_back({.file = std::move(file)});
   scan(options, entries);
   std::vector<std::string> skipped;
   for (const Entry<T>& entry : entries)
     if (!entry.file.problem.empty()) skipped.push_back(entry.file.problem);
   std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable; });
   check_skipped(options, skipped, entries.size());
-  if (entries.empty())
+  if (entries.empty() && !options.may_be_empty)
     fail(ErrorKind::data, "{}: no PNG or JPEG {}", options.path.string(),
          split == Split::train
              ? "to train on"
@@ -148,7 +164,8 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
                      .class_names = std::move(listing.classes),
                      .dtype = dtype_of<T>,
                      .identity = identity_of(options, entries),
-                     .skipped = std::move(skipped)};
+                     .skipped = std::move(skipped),
+                     .files = hash_of_files(entries)};
   return std::make_unique<FolderDataset<T>>(std::move(info), options, std::move(entries));
 }
 

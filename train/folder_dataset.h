@@ -19,12 +19,13 @@ struct FolderOptions {
   double validation = 0.1;     // share of the files
   double max_bad = 0.001;      // share of the files that may be skipped
   std::int64_t cache_bytes = std::int64_t{1} << 30;
+  bool may_be_empty = false;
 };
 
 // Decodes every file of the split once, to know which ones can be used; the resized pictures stay in memory as far as
 // cache_bytes go, the others are decoded again by each read. A file with another name than a picture's is left out
 // where it is none; any other that cannot be used is skipped and told (Dataset::skipped). Throws ErrorKind::data where
-// there are too many of these, or no picture.
+// there are too many of these, or no picture and may_be_empty does not hold.
 std::unique_ptr<Dataset> open_folder_dataset(const FolderOptions& options, Split split);
 
 }  // namespace gesso

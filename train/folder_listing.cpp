@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "train/text.h"
 
 namespace gesso {
 namespace {
@@ -42,14 +43,15 @@ class Walk {
 
   void visit(const Subfolder& at, std::vector<Subfolder>& open) {
     constexpr int kDeepest = 32;
-    if (at.depth > kDeepest) return refuse(at, "lies more than 32 folders deep");
+    if (at.depth > kDeepest) refuse(at, fmt::format("it lies more than {} folders deep", kDeepest));
+    std::vector<std::string> names;
     try {
-      for (const std::string& name : list_directory(folder_ / at.name))
-        if (!hidden(name)) take(at, name, open);
+      names = list_directory(folder_ / at.name);
     } catch (const Error& error) {
-      if (at.depth == 0) throw;
-      refuse(at, error.what());
+      refuse(at, escaped(error.what()));
     }
+    for (const std::string& name : names)
+      if (!hidden(name)) take(at, name, open);
   }
 
   void take(const Subfolder& at, const std::string& name, std::vector<Subfolder>& open) {
@@ -62,7 +64,9 @@ class Walk {
       open.push_back({file.name + "/", at.depth == 0 ? static_cast<std::int32_t>(place) : at.label, at.depth + 1});
       return;
     }
-    if (type == fs::file_type::symlink)
+    if (error)
+      file.problem = "cannot be looked at: " + error.message();
+    else if (type == fs::file_type::symlink)
       file.problem = problem_of_link(path);
     else if (type != fs::file_type::regular)
       file.problem = "is neither a file nor a folder";
@@ -72,7 +76,8 @@ class Walk {
   std::string problem_of_link(const Path& link) const {
     std::error_code error;
     const Path target = fs::canonical(link, error);
-    if (error) return "is a link to nothing";
+    if (error == std::errc::no_such_file_or_directory) return "is a link to nothing";
+    if (error) return "cannot be looked at: " + error.message();
     const auto [end, unused] = std::ranges::mismatch(real_, target);
     if (end != real_.end()) return "is a link out of the folder";
     const fs::file_type type = fs::status(target, error).type();
@@ -80,7 +85,10 @@ class Walk {
     return type == fs::file_type::regular ? "" : "is a link to what is neither a file nor a folder";
   }
 
-  void refuse(const Subfolder& at, const std::string& why) { listing_.files.push_back({at.name, at.label, why}); }
+  [[noreturn]] void refuse(const Subfolder& at, const std::string& why) const {
+    fail(ErrorKind::io, "{}: the folder {} cannot be used: {}; make it readable, or move it out", folder_.string(),
+         in_quotes(at.name), why);
+  }
 
   const Path& folder_;
   const Path real_;

@@ -22,8 +22,8 @@ struct FolderListing {
 
 // Walks the folder and all below it. Left out are names that start with a dot; refused, with the reason as `problem`:
 // links out of the folder, links to folders (they could lead in circles), what is neither file nor folder (opening a
-// pipe would never return), folders that cannot be read or lie too deep. Throws ErrorKind::data where there is no such
-// folder.
+// pipe would never return). Throws ErrorKind::data where there is no such folder, ErrorKind::io where one below it
+// cannot be read or lies too deep: nobody knows how many pictures would be missing.
 FolderListing list_folder(const Path& folder);
 
 // Whether a file belongs to the validation split of `share`: a hash of its name alone, so that files that join or leave

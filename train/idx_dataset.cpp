@@ -89,6 +89,7 @@ std::unique_ptr<Dataset> open_idx_dataset(const Path& directory, Split split) {
   // Both splits' labels are read: they have the same classes even where one lacks the last.
   IdxArray labels = read_labels(directory, split);
   const IdxArray others = read_labels(directory, split == Split::train ? Split::validation : Split::train);
+  std::string identity = "idx\n" + file_stamp(images_path).text;
   IdxArray images = read_idx(images_path);
   const Shape& shape = images.shape;
   if ((shape.rank() != 3 && shape.rank() != 4) || images.values.empty())
@@ -104,7 +105,7 @@ std::unique_ptr<Dataset> open_idx_dataset(const Path& directory, Split split) {
                      .size = shape[0],
                      .image_shape = {shape[1], shape[2], shape.rank() == 4 ? shape[3] : 1},
                      .class_names = class_names(directory, last_class + 1),
-                     .identity = "idx\n" + file_stamp(images_path)};
+                     .identity = std::move(identity)};
   return std::make_unique<IdxDataset>(std::move(info), std::move(images), std::move(labels));
 }
 

@@ -8,7 +8,7 @@
 
 namespace gesso {
 
-std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed) {
+std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed, bool may_be_empty) {
   if (options.kind == "idx") return open_idx_dataset(options.path, split);
   if (options.kind == "cifar10") return open_cifar_dataset(options.path, split);
   if (options.kind == "folder")
@@ -19,7 +19,8 @@ std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, s
                                 .crop_anywhere = options.crop == Crop::random,
                                 .validation = options.validation,
                                 .max_bad = options.max_bad,
-                                .cache_bytes = options.cache_mib << 20},
+                                .cache_bytes = options.cache_mib << 20,
+                                .may_be_empty = may_be_empty},
                                split);
   const std::int64_t count = split == Split::train ? options.count : options.test_count;
   return make_shapes_dataset({.count = count, .image_size = options.size, .channels = options.channels, .seed = seed},

@@ -9,11 +9,13 @@
 
 namespace gesso {
 
-// `seed` draws the pictures of drawn sets. Throws what opening the set throws.
-std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed);
+// `seed` draws the pictures of drawn sets; may_be_empty: a folder may have no picture in this split. Throws what
+// opening the set throws.
+std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, std::uint64_t seed,
+                                      bool may_be_empty = false);
 
-// The data.kind of what lies at the path, told by the names of its files; a folder without known ones holds pictures.
-// Throws where nothing lies there.
+// The data.kind of a folder: idx or cifar10 where the names of its files say so, else folder. Throws ErrorKind::data
+// where there is no folder.
 std::string kind_of_data(const Path& path);
 
 }  // namespace gesso

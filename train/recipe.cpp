@@ -122,6 +122,7 @@ RecipeFile::RecipeFile() {
   config_.field("about.recipe", recipe_.about.recipe, "where this recipe came from; set by gesso");
   config_.field("about.version", recipe_.about.version, "of gesso; set by gesso");
   config_.field("about.command", recipe_.about.command, "that started the run; set by gesso");
+  config_.field("about.data", recipe_.about.data, "number, shape and files of the training images; set by gesso");
   declare_vqvae(config_, recipe_);
   declare_data(config_, recipe_.data);
   declare_training(config_, recipe_);

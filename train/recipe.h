@@ -54,7 +54,7 @@ struct SampleOptions {
 
 // For the record, in a run's config.json.
 struct AboutOptions {
-  std::string recipe, version, command;
+  std::string recipe, version, command, data;
 };
 
 struct Recipe {

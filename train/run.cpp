@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <utility>
 
 #include "core/error.h"
 #include "train/checkpoint.h"
@@ -53,6 +54,22 @@ void fresh_config(const RunRequest& request, RecipeFile& file) {
   file.recipe().about.recipe = request.recipe;
 }
 
+// The samples and their order, wherever they lie: other ones would continue the run differently.
+std::string contents_of(const Dataset& data) {
+  const std::string contents = fmt::format("{} images {}", data.size(), data.image_shape().text());
+  return data.files().empty() ? contents : contents + ", files " + data.files();
+}
+
+void record_data(const RunRequest& request, const Dataset& data, std::string& recorded) {
+  std::string found = contents_of(data);
+  if (request.resume && !recorded.empty() && recorded != found)
+    fail(ErrorKind::data,
+         "run {} was trained on {}, but {} now holds {} (files: a hash of names and sizes); give the same data with "
+         "--data, or start another run with --out",
+         request.directory.string(), recorded, data.name(), found);
+  recorded = std::move(found);
+}
+
 }  // namespace
 
 std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file) {
@@ -62,6 +79,7 @@ std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file
   recipe.about.command = request.command;
   recipe.validate();
   auto data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
+  record_data(request, *data, recipe.about.data);
   resolve_image_shape(recipe, data->image_shape());
   recipe.vqvae.validate();
   return data;

@@ -22,7 +22,7 @@ struct RunRequest {
 // Resolves the recipe of a fresh run, or, resuming, that of the run directory that is there: only some keys may then
 // differ (train.steps, how often things are written, where the data lie). Writes nothing. Returns the training data,
 // which the recipe's image shape now fits. Throws ErrorKind::usage where the directory is taken, or a key may not
-// change, naming both values.
+// change, naming both values; ErrorKind::data where a run would go on with other training images.
 std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file);
 
 // A trained model, for use.

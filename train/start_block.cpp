@@ -1,7 +1,10 @@
 #include "train/start_block.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 
+#include "core/error.h"
 #include "core/isa.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
@@ -68,8 +71,11 @@ void append_skipped(std::vector<std::string>& lines, const StartFacts& facts) {
 
 void write_skipped(const StartFacts& facts) {
   const std::vector<std::string> skipped = all_skipped(facts);
-  if (!skipped.empty())
-    write_file_atomically(skipped_path(facts.directory), fmt::format("{}\n", fmt::join(skipped, "\n")));
+  const Path path = skipped_path(facts.directory);
+  if (!skipped.empty()) return write_file_atomically(path, fmt::format("{}\n", fmt::join(skipped, "\n")));
+  std::error_code error;
+  std::filesystem::remove(path, error);
+  if (error) fail(ErrorKind::io, "cannot remove {}: {}", path.string(), error.message());
 }
 
 std::vector<std::string> start_block(const StartFacts& facts) {

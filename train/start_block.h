@@ -23,7 +23,7 @@ struct StartFacts {
 // One text a line.
 std::vector<std::string> start_block(const StartFacts& facts);
 
-// Writes skipped.txt, a line a file that cannot be used, into the run directory; nothing where all can.
+// Writes skipped.txt, a line a file that cannot be used, into the run directory; where all can there is none.
 void write_skipped(const StartFacts& facts);
 
 }  // namespace gesso

@@ -13,7 +13,7 @@ namespace gesso {
 namespace {
 
 // Another one wherever the same identity would give other pixels.
-constexpr std::string_view kFormat = "gesso pixel statistics 1\n";
+constexpr std::string_view kFormat = "gesso pixel statistics 2\n";
 
 std::string hash_of(const std::string& text) {
   const XXH128_hash_t hash = XXH3_128bits(text.data(), text.size());

@@ -9,21 +9,25 @@
 
 namespace gesso {
 
-std::string in_quotes(std::string_view text) {
-  constexpr std::size_t kMostShown = 80;
-  const auto continues = [&](std::size_t i) { return (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80; };
-  std::size_t shown = std::min(kMostShown, text.size());
-  while (shown > 0 && shown < text.size() && continues(shown)) --shown;  // not within a character
-  const std::string_view part = text.substr(0, shown);
-  const bool readable = is_utf8(part);
-  std::string result = "'";
-  for (char c : part) {
+std::string escaped(std::string_view text) {
+  const bool readable = is_utf8(text);
+  std::string result;
+  for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
     if (byte < 0x20 || byte == 0x7F || (byte > 0x7F && !readable))
       result += fmt::format("\\x{:02x}", byte);
     else
       result += c;
   }
+  return result;
+}
+
+std::string in_quotes(std::string_view text) {
+  constexpr std::size_t kMostShown = 80;
+  const auto continues = [&](std::size_t i) { return (static_cast<unsigned char>(text[i]) & 0xC0) == 0x80; };
+  std::size_t shown = std::min(kMostShown, text.size());
+  while (shown > 0 && shown < text.size() && continues(shown)) --shown;  // not within a character
+  std::string result = "'" + escaped(text.substr(0, shown));
   if (text.size() > shown) result += fmt::format("... ({} bytes)", text.size());
   return result + "'";
 }

@@ -8,8 +8,9 @@
 
 namespace gesso {
 
-// Single quotes around `text`; control characters and what is not UTF-8 as \xNN, cut after 80 bytes: file content never
-// floods or steers a terminal.
+// Control characters and what is not UTF-8 as \xNN: text of one line that steers no terminal.
+std::string escaped(std::string_view text);
+// Single quotes around `text`, escaped and cut after 80 bytes: file content never floods a terminal either.
 std::string in_quotes(std::string_view text);
 
 // Least number of inserted, removed, replaced or exchanged neighbouring characters between two words.
