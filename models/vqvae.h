@@ -17,6 +17,9 @@ namespace gesso::models {
 // the bottom, with the nearest pixel or with 0, and their reconstructions cut back.
 enum class ImagePadding : std::uint8_t { none, edge, zero };
 
+// Codes along a side of so many pixels, `factor` a code; the last may cover padding.
+constexpr std::int64_t codes_along(std::int64_t pixels, std::int64_t factor) { return (pixels + factor - 1) / factor; }
+
 struct VqvaeOptions {
   std::int64_t height = 0, width = 0, channels = 0;  // of the images
   std::int64_t hidden = 128;                         // channels inside
@@ -29,8 +32,7 @@ struct VqvaeOptions {
   QuantizerOptions quantizer = {};
 
   std::int64_t factor() const { return std::int64_t{1} << downsamples; }  // pixels a code, along each side
-  // Codes along a side of so many pixels; the last may cover padding.
-  std::int64_t codes_along(std::int64_t pixels) const { return (pixels + factor() - 1) / factor(); }
+  std::int64_t codes_along(std::int64_t pixels) const { return models::codes_along(pixels, factor()); }
   std::int64_t code_height() const { return codes_along(height); }
   std::int64_t code_width() const { return codes_along(width); }
   // How far anything is seen: a code depends on the pixels of codes at most so many places away, a pixel on codes at

@@ -12,6 +12,7 @@
 #include "tests/temporary_directory.h"
 #include "train/codes_file.h"
 #include "train/picture.h"
+#include "train/picture_output.h"
 #include "train/tokenizer.h"
 #include "train/transcode.h"
 #include "train/vqvae_task.h"
@@ -244,12 +245,68 @@ TEST_SUITE("codes") {
           std::vector<std::string>{"cat.png", "codes", "decoded", "dog.png", "made", "more"});
   }
 
+  TEST_CASE("a picture whose padded shape is above the limits is read again, and larger pictures are not") {
+    const TemporaryDirectory folder;
+    const Path path = folder / "codes";
+    const TokenizerFacts facts{.hash = "h", .codebook = 2, .factor = 64, .channels = 3};
+    const auto write = [&](std::int32_t height, std::int32_t width) {
+      CodesInfo info;
+      info.tokenizer = "h";
+      info.codebook = 2;
+      info.images = 1;
+      info.height = 65;
+      info.width = 256;
+      info.image = {65 * 64, 256 * 64, 3};
+      info.names = {"a"};
+      CodesWriter writer(path, info);
+      writer.add({.count = 1, .height = 65, .width = 256, .values = std::vector<std::int32_t>(65 * 256)});
+      const std::vector<std::int32_t> size = {height, width};
+      writer.finish({}, size);
+    };
+    write(4097, 16379);
+    const CodesFile file(path);
+    file.check_belongs(facts);
+    CHECK(file.size(0) == PictureSize{4097, 16379});
+    write(4160, 16384);
+    expect_error(ErrorKind::data, {"16384x4160", "above the limit"}, [&] { CodesFile large(path); });
+  }
+
+  TEST_CASE("more than a codes file may hold is refused before a file is begun") {
+    const TemporaryDirectory folder;
+    const auto begin = [&](std::int64_t images, std::int64_t side) {
+      CodesInfo info;
+      info.images = images;
+      info.height = info.width = side;
+      const CodesWriter writer(folder / "codes", info);
+    };
+    expect_error(ErrorKind::usage, {"4294967297 images", "--count"}, [&] { begin((std::int64_t{1} << 32) + 1, 1); });
+    expect_error(ErrorKind::usage, {"2x2 codes", "68719476736 bytes"}, [&] { begin(std::int64_t{1} << 32, 2); });
+    CHECK(list_directory(folder.path()).empty());
+    begin(std::int64_t{1} << 20, 120);
+  }
+
+  TEST_CASE("a grid that would be too large is refused before the work, and one that fits is enlarged less") {
+    const TemporaryDirectory folder;
+    const auto task = tiny_task(tiny_options());
+    const Tokenizer tokenizer(task->vqvae(), task->store());
+    const PatternDataset small({8, 8, 3}, 1024), large({64, 64, 3}, 1024);
+    reconstruct_pictures(tokenizer, {.data = &small}, folder / "grid.PNG", {});
+    CHECK(read_picture(folder / "grid.PNG").shape == ImageShape{256 * (7 * 8 + 2) + 2, 8 * (7 * 8 + 2) + 2, 3});
+    expect_error(ErrorKind::usage, {"2048 pictures of 64x64x3", "16898x530", "--count", "--out FOLDER"},
+                 [&] { reconstruct_pictures(tokenizer, {.data = &large}, folder / "x.png", {}); });
+    PictureOutput<std::uint8_t> output(folder / "x.png", GridKind::pictures, 1024, {}, {});
+    output.expect({64, 64, 3});  // half as many
+    CHECK(list_directory(folder.path()) == std::vector<std::string>{"grid.PNG"});
+  }
+
   TEST_CASE("names of pictures are harmless and differ") {
     const std::vector<std::string> paths = {
         "a/x.png", "b/x.jpg", "..", "", "/", "c/\x01y\x7F.png", "\xFF.png", "x-2.png", std::string(300, 'z') + ".png"};
     const std::vector<std::string> names = picture_names(paths);
     CHECK(names == std::vector<std::string>{"x", "x-2", "picture", "picture-2", "picture-3", "_y_", "picture-4",
                                             "x-2-2", std::string(192, 'z')});
+    const std::vector<std::string> alike = picture_names(std::vector<std::string>(65536, "x"));  // not in n^2 steps
+    CHECK(alike.back() == "x-65536");
     expect_error(ErrorKind::usage, {"65537", "65536"}, [] { picture_names(std::vector<std::string>(65537, "x")); });
   }
 

@@ -71,7 +71,7 @@ TEST_SUITE("data verb") {
     expect_error(ErrorKind::usage, {"2x1x1", "1x1x1"}, [] {
       contact_sheet({Image({1, 1, 1}), Image({2, 1, 1})}, {"", ""});
     });
-    expect_error(ErrorKind::data, {"contact sheet", "16384 a side"}, [] {
+    expect_error(ErrorKind::usage, {"contact sheet", "16384 a side"}, [] {
       contact_sheet({Image({1, 16384, 1})}, {""});
     });
   }
@@ -150,6 +150,9 @@ TEST_SUITE("data verb") {
     refused({"data", "info", directory.path().string(), "--kind", "tar"}, 2, "data.kind");
     refused({"data", "info", directory.path().string()}, 3, "no PNG or JPEG");
     refused({"data", "preview", directory.path().string()}, 2, "--out");
+    refused({"data", "preview", "--recipe", "vqvae-shapes", "data.size=256", "data.count=4096", "--count", "4096",
+             "--out", "x.png"},
+            2, "contact sheet: 4096 pictures of 256x256x3");
   }
 }
 

@@ -211,6 +211,7 @@ TEST_SUITE("json_config") {
     refused("train=5", {"train: expected an object with train.steps"});
     refused("data.flip=yes", {"data.flip: expected true or false, got \"yes\""});
     refused("optimizer.name=adamw", {"optimizer.name: 'adamw' is not one of adam, sgd; did you mean 'adam'?"});
+    refused("optimizer.name=x\xFF", {"'optimizer.name': 'x\\xff' is no text in UTF-8"});
     refused("model.widths=1,x", {"model.widths: expected a list", "got \"1,x\" (string)"});
   }
 

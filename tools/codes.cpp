@@ -1,4 +1,5 @@
 // gesso encode, gesso decode, gesso reconstruct: pictures through the codes of a trained model.
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -7,6 +8,7 @@
 #include "tools/version.h"
 #include "train/open_dataset.h"
 #include "train/run.h"
+#include "train/text.h"
 #include "train/tokenizer.h"
 #include "train/transcode.h"
 
@@ -20,9 +22,26 @@ struct CodesOptions {
   bool json = false;
 };
 
+// Throws where what is to be written would take the place of what is read.
+void check_out(const CodesOptions& options) {
+  const Path given(options.out), out = given.has_filename() ? given : given.parent_path();
+  std::error_code missing;  // what is not there is not replaced
+  const auto is_same = [&](const Path& a, const Path& b) { return std::filesystem::equivalent(a, b, missing); };
+  const Path folder = out.parent_path().empty() ? Path(".") : out.parent_path();
+  if (is_same(folder, options.run))
+    fail("--out {} lies among the files of run {}; name a place outside of it, or a folder in it",
+         in_quotes(options.out), in_quotes(options.run));
+  std::vector<std::string> inputs = options.pictures;
+  inputs.push_back(options.codes);
+  for (const std::string& input : inputs)
+    if (is_same(out, input))
+      fail("--out {} is the input {} itself; name another file", in_quotes(options.out), in_quotes(input));
+}
+
 // A run opened for use, with the pictures that a verb was asked for.
 struct Work {
   explicit Work(const CodesOptions& options) {
+    check_out(options);
     Device& where = device(device_kind(options.device));
     std::vector<std::string> assignments;
     if (!options.data.empty()) assignments.push_back("data.path=" + options.data);
@@ -89,14 +108,17 @@ constexpr const char* kOutPictures =
 void add_run(CLI::App& verb, CodesOptions& options) {
   verb.add_option("run", options.run, "Run directory")->required();
 }
-void add_pictures(CLI::App& verb, CodesOptions& options, const std::string& otherwise) {
-  verb.add_option(
+// The pictures that are named, or else those of the data.
+void add_pictures(CLI::App& verb, CodesOptions& options, const std::string& otherwise, CLI::Option* count) {
+  CLI::Option* pictures = verb.add_option(
       "pictures", options.pictures,
       "PNG or JPEG files of any size; sides that do not divide are padded, and cut back; default: " + otherwise);
-  verb.add_option("--data", options.data, "Where the data are; default: where the run found them");
+  verb.add_option("--data", options.data, "Where the data are; default: where the run found them")->excludes(pictures);
   verb.add_option("--split", options.split, "Of the data: train or validation")
       ->check(CLI::IsMember({"train", "validation"}))
-      ->capture_default_str();
+      ->capture_default_str()
+      ->excludes(pictures);
+  count->excludes(pictures);
 }
 void add_common(CLI::App& verb, CodesOptions& options) {
   verb.add_option("--tile", options.tile,
@@ -113,9 +135,9 @@ void add_encode(CLI::App& app, Outcome&) {
   CLI::App* verb = app.add_subcommand("encode", "Turns pictures into the codes of a trained model");
   auto options = std::make_shared<CodesOptions>();
   add_run(*verb, *options);
-  add_pictures(*verb, *options, "all images of the run's data");
-  verb->add_option("--count", options->count, "How many images of the data; default: all")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32));
+  CLI::Option* count = verb->add_option("--count", options->count, "How many images of the data; default: all")
+                           ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32));
+  add_pictures(*verb, *options, "all images of the run's data", count);
   verb->add_option("--out", options->out, "The codes file to write (safetensors)")->required();
   add_common(*verb, *options);
   verb->footer(
@@ -140,10 +162,10 @@ void add_reconstruct(CLI::App& app, Outcome& outcome) {
   auto options = std::make_shared<CodesOptions>();
   options->count = 16;
   add_run(*verb, *options);
-  add_pictures(*verb, *options, "the first test images of the run's data");
-  verb->add_option("--count", options->count, "How many images, where no files are named")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32))
-      ->capture_default_str();
+  CLI::Option* count = verb->add_option("--count", options->count, "How many images, where no files are named")
+                           ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32))
+                           ->capture_default_str();
+  add_pictures(*verb, *options, "the first test images of the run's data", count);
   verb->add_option("--out", options->out, kOutPictures)->required();
   add_common(*verb, *options);
   verb->footer(

@@ -107,6 +107,7 @@ void run_preview(const DataVerbOptions& options, const std::string& command_line
                                   .crop = options.augmented && recipe.data.crop == Crop::random,
                                   .seed = seed};
   const std::int64_t count = std::min(options.count, data->size());
+  (void)contact_sheet_shape(count, data->image_shape());  // refused before the pictures take time and memory
   std::vector<Image> pictures;
   std::vector<std::string> labels;
   for (const std::int64_t index : SampleOrder(data->size(), count, seed)(0)) {

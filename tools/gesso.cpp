@@ -10,6 +10,7 @@
 #include "tools/verbs.h"
 #include "tools/version.h"
 #include "train/task.h"
+#include "train/text.h"
 
 namespace gesso {
 
@@ -44,7 +45,7 @@ int run(int argc, char** argv) {
     if (threads > 0) set_threads(threads);
   });
   Outcome outcome;
-  for (int i = 0; i < argc; ++i) outcome.command_line += fmt::format("{}{}", i == 0 ? "" : " ", argv[i]);
+  for (int i = 0; i < argc; ++i) outcome.command_line += fmt::format("{}{}", i == 0 ? "" : " ", escaped(argv[i]));
   add_train(app, outcome);
   add_reconstruct(app, outcome);
   add_encode(app, outcome);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -19,6 +20,7 @@ constexpr std::string_view kFormat = "gesso.format", kFormatVersion = "gesso.for
 constexpr std::string_view kThisFormat = "codes", kThisVersion = "1";
 constexpr char kBetweenNames = '/';  // so no name holds it
 constexpr std::size_t kLongestName = 200;
+constexpr std::int64_t kMostImages = std::int64_t{1} << 32;
 
 // --- Writing
 
@@ -28,6 +30,20 @@ std::vector<SafetensorsEntry> entries_of(const CodesInfo& info) {
   if (info.has_labels) entries.push_back({"labels", SafetensorsDType::i32, {info.images}, {}});
   if (!info.names.empty()) entries.push_back({"sizes", SafetensorsDType::i32, {info.images, 2}, {}});
   return entries;
+}
+
+// What a reader would refuse later is refused before anything is written.
+void check_writable(const Path& path, const CodesInfo& info) {
+  constexpr std::uint64_t kMostData = CodesFile::kMaxBytes - SafetensorsFile::kMaxHeaderBytes;
+  constexpr std::uint64_t kImageExtras = 3;  // a label, and a size
+  if (info.images > kMostImages)
+    fail("{}: {} images are more than the {} of a codes file; encode fewer with --count", path.string(), info.images,
+         kMostImages);
+  const auto images = static_cast<std::uint64_t>(info.images);
+  const std::uint64_t each = static_cast<std::uint64_t>(info.height * info.width) + kImageExtras;
+  if (each > kMostData / sizeof(std::int32_t) / std::max<std::uint64_t>(1, images))
+    fail("{}: {} images of {}x{} codes are more than the {} bytes of a codes file; encode fewer with --count",
+         path.string(), images, info.height, info.width, CodesFile::kMaxBytes);
 }
 
 SafetensorsMetadata metadata_of(const CodesInfo& info) {
@@ -142,18 +158,19 @@ CodesInfo read_info(const SafetensorsFile& file) {
   const Metadata metadata(file);
   if (metadata.text(kFormat) != kThisFormat) metadata.refuse(kFormat, in_quotes(kThisFormat));
   if (metadata.text(kFormatVersion) != kThisVersion) metadata.refuse(kFormatVersion, in_quotes(kThisVersion));
-  constexpr std::int64_t kMost = std::int64_t{1} << 32;
   CodesInfo info{.tokenizer = metadata.text(kTokenizer),
                  .codebook = metadata.number(kCodebook, 1, std::int64_t{1} << 31),
-                 .images = metadata.number(kImages, 1, kMost),
+                 .images = metadata.number(kImages, 1, kMostImages),
                  .image = metadata.shape(kImageShape),
                  .bits = static_cast<int>(metadata.number(kBits, 8, 16)),
                  .made_by = metadata.text(kMadeBy),
                  .has_labels = file.find("labels") != nullptr,
                  .names = {}};
   if (info.bits != 8 && info.bits != 16) metadata.refuse(kBits, "8 or 16");
-  check_limits(file.path().string(), info.image.height, info.image.width, {});
   info.names = read_names(metadata, info.images);
+  PictureLimits limits;
+  if (!info.names.empty()) limits.max_pixels *= 4;  // no picture's shape: padding at most doubles the longest sides
+  check_limits(file.path().string(), info.image.height, info.image.width, limits);
   const SafetensorsEntry& codes = file.at("codes");
   if (codes.shape.size() == 3) {  // else check_tensors() says what is wrong
     info.height = codes.shape[1];
@@ -173,41 +190,47 @@ std::vector<std::string> picture_names(std::span<const std::string> paths) {
     fail("{} pictures were named, but at most {} can be at once", paths.size(), kMostNames);
   std::vector<std::string> names;
   std::set<std::string> seen;
+  std::map<std::string, int> next;  // number to try, of a stem that was there already
   for (const std::string& path : paths) {
     std::string stem = Path(path).stem().string().substr(0, kLongestName - 8);
     for (char& c : stem)
       if (!is_harmless(std::string("x") + c)) c = '_';
     if (stem.empty() || stem.front() == '.' || !is_utf8(stem)) stem = "picture";
     std::string name = stem;
-    for (int copy = 2; !seen.insert(name).second; ++copy) name = fmt::format("{}-{}", stem, copy);
+    int& copy = next.try_emplace(stem, 2).first->second;
+    while (!seen.insert(name).second) name = fmt::format("{}-{}", stem, copy++);
     names.push_back(std::move(name));
   }
   return names;
 }
 
-CodesWriter::CodesWriter(const Path& path, CodesInfo info)
-    : info_(std::move(info)), writer_(path, entries_of(info_), metadata_of(info_)) {}
+CodesWriter::CodesWriter(const Path& path, CodesInfo info) : info_(std::move(info)) {
+  check_writable(path, info_);
+  writer_.emplace(path, entries_of(info_), metadata_of(info_));
+}
 
 void CodesWriter::add(const Codes& codes) {
   if (codes.height != info_.height || codes.width != info_.width)
     fail("codes file: {}x{} codes among pictures of {}x{} codes", codes.height, codes.width, info_.height, info_.width);
-  writer_.write(std::as_bytes(std::span(codes.values)));
+  writer_->write(std::as_bytes(std::span(codes.values)));
 }
 
 void CodesWriter::finish(std::span<const std::int32_t> labels, std::span<const std::int32_t> sizes) {
-  writer_.write(std::as_bytes(labels));
-  writer_.write(std::as_bytes(sizes));
-  writer_.commit();
+  writer_->write(std::as_bytes(labels));
+  writer_->write(std::as_bytes(sizes));
+  writer_->commit();
 }
 
 CodesFile::CodesFile(const Path& path) : file_(path, kMaxBytes, SafetensorsData::in_file), info_(read_info(file_)) {
   if (info_.names.empty()) return;
   sizes_.resize(info_.names.size() * 2);
   file_.read(file_.at("sizes"), 0, std::as_writable_bytes(std::span(sizes_)));
-  for (std::size_t i = 0; i < sizes_.size(); i += 2)
+  for (std::size_t i = 0; i < sizes_.size(); i += 2) {
+    check_limits(path.string(), sizes_[i], sizes_[i + 1], {});
     if (sizes_[i] < 1 || sizes_[i + 1] < 1 || sizes_[i] > info_.image.height || sizes_[i + 1] > info_.image.width)
       fail(ErrorKind::data, "{}: picture {} is said to be {}x{}, which does not fit into {}", path.string(), i / 2,
            sizes_[i], sizes_[i + 1], info_.image.text());
+  }
 }
 
 PictureSize CodesFile::size(std::int64_t picture) const {
@@ -225,7 +248,7 @@ void CodesFile::check_belongs(const TokenizerFacts& tokenizer) const {
   if (info_.codebook != tokenizer.codebook || info_.image.channels != tokenizer.channels)
     fail(ErrorKind::data, "{}: a codebook of {} and {} channels are contradicted by the tokenizer's {} and {}", source,
          info_.codebook, info_.image.channels, tokenizer.codebook, tokenizer.channels);
-  const auto along = [&](std::int64_t pixels) { return (pixels + tokenizer.factor - 1) / tokenizer.factor; };
+  const auto along = [&](std::int64_t pixels) { return models::codes_along(pixels, tokenizer.factor); };
   for (std::int64_t i = 0; i < (sizes_.empty() ? 1 : info_.images); ++i) {
     const auto [height, width] = size(i);
     if (along(height) != info_.height || along(width) != info_.width)

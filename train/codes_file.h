@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,6 +38,7 @@ std::vector<std::string> picture_names(std::span<const std::string> paths);
 // Writes codes as they come; the file appears with finish(), whole.
 class CodesWriter {
  public:
+  // Throws ErrorKind::usage on more than CodesFile reads.
   CodesWriter(const Path& path, CodesInfo info);
   void add(const Codes& codes);
   // labels: one a picture, or none; sizes: height and width of each picture in turn where it has a name, or none.
@@ -44,7 +46,7 @@ class CodesWriter {
 
  private:
   CodesInfo info_;
-  SafetensorsWriter writer_;
+  std::optional<SafetensorsWriter> writer_;  // there once the limits are kept
 };
 
 // A codes file, its codes left on disk. All of its errors are ErrorKind::data and start with the path.

@@ -15,12 +15,23 @@ constexpr std::int64_t kMostColumns = 8;
 
 std::int64_t shown_channels(std::int64_t channels) { return channels < 3 ? 1 : 3; }
 
+std::int64_t columns_of(std::int64_t pictures) { return std::min(kMostColumns, pictures); }
+
+// For so many places in rows of `columns`.
+GridOptions enlarged(std::int64_t places, std::int64_t columns, const ImageShape& shape) {
+  constexpr std::int64_t kVisiblePixels = 96;
+  GridOptions options{.columns = columns,
+                      .scale = std::max<std::int64_t>(1, kVisiblePixels / std::max(shape.height, shape.width))};
+  while (options.scale > 1 && !can_be_picture(grid_shape(places, shape, options))) --options.scale;
+  return options;
+}
+
 // Pictures on their way into a grid, row by row.
 template <class T>
 class Rows {
  public:
   explicit Rows(const std::vector<BasicImage<T>>& pictures)
-      : shape_(pictures.front().shape), columns_(std::min<std::int64_t>(kMostColumns, std::ssize(pictures))) {}
+      : shape_(pictures.front().shape), columns_(columns_of(std::ssize(pictures))) {}
 
   std::int64_t columns() const { return columns_; }
   // The row that starts with picture `begin`; white where there are no more.
@@ -32,10 +43,9 @@ class Rows {
                    BasicImage<T>::kWhite);
   }
   BasicImage<T> grid() const {
-    constexpr std::int64_t kVisiblePixels = 96;
     const ImageShape shape{shape_.height, shape_.width, shown_channels(shape_.channels)};
-    const std::int64_t scale = std::max<std::int64_t>(1, kVisiblePixels / std::max(shape.height, shape.width));
-    return make_grid(std::span<const T>(values_), shape, {.columns = columns_, .scale = scale});
+    const std::int64_t places = std::ssize(values_) / shape.count();
+    return make_grid(std::span<const T>(values_), shape, enlarged(places, columns_, shape));
   }
 
  private:
@@ -62,6 +72,13 @@ Tensor read_images(const Dataset& data, std::int64_t begin, std::int64_t count, 
   const ImageShape& shape = data.image_shape();
   return Tensor::from_host_bytes(std::as_bytes(std::span(batch.images)),
                                  {{count, shape.height, shape.width, shape.channels}, data.dtype()}, device);
+}
+
+void check_grid(GridKind kind, std::int64_t count, const ImageShape& shape, std::string_view remedy) {
+  if (count < 1) return;
+  const std::int64_t columns = columns_of(count), rows = (count + columns - 1) / columns;
+  const std::int64_t places = rows * columns * (kind == GridKind::comparison ? 2 : 1);
+  check_can_be_picture("grid", places, shape, grid_shape(places, shape, enlarged(places, columns, shape)), remedy);
 }
 
 template <class T>

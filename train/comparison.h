@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "core/tensor.h"
@@ -12,9 +13,14 @@ namespace gesso {
 // Images [begin, begin + count) of the data set: [count,H,W,C] of its type.
 Tensor read_images(const Dataset& data, std::int64_t begin, std::int64_t count, Device& device);
 
-// Rows of up to eight pictures of one shape, enlarged until they can be seen. Of channels that are no colours, the
-// first three are shown as such, or where there are fewer, the first as grey. Throws where shapes differ, and where the
-// grid would be above the limits of a picture.
+// Whether a grid shows pictures alone, or each row of them above a row of what was made from them.
+enum class GridKind : std::uint8_t { pictures, comparison };
+// Throws ErrorKind::usage, with what to do, where a grid of `count` pictures would be above the limits of a picture.
+void check_grid(GridKind kind, std::int64_t count, const ImageShape& shape, std::string_view remedy);
+
+// Rows of up to eight pictures of one shape, enlarged until they can be seen, as far as there is room. Of channels that
+// are no colours, the first three are shown as such, or where there are fewer, the first as grey. Throws where shapes
+// differ, and where the grid would be above the limits of a picture.
 template <class T>
 BasicImage<T> picture_grid(const std::vector<BasicImage<T>>& pictures);
 // The same, each row of `before` above its row of `after`.

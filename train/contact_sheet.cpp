@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "train/font.h"
+#include "train/grid.h"
 
 namespace gesso {
 namespace {
@@ -23,21 +24,33 @@ void place(Image& sheet, const Image& picture, std::int64_t top, std::int64_t le
     }
 }
 
+std::int64_t scale_for(const ImageShape& shape) {
+  const std::int64_t shorter = std::min(shape.height, shape.width);
+  return (kVisible + shorter - 1) / shorter;
+}
+
 }  // namespace
 
+ImageShape contact_sheet_shape(std::int64_t count, const ImageShape& shape, std::int64_t columns) {
+  if (count < 1 || columns < 1)
+    fail("contact sheet: {} pictures in {} columns; expected at least one of each", count, columns);
+  const std::int64_t scale = scale_for(shape), in_row = std::min(columns, count);
+  const ImageShape whole{(count + in_row - 1) / in_row * (shape.height * scale + kLabelHeight + kPadding) + kPadding,
+                         in_row * (shape.width * scale + kPadding) + kPadding, 3};
+  check_can_be_picture("contact sheet", count, shape, whole, "show fewer (--count)");
+  return whole;
+}
+
 Image contact_sheet(const std::vector<Image>& pictures, const std::vector<std::string>& labels, std::int64_t columns) {
-  if (pictures.empty() || pictures.size() != labels.size() || columns < 1)
-    fail("contact sheet: {} pictures, {} labels and {} columns; expected as many labels as pictures, and at least one",
-         pictures.size(), labels.size(), columns);
+  if (pictures.size() != labels.size())
+    fail("contact sheet: {} pictures, {} labels; expected as many", pictures.size(), labels.size());
   constexpr std::uint8_t kWhite = 255, kInk = 0;
-  const ImageShape& shape = pictures.front().shape;
-  const std::int64_t shorter = std::min(shape.height, shape.width), scale = (kVisible + shorter - 1) / shorter;
   const std::int64_t count = std::ssize(pictures), in_row = std::min(columns, count);
+  const ImageShape shape = pictures.empty() ? ImageShape() : pictures.front().shape;
+  Image sheet(contact_sheet_shape(count, shape, columns), kWhite);
+  const std::int64_t scale = scale_for(shape);
   const std::int64_t width = shape.width * scale, height = shape.height * scale;
   const std::int64_t row_step = height + kLabelHeight + kPadding, column_step = width + kPadding;
-  const ImageShape whole{(count + in_row - 1) / in_row * row_step + kPadding, in_row * column_step + kPadding, 3};
-  check_limits("contact sheet", whole.height, whole.width, {});
-  Image sheet(whole, kWhite);
   for (std::int64_t i = 0; i < count; ++i) {
     const Image& picture = pictures[static_cast<std::size_t>(i)];
     if (picture.shape != shape)

@@ -43,8 +43,7 @@ BasicImage<T> prepared(const FolderOptions& options, const std::string& name) {
 }
 
 bool named_as_picture(const std::string& name) {
-  std::string ending = Path(name).extension().string();
-  for (char& c : ending) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const std::string ending = ending_of(name);
   return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
 }
 

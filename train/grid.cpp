@@ -9,22 +9,14 @@ namespace {
 
 template <class T>
 BasicImage<T> grid_of(std::span<const T> images, const ImageShape& shape, const GridOptions& options) {
-  if (options.columns < 1 || options.padding < 0 || options.scale < 1)
-    fail("grid: {} columns, padding {}, scale {}; expected at least 1, 0 and 1", options.columns, options.padding,
-         options.scale);
   const std::int64_t image_values = shape.count(), given = static_cast<std::int64_t>(images.size());
   if (image_values < 1 || given % image_values != 0)
     fail("grid: {} values are no whole number of pictures of {}", given, shape.text());
   const std::int64_t count = given / image_values;
-  const std::int64_t rows = (count + options.columns - 1) / options.columns;
+  const ImageShape whole = grid_shape(count, shape, options);
+  check_can_be_picture("grid", count, shape, whole, "make it of fewer");
   const std::int64_t cell_height = shape.height * options.scale + options.padding;
   const std::int64_t cell_width = shape.width * options.scale + options.padding;
-  const ImageShape whole{rows * cell_height + options.padding, options.columns * cell_width + options.padding,
-                         shape.channels};
-  const PictureLimits limits;
-  if (whole.height > limits.max_side || whole.width > limits.max_side || whole.height * whole.width > limits.max_pixels)
-    fail("grid: {} pictures of {} make one of {}x{} pixels, above the limit ({} a side, {} in all)", count,
-         shape.text(), whole.height, whole.width, limits.max_side, limits.max_pixels);
   BasicImage<T> grid(whole, static_cast<T>(options.background * (BasicImage<T>::kWhite / 255)));
   const std::int64_t grid_row_values = grid.shape.width * shape.channels;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -41,6 +33,29 @@ BasicImage<T> grid_of(std::span<const T> images, const ImageShape& shape, const 
 }
 
 }  // namespace
+
+ImageShape grid_shape(std::int64_t count, const ImageShape& shape, const GridOptions& options) {
+  if (options.columns < 1 || options.padding < 0 || options.scale < 1)
+    fail("grid: {} columns, padding {}, scale {}; expected at least 1, 0 and 1", options.columns, options.padding,
+         options.scale);
+  const std::int64_t rows = (count + options.columns - 1) / options.columns;
+  return {rows * (shape.height * options.scale + options.padding) + options.padding,
+          options.columns * (shape.width * options.scale + options.padding) + options.padding, shape.channels};
+}
+
+bool can_be_picture(const ImageShape& whole) {
+  const PictureLimits limits;
+  return whole.height <= limits.max_side && whole.width <= limits.max_side &&
+         whole.height * whole.width <= limits.max_pixels;
+}
+
+void check_can_be_picture(std::string_view what, std::int64_t count, const ImageShape& shape, const ImageShape& whole,
+                          std::string_view remedy) {
+  if (can_be_picture(whole)) return;
+  const PictureLimits limits;
+  fail("{}: {} pictures of {} make one of {}x{} pixels, above the limit ({} a side, {} in all); {}", what, count,
+       shape.text(), whole.height, whole.width, limits.max_side, limits.max_pixels, remedy);
+}
 
 Image make_grid(std::span<const std::uint8_t> images, const ImageShape& shape, const GridOptions& options) {
   return grid_of(images, shape, options);

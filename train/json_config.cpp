@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "train/json_flatten.h"
+#include "train/json_text.h"
 #include "train/text.h"
 
 namespace gesso {
@@ -232,6 +233,7 @@ void JsonConfig::assign(std::string_view assignment) {
   if (equals == 0 || equals == std::string_view::npos)
     fail("{}: expected key=value such as train.steps=1000, got {}", source, in_quotes(assignment));
   const std::string key(assignment.substr(0, equals)), text(assignment.substr(equals + 1));
+  if (!is_utf8(assignment)) fail("{}: {}: {} is no text in UTF-8", source, in_quotes(key), in_quotes(text));
   const Field* field = find(key);
   if (field == nullptr || field->is_text) return set(key, Json(text), source);
   const std::string list = field->is_list && !text.starts_with("[") ? "[" + text + "]" : text;
@@ -248,7 +250,10 @@ std::string JsonConfig::text() const {
       node = &(*node)[std::string(rest.substr(0, dot))];
       rest.remove_prefix(dot + 1);
     }
-    (*node)[std::string(rest)] = nlohmann::ordered_json(field.get());
+    const Json value = field.get();
+    if (value.is_string() && !is_utf8(value.get_ref<const std::string&>()))
+      fail("configuration: {}: {} is no text in UTF-8", field.key, in_quotes(value.get<std::string>()));
+    (*node)[std::string(rest)] = nlohmann::ordered_json(value);
   }
   std::string text;
   print(root, "", text);

@@ -77,7 +77,8 @@ class JsonConfig {
   // "train.steps=1000". Text needs no quotes, a list no brackets.
   void assign(std::string_view assignment);
 
-  // All fields as nested JSON in the order of declaration; load() of it gives the same values.
+  // All fields as nested JSON in the order of declaration; load() of it gives the same values. Throws on a value that
+  // is not UTF-8, which JSON cannot hold.
   std::string text() const;
 
   struct Description {

@@ -48,6 +48,12 @@ BasicImage<T> read_picture(const Path& path, const PictureLimits& limits) {
 template Image read_picture(const Path&, const PictureLimits&);
 template Image16 read_picture(const Path&, const PictureLimits&);
 
+std::string ending_of(const Path& path) {
+  std::string ending = path.extension().string();
+  for (char& c : ending) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return ending;
+}
+
 bool looks_like_picture(const Path& path) {
   std::array<std::byte, 8> first{};
   const std::size_t size = InputFile(path).read(first);

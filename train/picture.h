@@ -20,6 +20,9 @@ BasicImage<T> read_picture(const Path& path, const PictureLimits& limits = {});
 
 inline constexpr std::size_t kMaxPictureBytes = std::size_t{1} << 30;  // of a file
 
+// The ending of a file's name in lower case, with its dot (".png").
+std::string ending_of(const Path& path);
+
 // Whether the file starts as PNG or JPEG does.
 bool looks_like_picture(const Path& path);
 

@@ -3,16 +3,16 @@
 #include <utility>
 
 #include "core/error.h"
-#include "train/comparison.h"
+#include "train/picture.h"
 
 namespace gesso {
 
-bool names_grid(const Path& out) { return out.extension() == ".png"; }
+bool names_grid(const Path& out) { return ending_of(out) == ".png"; }
 
 template <class T>
-PictureOutput<T>::PictureOutput(const Path& out, std::int64_t count, std::vector<std::string> names,
+PictureOutput<T>::PictureOutput(const Path& out, GridKind kind, std::int64_t count, std::vector<std::string> names,
                                 const PngText& text)
-    : out_(out), count_(count), names_(std::move(names)), text_(text) {
+    : out_(out), kind_(kind), count_(count), names_(std::move(names)), text_(text) {
   if (!names_grid(out))
     folder_.emplace(out);
   else if (count > kMostInGrid)
@@ -20,24 +20,21 @@ PictureOutput<T>::PictureOutput(const Path& out, std::int64_t count, std::vector
          count, kMostInGrid);
 }
 
-// Refuses what no grid could hold before memory is spent on all of it.
 template <class T>
-void PictureOutput<T>::keep(const BasicImage<T>& picture, std::vector<BasicImage<T>>& kept) const {
-  const ImageShape& shape = picture.shape;
-  if (!kept.empty() && kept.front().shape != shape)
+void PictureOutput<T>::expect(const ImageShape& shape) {
+  if (folder_ || shape == expected_) return;
+  if (expected_.count() > 0)
     fail("{}: a grid needs pictures of one size, but there are {} and {}; name a folder with --out FOLDER",
-         out_.string(), kept.front().shape.text(), shape.text());
-  if (count_ * shape.height * shape.width > PictureLimits().max_pixels)
-    fail("{}: {} pictures of {} are too many pixels for a grid; name a folder with --out FOLDER", out_.string(), count_,
-         shape.text());
-  kept.push_back(picture);
+         out_.string(), expected_.text(), shape.text());
+  check_grid(kind_, count_, shape, "lower --count, or name a folder with --out FOLDER");
+  expected_ = shape;
 }
 
 template <class T>
 void PictureOutput<T>::add(std::span<const BasicImage<T>> before, std::span<const BasicImage<T>> pictures) {
   if (!folder_) {
-    for (const BasicImage<T>& picture : before) keep(picture, before_);
-    for (const BasicImage<T>& picture : pictures) keep(picture, pictures_);
+    before_.insert(before_.end(), before.begin(), before.end());
+    pictures_.insert(pictures_.end(), pictures.begin(), pictures.end());
     return;
   }
   for (const BasicImage<T>& picture : pictures) {
@@ -52,7 +49,7 @@ void PictureOutput<T>::finish() {
   if (folder_)
     folder_->publish();
   else
-    write_png(out_, before_.empty() ? picture_grid(pictures_) : comparison_grid(before_, pictures_), text_);
+    write_png(out_, kind_ == GridKind::pictures ? picture_grid(pictures_) : comparison_grid(before_, pictures_), text_);
 }
 
 template class PictureOutput<std::uint8_t>;

@@ -7,13 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "train/comparison.h"
 #include "train/files.h"
 #include "train/image.h"
 #include "train/png.h"
 
 namespace gesso {
 
-// Whether `out` names a grid (it ends in .png) or else a folder.
+// Whether `out` names a grid (it ends in .png, of any case) or else a folder.
 bool names_grid(const Path& out);
 
 // Nothing appears under its name before finish().
@@ -24,16 +25,20 @@ class PictureOutput {
 
   // text: for a grid. names: of the files in a folder, without .png; none: their numbers. Throws where a folder is
   // there already, and where a grid is to hold too many.
-  PictureOutput(const Path& out, std::int64_t count, std::vector<std::string> names, const PngText& text);
-  // The next pictures. before: what they were made from, to be shown above them in a grid; none: nothing.
+  PictureOutput(const Path& out, GridKind kind, std::int64_t count, std::vector<std::string> names,
+                const PngText& text);
+  // Before the work on pictures of that shape. Throws where the others have another one, or where so many are more than
+  // a grid may hold.
+  void expect(const ImageShape& shape);
+  // The next pictures. before: what they were made from, for a comparison.
   void add(std::span<const BasicImage<T>> before, std::span<const BasicImage<T>> pictures);
   void finish();
 
  private:
-  void keep(const BasicImage<T>& picture, std::vector<BasicImage<T>>& kept) const;
-
   Path out_;
+  GridKind kind_;
   std::int64_t count_, done_ = 0;
+  ImageShape expected_;  // of the pictures in a grid
   std::vector<std::string> names_;
   PngText text_;
   std::optional<StagedDirectory> folder_;         // none: a grid

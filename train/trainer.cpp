@@ -58,6 +58,7 @@ class Run {
   void make_pictures(std::int64_t step);
   void save(std::int64_t step);
   bool pictures_due(std::int64_t step) const;
+  std::int64_t pictures_shown() const { return std::min(recipe_.sample.count, test_data_->size()); }
   nn::Context context(nn::Mode mode, nn::StateUpdates& updates) const;
 
   const Recipe& recipe_;
@@ -100,6 +101,8 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
   if (train_data_.size() < recipe.train.batch)
     fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data_.size(),
          train_data_.name());
+  check_grid(GridKind::comparison, pictures_shown(), test_data_->image_shape(), "lower sample.count");
+  const std::string configuration = text_of(recipe);
   if (options.resume) {
     const Checkpoint checkpoint = latest_checkpoint(options.directory);
     load_checkpoint(checkpoint, task_->store(), optimizer_);
@@ -118,7 +121,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
           .threads = static_cast<int>(recipe.data.loaders),
           .augmentation = {.flip = recipe.data.flip, .crop = recipe.data.crop == Crop::random, .seed = seed(recipe)}});
   make_directories(options.directory);
-  write_file_atomically(options.directory / kConfigFile, text_of(recipe));
+  write_file_atomically(options.directory / kConfigFile, configuration);
   metrics_ = std::make_unique<MetricsFile>(options.directory, start_step_);
   line_ = std::make_unique<ProgressLine>(recipe.model);
 }
@@ -192,7 +195,7 @@ bool Run::pictures_due(std::int64_t step) const {
 
 // Test images above their reconstructions, always the same ones.
 void Run::make_pictures(std::int64_t step) {
-  const std::int64_t count = std::min(recipe_.sample.count, test_data_->size());
+  const std::int64_t count = pictures_shown();
   nn::StateUpdates unused;
   const Tensor images = read_images(*test_data_, 0, count, device_);
   const std::vector<Image> after = task_->reconstruct(context(nn::Mode::evaluate, unused), images);

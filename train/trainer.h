@@ -31,10 +31,10 @@ struct RunSummary {
   std::vector<Metric> metrics;  // of the last log interval
 };
 
-// Trains on what prepare_run (train/run.h) opened. Nothing is written before all data and, resuming, the checkpoint are
-// found good. Throws Error: usage for a run directory that is taken, or whose
-// recipe differs where it may not; data; numeric where a gradient is no longer finite (the last checkpoint is intact);
-// memory; io.
+// Trains on what prepare_run (train/run.h) opened; that is where a directory that holds a run already, and a recipe
+// that may not go on with it, are refused, not here. Nothing is written before all data and, resuming, the checkpoint
+// are found good. Throws Error: usage for a recipe that cannot be right or does not fit the data; data; numeric where a
+// gradient is no longer finite (the last checkpoint is intact); memory; io.
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
 
 // The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be

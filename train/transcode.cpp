@@ -115,12 +115,16 @@ CodesInfo encode_as(const Tokenizer& tokenizer, const PictureSource& source, con
 template <class T>
 PicturesWritten decode_as(const Tokenizer& tokenizer, CodesFile& file, const Path& out, const PngText& text) {
   const CodesInfo& info = file.info();
-  PictureOutput<T> output(out, info.images, info.names, text);
+  PictureOutput<T> output(out, GridKind::pictures, info.images, info.names, text);
   const std::int64_t each = pictures_at_once(info.image.height, info.image.width);
   for (std::int64_t begin = 0; begin < info.images; begin += each) {
     const std::int64_t count = std::min(each, info.images - begin);
     std::vector<PictureSize> sizes;
-    for (std::int64_t i = 0; i < count; ++i) sizes.push_back(file.size(begin + i));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const PictureSize size = file.size(begin + i);
+      output.expect({size.height, size.width, info.image.channels});
+      sizes.push_back(size);
+    }
     const std::vector<BasicImage<T>> pictures = tokenizer.decode<T>(file.read(begin, count), sizes);
     output.add({}, pictures);
   }
@@ -149,9 +153,10 @@ PicturesWritten reconstruct_pictures(const Tokenizer& tokenizer, const PictureSo
   const std::int64_t count = count_of(source);
   if (count == 0) fail("{}: there is no picture to reconstruct; name some, or a data set that has some", out.string());
   return with_pixel_type(dtype_of_source(source), [&]<class T>(T) {
-    PictureOutput<T> output(out, count, names_of(source), text);
+    PictureOutput<T> output(out, GridKind::comparison, count, names_of(source), text);
     for_each_group<T>(source, tokenizer.facts().channels,
                       [&](std::span<const BasicImage<T>> pictures, std::span<const std::int32_t>) {
+                        output.expect(pictures.front().shape);
                         const std::vector<PictureSize> sizes = sizes_of(pictures);
                         output.add(pictures, tokenizer.decode<T>(tokenizer.encode(pictures), sizes));
                       });
