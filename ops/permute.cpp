@@ -122,7 +122,7 @@ class Transpose {
  private:
   // A tile of floats is 16 KiB. It is long on the side where rows lie far apart, which goes easy on address
   // translation; the tiles that share cache lines on the other side follow each other, so that L2 still has them. 4096
-  // x 128 floats: twice as fast as tiles of 64 x 64.
+  // x 128 floats: twice as fast as tiles of 64 x 64 on a busy machine.
   static constexpr std::int64_t kLong = 256, kShort = 16;
 
   // Through a buffer where rows of the result lie apart: they may lie in the same sets of L1, and in the buffer each
