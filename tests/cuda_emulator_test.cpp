@@ -10,32 +10,17 @@
 
 #include "cuda/emulator/emulator.h"
 #include "tests/cuda/probes.h"
-#include "tests/emulated_memory.h"
+#include "tests/emulated_device.h"
 #include "tests/expect_error.h"
 #include "tests/own_process.h"
 
 namespace gesso {
 namespace {
 
-using emulator::Order;
-
 std::vector<float> ramp(int n) {
   std::vector<float> values(static_cast<std::size_t>(n));
   std::iota(values.begin(), values.end(), 1.0f);
   return values;
-}
-
-template <class Body>
-void under_all_schedules(Body&& body) {
-  const KeepOptions keep;
-  for (const Order order : {Order::fifo, Order::lifo, Order::random})
-    for (const unsigned workers : {1u, 2u}) {
-      CAPTURE(static_cast<int>(order));
-      CAPTURE(workers);
-      emulator::options().threads = emulator::options().blocks = order;
-      emulator::options().workers = workers;
-      body();
-    }
 }
 
 TEST_SUITE("cuda emulator") {

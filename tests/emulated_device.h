@@ -1,4 +1,4 @@
-// Memory of the emulated device for tests of kernels that run there without the device of the house.
+// The emulator for tests of kernels that run there without the device of the house: memory, schedules.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -51,10 +51,29 @@ class EmulatedMemory {
 // The emulator's options as they were before, when a test is over.
 class KeepOptions {
  public:
+  KeepOptions() = default;
   ~KeepOptions() { emulator::options() = saved_; }
+  KeepOptions(const KeepOptions&) = delete;
+  KeepOptions& operator=(const KeepOptions&) = delete;
 
  private:
   emulator::Options saved_ = emulator::options();
 };
+
+// Runs the body under each order of threads and blocks, by one OS thread and by two. The checker knows more than one
+// schedule shows: with it, once.
+template <class Body>
+void under_all_schedules(Body&& body) {
+  if (emulator::is_checked()) return body();
+  const KeepOptions keep;
+  for (const emulator::Order order : {emulator::Order::fifo, emulator::Order::lifo, emulator::Order::random})
+    for (const unsigned workers : {1u, 2u}) {
+      CAPTURE(static_cast<int>(order));
+      CAPTURE(workers);
+      emulator::options().threads = emulator::options().blocks = order;
+      emulator::options().workers = workers;
+      body();
+    }
+}
 
 }  // namespace gesso
