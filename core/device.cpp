@@ -1,5 +1,6 @@
 #include "core/device.h"
 
+#include <fmt/format.h>
 #include <sys/mman.h>
 
 #include <array>

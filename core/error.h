@@ -1,7 +1,7 @@
 // Errors: what went wrong, told once, with who, what was given, what was expected, and what to do.
 #pragma once
 
-#include <fmt/format.h>
+#include <fmt/core.h>
 
 #include <stdexcept>
 #include <string>

@@ -1,5 +1,7 @@
 #include "core/shape.h"
 
+#include <fmt/format.h>
+
 #include "core/error.h"
 
 namespace gesso {

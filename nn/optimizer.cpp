@@ -1,5 +1,7 @@
 #include "nn/optimizer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 

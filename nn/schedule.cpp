@@ -1,5 +1,7 @@
 #include "nn/schedule.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>

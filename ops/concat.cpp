@@ -1,5 +1,7 @@
 #include "ops/concat.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <cstring>

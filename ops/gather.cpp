@@ -76,8 +76,8 @@ Operand index_operand(const Picks& p) { return {p.index, Domain::index, p.with_r
 struct Gather {
   static constexpr std::string_view name = "gather";
   static constexpr std::string_view doc =
-      "y[a...,j...,b...] = x[a...,index[j...],b...], index i32 in [0, size of x's axis); dx = scatter_add of dy: "
-      "numpy's take, PyTorch's index_select";
+      "y[a...,j...,b...] = x[a...,index[j...],b...], index i32 in [0, size of x's axis): numpy's take, PyTorch's "
+      "index_select; dx = scatter_add of dy";
   struct Attrs {
     int axis;
   };

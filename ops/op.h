@@ -6,7 +6,6 @@
 #include <concepts>
 #include <cstdint>
 #include <cstring>
-#include <random>
 #include <span>
 #include <string>
 #include <string_view>
@@ -21,7 +20,21 @@
 
 namespace gesso {
 
-using Random = std::mt19937_64;  // of the checks; what a program draws comes from core/rng.h
+// Of the checks; what a program draws comes from core/rng.h. SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable
+// pseudorandom number generators"): <random> would cost each row half a second to compile.
+class Random {
+ public:
+  explicit Random(std::uint64_t seed) : state_(seed) {}
+  std::uint64_t operator()() {  // 64 random bits
+    std::uint64_t z = state_ += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+  }
+
+ private:
+  std::uint64_t state_;
+};
 
 // Set of operand positions, e.g. operands(0, 2).
 using Operands = std::uint32_t;

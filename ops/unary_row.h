@@ -1,8 +1,8 @@
-// The row of an elementwise function of one operand, made of what is said of the function. Included by the .cpp files
-// of the family only.
+// The row of an elementwise function of one operand, made of what is said of the function.
 //
-// A function F says its name, doc, kernel, what backward keeps, where it is tried, its tolerance, and its value and its
-// derivative from what is kept. One with attributes says beside:
+// A function F says its name, doc, what backward keeps, where it is tried, its tolerance, its value and its derivative
+// from what is kept, and its kernel; without one value and derivative run in f32 as they stand. One with attributes
+// says beside:
 //   using Attrs                            which value and derivative then take as well
 //   kernel(attrs), parameters(attrs)       the kernel, and what it is given of them
 //   tried()                                the attributes that the checks use, by name
@@ -61,21 +61,25 @@ struct Unary {
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
-    const UnaryKernel kernel = kernel_of(attrs, f.run.isa);
-    const UnaryParameters p = parameters_of(attrs);
     const float* x = f.in[0].data<float>().data();
     float* y = f.out[0].data<float>().data();
-    parallel_for(f.run.pool, f.out[0].count(), kGrain,
-                 [&](std::int64_t begin, std::int64_t end) { kernel.forward(end - begin, p, x + begin, y + begin); });
+    parallel_for(f.run.pool, f.out[0].count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
+      if constexpr (kHasKernel)
+        kernel_of(attrs, f.run.isa).forward(end - begin, parameters_of(attrs), x + begin, y + begin);
+      else
+        std::transform(x + begin, x + end, y + begin, [&](float v) { return value(attrs, v); });
+    });
   }
   static void cpu_backward(const Attrs& attrs, const Backward& b) {
-    const UnaryKernel kernel = kernel_of(attrs, b.run.isa);
-    const UnaryParameters p = parameters_of(attrs);
     const float* kept = kept_of(b).template data<float>().data();
     const float* dy = b.dy[0].data<float>().data();
     float* dx = b.dx[0].data<float>().data();
     parallel_for(b.run.pool, b.dx[0].count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
-      kernel.backward(end - begin, p, kept + begin, dy + begin, dx + begin);
+      if constexpr (kHasKernel)
+        kernel_of(attrs, b.run.isa).backward(end - begin, parameters_of(attrs), kept + begin, dy + begin, dx + begin);
+      else
+        std::transform(kept + begin, kept + end, dy + begin, dx + begin,
+                       [&](float v, float g) { return g * derivative(attrs, v); });
     });
   }
 
@@ -112,6 +116,7 @@ struct Unary {
   }
 
  private:
+  static constexpr bool kHasKernel = requires { F::kernel; };
   static constexpr std::int64_t kGrain = 1 << 14;  // elements a chunk: 64 KiB in and out stay in L2
 
   // Where nothing is kept, dy: what stands in its place is not used.

@@ -1,5 +1,7 @@
 #include "train/codes_file.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <charconv>

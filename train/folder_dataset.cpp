@@ -1,5 +1,7 @@
 #include "train/folder_dataset.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <atomic>
 #include <cmath>

@@ -1,5 +1,7 @@
 #include "train/idx.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 

@@ -1,5 +1,7 @@
 #include "train/json_flatten.h"
 
+#include <fmt/format.h>
+
 #include <set>
 
 #include "core/error.h"

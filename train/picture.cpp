@@ -1,5 +1,7 @@
 #include "train/picture.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>

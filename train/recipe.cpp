@@ -1,5 +1,7 @@
 #include "train/recipe.h"
 
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <system_error>
 

@@ -1,5 +1,7 @@
 #include "train/start_block.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <system_error>
