@@ -14,7 +14,7 @@ namespace {
 constexpr std::size_t kElement = 2;  // bytes of a bf16
 constexpr int kSwizzle = 128;
 
-struct BulkCopy {
+struct CopyPlan {
   TensorMap map;
   std::int64_t coordinates[5] = {};
   std::int64_t filter_offset[2] = {};
@@ -32,11 +32,11 @@ const std::byte* row_address(const TensorMap& map, const std::int64_t* x) {
 
 // Coordinates c, w, h, n: walks w, then h, then n inside the bounding box; the filter's offset is added to each pixel.
 template <class Row>
-void for_pixels(const BulkCopy& copy, Row row) {
-  const TensorMap& map = copy.map;
-  std::int64_t w = copy.coordinates[1], h = copy.coordinates[2], n = copy.coordinates[3];
+void for_pixels(const CopyPlan& plan, Row row) {
+  const TensorMap& map = plan.map;
+  std::int64_t w = plan.coordinates[1], h = plan.coordinates[2], n = plan.coordinates[3];
   for (unsigned pixel = 0; pixel < map.pixels; ++pixel) {
-    const std::int64_t x[4] = {copy.coordinates[0], w + copy.filter_offset[0], h + copy.filter_offset[1], n};
+    const std::int64_t x[4] = {plan.coordinates[0], w + plan.filter_offset[0], h + plan.filter_offset[1], n};
     row(map.channels, x[0], row_address(map, x));
     w += map.step[1];
     if (w <= map.dims[1] - 1 + map.upper[0]) continue;
@@ -49,12 +49,12 @@ void for_pixels(const BulkCopy& copy, Row row) {
 }
 
 template <class Row>
-void for_tile(const BulkCopy& copy, Row row) {
-  const TensorMap& map = copy.map;
+void for_tile(const CopyPlan& plan, Row row) {
+  const TensorMap& map = plan.map;
   std::uint32_t i[5] = {};
   for (int d = 1;; d = 1) {
     std::int64_t x[5] = {};
-    for (int k = 0; k < map.rank; ++k) x[k] = copy.coordinates[k] + i[k];
+    for (int k = 0; k < map.rank; ++k) x[k] = plan.coordinates[k] + i[k];
     row(map.box[0], x[0], row_address(map, x));
     while (d < map.rank && ++i[d] == map.box[d]) i[d++] = 0;
     if (d >= map.rank) return;
@@ -63,27 +63,27 @@ void for_tile(const BulkCopy& copy, Row row) {
 
 // row(elements, first innermost coordinate, address or null) for each row of the copy, in the order of shared memory.
 template <class Row>
-void for_rows(const BulkCopy& copy, Row row) {
-  if (copy.map.im2col) return for_pixels(copy, row);
-  for_tile(copy, row);
+void for_rows(const CopyPlan& plan, Row row) {
+  if (plan.map.im2col) return for_pixels(plan, row);
+  for_tile(plan, row);
 }
 
 // Counts the bytes of the target and reports the reads of the source.
-std::size_t check_source(const BulkCopy& copy, Site site) {
+std::size_t check_source(const CopyPlan& plan, Site site) {
   std::size_t bytes = 0;
-  for_rows(copy, [&](unsigned elements, std::int64_t x0, const std::byte* source) {
+  for_rows(plan, [&](unsigned elements, std::int64_t x0, const std::byte* source) {
     bytes += elements * kElement;
-    const std::int64_t inside = std::min<std::int64_t>(elements, copy.map.dims[0] - x0);
+    const std::int64_t inside = std::min<std::int64_t>(elements, plan.map.dims[0] - x0);
     if (source && x0 >= 0 && inside > 0) touch(source, static_cast<std::size_t>(inside) * kElement, Access::read, site);
   });
   return bytes;
 }
 
-void move(const BulkCopy& copy, std::byte* arena, std::size_t target) {
-  for_rows(copy, [&](unsigned elements, std::int64_t x0, const std::byte* source) {
+void move(const CopyPlan& plan, std::byte* arena, std::size_t target) {
+  for_rows(plan, [&](unsigned elements, std::int64_t x0, const std::byte* source) {
     for (unsigned e = 0; e < elements; ++e, target += kElement) {
-      const bool inside = source && x0 + e >= 0 && x0 + e < copy.map.dims[0];
-      std::byte* to = arena + swizzled(target, copy.map.swizzle);
+      const bool inside = source && x0 + e >= 0 && x0 + e < plan.map.dims[0];
+      std::byte* to = arena + swizzled(target, plan.map.swizzle);
       if (inside)
         std::memcpy(to, source + e * kElement, kElement);
       else
@@ -139,10 +139,10 @@ void bulk_load(void* shared, const TensorMap& map, const int* coordinates, const
   const std::size_t target = block.offset(shared);
   if (target >= kArena || target % 128)
     stop("a bulk tensor copy to what is not 128-byte aligned shared memory" + at(place));
-  BulkCopy copy{map};
-  std::copy_n(coordinates, map.rank, copy.coordinates);
-  if (filter_offset) std::copy_n(filter_offset, 2, copy.filter_offset);
-  const std::size_t bytes = check_source(copy, site_of(place));
+  CopyPlan plan{map};
+  std::copy_n(coordinates, map.rank, plan.coordinates);
+  if (filter_offset) std::copy_n(filter_offset, 2, plan.filter_offset);
+  const std::size_t bytes = check_source(plan, site_of(place));
   if (target + bytes > kArena) stop("a bulk tensor copy runs past the end of shared memory" + at(place));
   touch(shared, bytes, Access::write, site_of(place));
   poison(shared, bytes);
@@ -151,13 +151,14 @@ void bulk_load(void* shared, const TensorMap& map, const int* coordinates, const
   Clock issued;
   release_to(issued, *current);
   tick(*current);
-  gang->bulk_copies.push_back([=, &block] {
-    move(copy, block.arena.data(), target);
+  const auto finish = [=, &block] {
+    move(plan, block.arena.data(), target);
     if (checker.set_in_flight) checker.set_in_flight(block, target, bytes, false);
     join(completes->clock, issued);
     completes->transaction_bytes -= static_cast<std::int64_t>(bytes);
     flip_if_complete(*completes);
-  });
+  };
+  gang->bulk_copies.push_back({finish, place});
 }
 
 }  // namespace gesso::emulator

@@ -12,12 +12,14 @@ namespace gesso::emulator {
 namespace {
 
 // The operation that this lane joins: one that waits for it, or a new one. Divergent masks make several a warp.
-PendingCollective& join_pending(Warp& warp, unsigned mask, const char* name, Collective function, unsigned lane_bit) {
+PendingCollective& join_pending(Warp& warp, unsigned mask, const char* name, Collective function, unsigned lane_bit,
+                                const Place& place) {
   for (PendingCollective& pending : warp.pending)
     if (pending.mask == mask && pending.function == function && !(pending.arrived & lane_bit)) return pending;
   PendingCollective& added = warp.pending.emplace_back();
   added.mask = mask;
   added.name = name;
+  added.place = place;
   added.function = function;
   return added;
 }
@@ -70,7 +72,7 @@ void warp_collective(unsigned mask, const char* name, Collective function, void*
   const unsigned lane_bit = 1u << me->lane;
   check_mask(warp, mask, lane_bit, name, place);
   ++gang->statistics.collectives;
-  PendingCollective& pending = join_pending(warp, mask, name, function, lane_bit);
+  PendingCollective& pending = join_pending(warp, mask, name, function, lane_bit, place);
   pending.arrived |= lane_bit;
   pending.arguments[me->lane] = argument;
   if (orders_memory) release_to(pending.clock, *me);

@@ -41,13 +41,13 @@ extern constinit thread_local Thread* current;  // null outside kernels
 std::string at(const Place& place);  // " at file:line"
 
 // ---- Shared memory: filled with 0xFF bytes when a block starts.
-void* static_shared(const void* key, std::size_t bytes, std::size_t alignment, const char* name);
+void* static_shared(const void* key, std::size_t bytes, std::size_t alignment, const char* name, const Place& place);
 // The address of `key` tells variables apart: the lambda at each declaration makes it unique, in each template
 // instance too.
 template <class T, class Tag>
-inline T& static_shared(Tag, const char* name) {
+inline T& static_shared(Tag, const char* name, Place place = Place::current()) {
   static constexpr char key = 0;
-  return *static_cast<T*>(static_shared(&key, sizeof(T), alignof(T) < 16 ? 16 : alignof(T), name));
+  return *static_cast<T*>(static_shared(&key, sizeof(T), alignof(T) < 16 ? 16 : alignof(T), name, place));
 }
 unsigned char* dynamic_shared();
 unsigned shared_offset(const void* memory);  // as the 18-bit addresses of wgmma's descriptors count

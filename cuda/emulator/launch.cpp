@@ -102,14 +102,18 @@ void start_block(Gang& g, Block& block, unsigned linear, unsigned first_thread) 
 
 // Throws where a block ended with work that nobody waited for.
 void end_blocks(const Gang& g) {
-  for (const AsyncCopies& copies : g.async_copies)
-    if (!copies.open.empty() || !copies.groups.empty()) fail("a block ended with cp.async copies never waited for");
+  for (const AsyncCopies& copies : g.async_copies) {
+    if (!copies.open.empty()) fail("a block ended with a cp.async never committed{}", at(copies.open[0].place));
+    for (const auto& group : copies.groups)
+      if (!group.empty()) fail("a block ended with a cp.async never waited for{}", at(group[0].place));
+  }
   for (const Block& block : g.blocks) {
     end_shared_memory(block);
     for (const WarpGroup& group : block.warp_groups)
-      if (!group.operations.empty()) fail("a block ended with wgmma operations never waited for");
+      if (!group.operations.empty())
+        fail("a block ended with a wgmma never waited for{}", at(group.operations[0].place));
   }
-  if (!g.bulk_copies.empty()) fail("a block ended with bulk copies in flight");
+  if (!g.bulk_copies.empty()) fail("a block ended with a bulk copy in flight{}", at(g.bulk_copies[0].place));
 }
 
 void run_gang(Gang& g, unsigned first_block) {

@@ -16,9 +16,9 @@ constinit thread_local Gang* gang = nullptr;
 namespace {
 
 void finish_bulk_copy(std::size_t index) {
-  auto copy = std::move(gang->bulk_copies[index]);
+  const BulkCopy copy = std::move(gang->bulk_copies[index]);
   gang->bulk_copies.erase(gang->bulk_copies.begin() + static_cast<std::ptrdiff_t>(index));
-  copy();
+  copy.finish();
 }
 
 std::string stuck_report() {
@@ -69,8 +69,9 @@ void thread_returned(Thread& thread) {
   --block.live;
   for (const PendingCollective& pending : warp.pending)
     if (pending.mask >> thread.lane & 1)
-      stop(fmt::format("a lane returned while others wait for it in {}", pending.name));
-  if (block.barrier.arrived) stop("a thread returned while others wait for it at a barrier");
+      stop(fmt::format("a lane returned while others wait for it in {}{}", pending.name, at(pending.place)));
+  if (block.barrier.arrived)
+    stop("a thread returned while others wait for it at a barrier" + at(block.barrier.waiters[0].thread->place));
   thread.state = Thread::State::done;
   if (checker.segment_end && warp.exited == warp.exists) checker.segment_end(thread.warp);
 }

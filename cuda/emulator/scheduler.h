@@ -44,7 +44,7 @@ struct PendingCollective {
   Collective function = nullptr;
   void* arguments[32] = {};
   const char* name = "";
-  bool orders_memory = false;
+  Place place;  // of the first lane
   Clock clock;
 };
 struct Warp {
@@ -73,6 +73,7 @@ struct AsyncCopy {
   std::byte* to;
   const std::byte* from;
   unsigned bytes, source_bytes;
+  Place place;
 };
 struct AsyncCopies {  // of one thread
   std::vector<AsyncCopy> open;
@@ -97,7 +98,8 @@ struct WgmmaOperation {
   int n = 0;
   std::uint64_t a = 0, b = 0;  // descriptors
   bool accumulate = false, transpose_a = false, transpose_b = false;
-  unsigned group = 0;        // of the commit that it belongs to
+  unsigned group = 0;  // of the commit that it belongs to
+  Place place;
   std::vector<float> saved;  // what the accumulators held when they were poisoned
 };
 struct WarpGroup {
@@ -134,6 +136,11 @@ struct Block {
   }
 };
 
+struct BulkCopy {
+  std::function<void()> finish;
+  Place place;
+};
+
 // The blocks that run together on one OS thread.
 struct Gang {
   const LaunchShape* shape = nullptr;
@@ -145,7 +152,7 @@ struct Gang {
   std::vector<std::uint32_t> clocks;
   std::vector<Thread*> queue;  // ring of runnable threads
   std::size_t head = 0, runnable = 0;
-  std::vector<std::function<void()>> bulk_copies;  // in flight; done as late as possible
+  std::vector<BulkCopy> bulk_copies;  // in flight; done as late as possible
   MappedMemory stack_area;
   std::vector<std::byte*> free_stacks;
   void* scheduler_stack = nullptr;

@@ -58,15 +58,15 @@ void end_shared_memory(const Block& block) {
     fail("a write past the end of the {} bytes of dynamic shared memory", block.dynamic_bytes);
 }
 
-void* static_shared(const void* key, std::size_t bytes, std::size_t alignment, const char* name) {
+void* static_shared(const void* key, std::size_t bytes, std::size_t alignment, const char* name, const Place& place) {
   Block& block = *current->block;
   for (const SharedVariable& variable : block.variables)
     if (variable.key == key) return block.arena.data() + variable.offset;
   const std::size_t offset = kDynamicArena + (block.static_used + alignment - 1) / alignment * alignment;
   block.static_bytes += bytes;
   if (block.static_bytes > kMaxStaticBytes || offset + bytes + kRedZone > kArena)
-    stop(fmt::format("'{}' brings the block's static shared memory to {} bytes; there are {}", name, block.static_bytes,
-                     kMaxStaticBytes));
+    stop(fmt::format("'{}' brings the block's static shared memory to {} bytes; there are {}{}", name,
+                     block.static_bytes, kMaxStaticBytes, at(place)));
   block.variables.push_back({key, offset, bytes, name});
   block.static_used = offset + bytes + kRedZone - kDynamicArena;
   poison(block.arena.data() + offset, bytes + kRedZone);
@@ -99,7 +99,7 @@ void async_copy(void* shared, const void* global, unsigned bytes, unsigned sourc
   poison(shared, bytes);
   if (checker.set_in_flight) checker.set_in_flight(block, offset, bytes, true);
   gang->async_copies[current->id].open.push_back(
-      {static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, source_bytes});
+      {static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, source_bytes, place});
 }
 
 void async_copy_commit() {

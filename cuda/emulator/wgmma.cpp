@@ -122,6 +122,7 @@ void wgmma(float* d, int n, std::uint64_t a, std::uint64_t b, bool accumulate, b
   mine.accumulate = accumulate;
   mine.transpose_a = transpose_a;
   mine.transpose_b = transpose_b;
+  mine.place = place;
   mine.group = gang->wgmma_commits[current->id];
   if (group.arrived == 0)
     group.next = std::move(mine);
