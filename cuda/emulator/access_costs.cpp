@@ -107,6 +107,8 @@ std::vector<AccessCost> take_access_costs() {
     sum.at_best += cost.at_best;
   }
   costs.clear();
+  hits.clear();  // of launches that failed
+  repetitions.clear();
   std::vector<AccessCost> result;
   for (auto& [key, cost] : lines) result.push_back(std::move(cost));
   return result;

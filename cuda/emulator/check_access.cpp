@@ -64,7 +64,7 @@ void check_access(const void* memory, std::size_t bytes, Access access, Site sit
   if (!current || bytes == 0) return;
   Block& block = *current->block;
   const std::size_t shared_offset = block.offset(memory);
-  const bool traced = options().trace && access != Access::atomic, store = access == Access::write;
+  const bool store = access == Access::write, traced = options().trace && (store || access == Access::read);
   if (shared_offset < kArena) {
     check_shared(block, shared_offset, bytes, access, site);
     if (traced) record_access(memory, bytes, /*shared=*/true, store, site);

@@ -63,7 +63,8 @@ int barrier_reduce(int value, BarrierKind kind, const Place& place);
 void memory_fence();
 
 // ---- Checked accesses, made on a thread's behalf by what is not compiled with the kernel
-enum class Access : std::uint8_t { read, write, atomic };
+// landing: an asynchronous copy, reported at its issue already, that now writes.
+enum class Access : std::uint8_t { read, write, atomic, landing };
 struct Site {
   const void* key;  // a source file's name and its line, or an instruction's address and -1
   int line;

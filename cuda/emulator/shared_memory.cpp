@@ -113,7 +113,7 @@ void async_copy_wait(unsigned allowed, const Place& place) {
   while (groups.size() > allowed) {
     for (const AsyncCopy& copy : groups.front()) {
       if (checker.set_in_flight) checker.set_in_flight(block, block.offset(copy.to), copy.bytes, false);
-      touch(copy.to, copy.bytes, Access::write, site_of(place));
+      touch(copy.to, copy.bytes, Access::landing, site_of(place));
       std::memcpy(copy.to, copy.from, copy.source_bytes);
       std::memset(copy.to + copy.source_bytes, 0, copy.bytes - copy.source_bytes);
     }

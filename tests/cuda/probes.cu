@@ -74,6 +74,19 @@ __global__ void dynamic_kernel(float* y) {
   y[threadIdx.x] = tile[kBlock - 1 - threadIdx.x];
 }
 
+template <int kRow>
+__global__ void transpose_kernel(const float* x, float* y) {
+  CU_SHARED(float, tile, [32][kRow]);
+  const unsigned column = threadIdx.x % 32, warp = threadIdx.x / 32;
+  for (unsigned row = warp; row < 32; row += kBlock / 32) tile[row][column] = x[row * 32 + column];
+  __syncthreads();
+  for (unsigned row = warp; row < 32; row += kBlock / 32) y[row * 32 + column] = tile[column][row];
+}
+
+__global__ void strided_kernel(const float* x, float* y, int stride) {
+  y[threadIdx.x * static_cast<unsigned>(stride)] = x[threadIdx.x];
+}
+
 __global__ void empty_kernel() {}
 
 dim3 blocks_of(int n) { return dim3(static_cast<unsigned>((n + kBlock - 1) / kBlock)); }
@@ -106,6 +119,13 @@ void recurse(cu::Stream stream, const int* x, int* y, int n) {
 }
 void use_shared(cu::Stream stream, float* y, unsigned bytes) {
   cu::launch({.grid = dim3(1), .block = dim3(kBlock), .shared_bytes = bytes, .stream = stream}, dynamic_kernel, y);
+}
+void transpose(cu::Stream stream, const float* x, float* y, bool padded) {
+  cu::launch({.grid = dim3(1), .block = dim3(kBlock), .stream = stream},
+             padded ? transpose_kernel<33> : transpose_kernel<32>, x, y);
+}
+void copy_strided(cu::Stream stream, const float* x, float* y, int stride) {
+  cu::launch({.grid = dim3(1), .block = dim3(kBlock), .stream = stream}, strided_kernel, x, y, stride);
 }
 void block_of(cu::Stream stream, unsigned threads) {
   cu::launch({.grid = dim3(1), .block = dim3(threads), .stream = stream}, empty_kernel);

@@ -18,6 +18,9 @@ void write_from(cu::Stream stream, float* y, int first, int n);  // y[first + i]
 void divide(cu::Stream stream, const int* x, int* y, int n);     // y = 100 / x, any n
 void recurse(cu::Stream stream, const int* x, int* y, int n);    // without end where x is not 0
 void use_shared(cu::Stream stream, float* y, unsigned bytes);    // y[i] from `bytes` of dynamic shared memory
-void block_of(cu::Stream stream, unsigned threads);              // does nothing, in blocks of that many threads
+// y = x^T [32,32] through shared memory, whose rows are 32 elements long, or 33.
+void transpose(cu::Stream stream, const float* x, float* y, bool padded);
+void copy_strided(cu::Stream stream, const float* x, float* y, int stride);  // y[stride i] = x[i], kBlock elements
+void block_of(cu::Stream stream, unsigned threads);  // does nothing, in blocks of that many threads
 
 }  // namespace gesso::probes
