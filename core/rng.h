@@ -3,7 +3,8 @@
 //
 // Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), key = hash of who draws, counter =
 // what is drawn. Normals by Box-Muller from operations that round identically everywhere: +, -, *, /, sqrt and fma by
-// name, one rounding each; a bare a*b+c would be contracted by some compilers and not by others.
+// name, one rounding each; a bare a*b+c would be contracted by some compilers and not by others. All of it is constexpr,
+// which is how kernels of a GPU may call it.
 #pragma once
 
 #include <bit>
@@ -43,15 +44,15 @@ constexpr Words random_words(std::uint64_t key, std::uint64_t step, std::uint64_
 }
 
 // In (0, 1): 31 bits count (24 would cut the normal's tail at 5.9 sigma), and 0 and 1 cannot come out.
-inline float uniform_open(std::uint32_t word) {
+constexpr float uniform_open(std::uint32_t word) {
   const float u = (static_cast<float>(word >> 1) + 0.5f) * 0x1p-31f;
   return u < 1.0f ? u : 0x1.fffffep-1f;
 }
 // In [0, 1), multiples of 2^-24.
-inline float uniform_half_open(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
+constexpr float uniform_half_open(std::uint32_t word) { return static_cast<float>(word >> 8) * 0x1p-24f; }
 
 // e ln 2 + ln(1 + f), 1 + f in [sqrt(1/2), sqrt(2)); relative error below 2e-7.
-inline float log_of_parts(std::int32_t e, float f) {
+constexpr float log_of_parts(std::int32_t e, float f) {
   // ln(1 + f) = 2 atanh(s), s = f / (2 + f): odd series in s, |s| < 0.1716.
   const float s = f / (2.0f + f);
   const float z = s * s;
@@ -66,7 +67,7 @@ inline float log_of_parts(std::int32_t e, float f) {
 }
 
 // ln x for a normal positive x.
-inline float portable_log(float x) {
+constexpr float portable_log(float x) {
   const std::uint32_t bits = std::bit_cast<std::uint32_t>(x);
   // x = 2^e * m, m in [sqrt(1/2), sqrt(2)): the split point 0x3F3504F3 is sqrt(1/2).
   const std::int32_t e = (static_cast<std::int32_t>(bits) - 0x3F3504F3) >> 23;
@@ -75,13 +76,13 @@ inline float portable_log(float x) {
 }
 
 // ln(1 - x) for x in (0, 1), of which 1 - x would lose the small ones.
-inline float portable_log_of_rest(float x) { return x < 0.25f ? log_of_parts(0, -x) : portable_log(1.0f - x); }
+constexpr float portable_log_of_rest(float x) { return x < 0.25f ? log_of_parts(0, -x) : portable_log(1.0f - x); }
 
 struct SinCos {
   float sin, cos;
 };
 // sin and cos of 2 pi t for t in [0, 1).
-inline SinCos portable_sincos_2pi(float t) {
+constexpr SinCos portable_sincos_2pi(float t) {
   const float quarter = std::floor(std::fma(4.0f, t, 0.5f));
   const float r = std::fma(-0.25f, quarter, t) * 6.2831853072f;  // the difference is exact; |r| <= pi/4
   const float z = r * r;
@@ -112,7 +113,7 @@ struct Normals {
   float value[4];
 };
 // Four standard normals from four words (Box and Muller 1958), each pair from two words.
-inline Normals normals(Words words) {
+constexpr Normals normals(Words words) {
   Normals out{};
   for (int pair = 0; pair < 2; ++pair) {
     const float radius = std::sqrt(-2.0f * portable_log(uniform_open(words.word[2 * pair])));
@@ -125,7 +126,7 @@ inline Normals normals(Words words) {
 
 // Standard Gumbel, -ln(-ln(1 - u)) of u = uniform_open(word): between -2.82 and 22.19, never infinite. 1 - u stands in
 // the place of u, so that the large values, which decide a maximum, are those of small u, where all 31 bits count.
-inline float gumbel(std::uint32_t word) { return -portable_log(-portable_log_of_rest(uniform_open(word))); }
+constexpr float gumbel(std::uint32_t word) { return -portable_log(-portable_log_of_rest(uniform_open(word))); }
 
 // The high 64 bits of a product.
 constexpr std::uint64_t mul_high(std::uint64_t a, std::uint64_t b) {

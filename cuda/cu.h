@@ -143,14 +143,14 @@ template <class Vector, class T>
                                                            emulator::Place place = emulator::Place::current()) {
   emulator::check_vector(source, sizeof(Vector), alignof(Vector), emulator::Access::read, place);
   Vector value;
-  __builtin_memcpy(&value, source, sizeof(Vector));
+  __builtin_memcpy(static_cast<void*>(&value), source, sizeof(Vector));
   return value;
 }
 template <class Vector, class T>
 [[gnu::no_sanitize("thread", "alignment")]] void store_as(T* target, Vector value,
                                                           emulator::Place place = emulator::Place::current()) {
   emulator::check_vector(target, sizeof(Vector), alignof(Vector), emulator::Access::write, place);
-  __builtin_memcpy(target, &value, sizeof(Vector));
+  __builtin_memcpy(static_cast<void*>(target), &value, sizeof(Vector));
 }
 
 }  // namespace emulated

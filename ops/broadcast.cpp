@@ -12,37 +12,8 @@ constexpr std::int64_t kGrain = 1 << 14;  // elements a chunk: 64 KiB in and out
 
 std::int64_t pieces_of(std::int64_t n, std::int64_t piece) { return (n + piece - 1) / piece; }
 
-// The dimensions of a loop, innermost first, neighbours joined where all operands allow it; at least rows and columns.
-struct Loop {
-  int rank = 0;
-  Steps size;
-  std::array<Steps, kMostOperands> steps;  // of an operand that is not there: 0
-};
-
-Loop join_dimensions(const Shape& result, std::span<const Steps> operands) {
-  Loop loop;
-  loop.size.fill(1);
-  for (Steps& steps : loop.steps) steps.fill(0);
-  for (int d = result.rank() - 1; d >= 0; --d) {
-    const auto i = static_cast<std::size_t>(d);
-    const std::size_t last = static_cast<std::size_t>(std::max(loop.rank - 1, 0));
-    if (result[d] == 1) continue;
-    bool joins = loop.rank > 0;
-    for (std::size_t o = 0; o < operands.size(); ++o)
-      joins = joins && operands[o][i] == loop.steps[o][last] * loop.size[last];
-    if (joins) {
-      loop.size[last] *= result[d];
-      continue;
-    }
-    const auto next = static_cast<std::size_t>(loop.rank++);
-    loop.size[next] = result[d];
-    for (std::size_t o = 0; o < operands.size(); ++o) loop.steps[o][next] = operands[o][i];
-  }
-  return loop;
-}
-
 // Where row `row` of an operand begins.
-std::int64_t row_begin(const Loop& loop, const Steps& steps, std::int64_t row) {
+std::int64_t row_begin(const JoinedLoop& loop, const Steps& steps, std::int64_t row) {
   std::int64_t begin = 0;
   for (std::size_t d = 1; d < loop.size.size(); ++d) {
     begin += row % loop.size[d] * steps[d];
@@ -103,10 +74,32 @@ const BroadcastKernels& broadcast_kernels(Isa isa) {
                 broadcast_kernels<simd::Avx512>)();
 }
 
+JoinedLoop join_dimensions(const Shape& result, std::span<const Steps> operands) {
+  JoinedLoop loop;
+  loop.size.fill(1);
+  for (Steps& steps : loop.steps) steps.fill(0);
+  for (int d = result.rank() - 1; d >= 0; --d) {
+    const auto i = static_cast<std::size_t>(d);
+    const std::size_t last = static_cast<std::size_t>(std::max(loop.rank - 1, 0));
+    if (result[d] == 1) continue;
+    bool joins = loop.rank > 0;
+    for (std::size_t o = 0; o < operands.size(); ++o)
+      joins = joins && operands[o][i] == loop.steps[o][last] * loop.size[last];
+    if (joins) {
+      loop.size[last] *= result[d];
+      continue;
+    }
+    const auto next = static_cast<std::size_t>(loop.rank++);
+    loop.size[next] = result[d];
+    for (std::size_t o = 0; o < operands.size(); ++o) loop.steps[o][next] = operands[o][i];
+  }
+  return loop;
+}
+
 void for_each_block(const Execution& run, const Shape& result, std::span<const Steps> operands,
                     FunctionRef<void(const Block&)> body) {
   if (result.count() == 0) return;
-  const Loop loop = join_dimensions(result, operands);
+  const JoinedLoop loop = join_dimensions(result, operands);
   const std::int64_t n = loop.size[0], rows = loop.size[1], all_rows = result.count() / n;
   const auto block = [&](std::int64_t row, std::int64_t count, std::int64_t column, std::int64_t columns) {
     Block at{.rows = count, .columns = columns, .result = row * n + column, .operand = {}};

@@ -27,9 +27,17 @@ Axes stretched_axes(const Shape& operand, const Shape& result);
 
 const BroadcastKernels& broadcast_kernels(Isa isa);
 
+constexpr std::size_t kMostOperands = 3;
+// The dimensions of a loop, innermost first, neighbours joined where all operands allow it.
+struct JoinedLoop {
+  int rank = 0;
+  Steps size;                              // 1 beyond the rank
+  std::array<Steps, kMostOperands> steps;  // 0 beyond the rank, and of an operand that is not there
+};
+JoinedLoop join_dimensions(const Shape& result, std::span<const Steps> operands);
+
 // A block of rows of a loop over stretched operands: where in an operand and in the result it begins, and how far apart
 // its rows and its elements are.
-constexpr std::size_t kMostOperands = 3;
 struct Block {
   struct Place {
     std::int64_t begin = 0, row = 0, element = 0;

@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "core/profiler.h"
+#include "ops/device_kernels.h"
 #include "ops/op.h"
 
 namespace gesso {
@@ -118,7 +119,11 @@ const Kernels& RowInfo::kernels(DeviceKind device, std::span<const Spec> in) con
   const auto is_f64 = [](const Spec& s) { return s.dtype == DType::f64; };
   const bool f64 = std::ranges::any_of(in, is_f64);
   if (device == DeviceKind::reference) return f64 ? reference_f64 : reference_f32;
-  if (device == DeviceKind::cpu && !f64) return cpu;
+  if (!f64) {
+    if (device == DeviceKind::cpu) return cpu;
+    if (const Kernels* found = registered_kernels(device, name)) return *found;
+    fail("{}: there is no kernel on {} yet; use --device cpu", name, gesso::name_of(device));
+  }
   std::string operands;
   for (const Spec& s : in) operands += fmt::format("{}{}", operands.empty() ? "" : ", ", s.text());
   fail("{}: no kernel on {} for ({})", name, gesso::name_of(device), operands);

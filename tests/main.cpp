@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "cuda/devices.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
 
@@ -83,7 +84,8 @@ void take_seed_option(int argc, char** argv) {
 
 int run(int argc, char** argv) {
   take_seed_option(argc, argv);
-  parse_seed();                    // refuses a bad one before any test runs
+  parse_seed();  // refuses a bad one before any test runs
+  register_cuda_devices();
   const TemporaryDirectory cache;  // tests leave nothing in the user's own
   setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
   doctest::registerReporter<SuiteCounter>("suites", 0, /*isReporter=*/false);

@@ -1,5 +1,6 @@
 // gesso check: runs the op table.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <chrono>
 #include <cstdio>
@@ -7,8 +8,10 @@
 #include <string>
 #include <vector>
 
+#include "cuda/devices.h"
 #include "ops/check/checks.h"
 #include "ops/check/mutate.h"
+#include "ops/check/on_device.h"
 #include "ops/check/page.h"
 #include "ops/op_list.h"
 #include "tools/verbs.h"
@@ -19,6 +22,7 @@ namespace {
 struct CheckVerb {
   std::vector<std::string> names;
   check::Options options;
+  std::string device = "cpu";
   bool mutate = false, markdown = false, json = false;
 
   std::vector<const RowInfo*> rows() const {
@@ -29,20 +33,41 @@ struct CheckVerb {
   }
 };
 
-int run_checks(const CheckVerb& verb) {
-  const check::Report report = check::check_rows(verb.rows(), verb.options);
+void print_report(const check::Report& report, std::uint64_t seed) {
   for (const std::string& failure : report.failures) fmt::print(stderr, "FAILED {}\n", failure);
   for (const auto& [kind, count] : report.by_kind)
     fmt::print("{:<20} {:>8} checks, {} failed\n", kind, count.checks, count.failed);
   fmt::print("{} ops, {} cases, {} checks, {} failed (seed {})\n", report.ops, report.cases, report.checks,
-             report.failed, verb.options.seed);
-  if (verb.json)
-    print_json({{"ops", report.ops},
-                {"cases", report.cases},
-                {"checks", report.checks},
-                {"failed", report.failed},
-                {"seed", verb.options.seed}});
+             report.failed, seed);
+}
+nlohmann::ordered_json json_of(const check::Report& report, std::uint64_t seed) {
+  return {{"ops", report.ops},
+          {"cases", report.cases},
+          {"checks", report.checks},
+          {"failed", report.failed},
+          {"seed", seed}};
+}
+
+int run_checks(const CheckVerb& verb) {
+  const check::Report report = check::check_rows(verb.rows(), verb.options);
+  print_report(report, verb.options.seed);
+  if (verb.json) print_json(json_of(report, verb.options.seed));
   return report.failed == 0 ? kDone : kChecksFailed;
+}
+
+int run_checks_on(const CheckVerb& verb, DeviceKind kind) {
+  const check::DeviceReport all = check::check_rows_on(verb.rows(), verb.options, device_under_check(kind));
+  if (all.skipped) fmt::print("{} cases are too large for this device and were left out\n", all.skipped);
+  if (!all.missing.empty()) fmt::print("no kernel on {} yet: {}\n", name_of(kind), fmt::join(all.missing, ", "));
+  print_report(all.report, verb.options.seed);
+  if (verb.json) {
+    nlohmann::ordered_json object = json_of(all.report, verb.options.seed);
+    object["device"] = name_of(kind);
+    object["skipped"] = all.skipped;
+    object["missing"] = all.missing;
+    print_json(object);
+  }
+  return all.report.failed == 0 ? kDone : kChecksFailed;
 }
 
 int run_mutations(const CheckVerb& verb) {
@@ -59,6 +84,12 @@ int print_page(const CheckVerb& verb) {
 }
 
 int run(const CheckVerb& verb) {
+  const DeviceKind kind = device_kind(verb.device);
+  if (kind == DeviceKind::reference) fail("check: the reference is what devices are held against; name another");
+  if (kind != DeviceKind::cpu) {
+    if (verb.mutate || verb.markdown) fail("check: --mutate and --markdown do not go with --device {}", verb.device);
+    return run_checks_on(verb, kind);
+  }
   return verb.markdown ? print_page(verb) : verb.mutate ? run_mutations(verb) : run_checks(verb);
 }
 
@@ -73,14 +104,15 @@ void add_check(CLI::App& app, Outcome& outcome) {
   sub->add_option("--cases", verb->options.random_cases, "Random cases an operation, beside its samples")
       ->check(CLI::Range(0, 1000000))
       ->capture_default_str();
+  add_device_option(*sub, verb->device);
   sub->add_flag("--mutate", verb->mutate, "Plant faults in every result instead, and see that each is caught");
   sub->add_flag("--json", verb->json, "Last line of standard output: one JSON object");
   sub->add_flag("--markdown", verb->markdown, "Print what the operations are instead: docs/ops.md")
       ->excludes("--mutate")
       ->excludes("--json");
   sub->footer(
-      "Example: gesso check --op relu silu --seed 7\n         gesso check --mutate\nExit code 1 where a check failed "
-      "or a fault was missed.");
+      "Example: gesso check --op relu silu --seed 7\n         gesso check --mutate\n         gesso check --device "
+      "emulated\nExit code 1 where a check failed or a fault was missed.");
   sub->callback([verb, &outcome] { outcome.exit_code = run(*verb); });
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/error.h"
 #include "core/thread_pool.h"
+#include "cuda/devices.h"
 #include "tools/verbs.h"
 #include "tools/version.h"
 #include "train/task.h"
@@ -31,6 +32,7 @@ void add_device_option(CLI::App& verb, std::string& name) {
 namespace {
 
 int run(int argc, char** argv) {
+  register_cuda_devices();
   CLI::App app("gesso trains image generators: VQ-VAE, from pixels to pictures, in one program.", "gesso");
   app.set_version_flag("--version", std::string("gesso ") + version());
   app.require_subcommand(1);

@@ -38,9 +38,12 @@ void tell_host_access(const void* address) {
 void on_crash(int signal, siginfo_t* info, void*) {
   if (current && gang) stop_for(signal, static_cast<const std::byte*>(info->si_addr));
   if (signal == SIGSEGV && is_device_memory(info->si_addr)) tell_host_access(info->si_addr);
-  // Back to who was there before: the fault happens again, for them.
-  for (std::size_t i = 0; i < kSignals.size(); ++i)
+  // Back to who was there before: the fault happens again, for them. Should they hand it back, the program ends.
+  static volatile sig_atomic_t handed_on = 0;
+  if (handed_on != 0) ::signal(signal, SIG_DFL);
+  for (std::size_t i = 0; handed_on == 0 && i < kSignals.size(); ++i)
     if (kSignals[i] == signal) sigaction(signal, &previous[i], nullptr);
+  handed_on = 1;
 }
 
 }  // namespace

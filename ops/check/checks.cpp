@@ -1,78 +1,16 @@
 #include "ops/check/checks.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #include "core/isa.h"
 #include "core/rng.h"
+#include "ops/check/compare.h"
 
 namespace gesso::check {
 namespace {
 
-// What results hold before a repeated call; another pattern than poison, so that an element left unwritten differs.
-constexpr std::byte kOtherFill{0x2A};
-
-// Whether there are as many results as there should be.
-bool same_number(const Subject& subject, std::string_view kind, std::string_view who, const std::vector<Result>& got,
-                 const std::vector<Result>& want, Report& report) {
-  report.expect(kind, got.size() == want.size(), [&] {
-    return subject.told(fmt::format("{}: {} results instead of {}", who, got.size(), want.size()));
-  });
-  return got.size() == want.size();
-}
-
-void compare(const Subject& subject, std::string_view kind, std::string_view who, const std::vector<Result>& got,
-             const std::vector<Result>& want, double tolerance, Report& report) {
-  if (!same_number(subject, kind, who, got, want, report)) return;
-  for (std::size_t i = 0; i < got.size(); ++i) {
-    const double apart = distance(got[i].value, want[i].value);
-    report.expect(kind, apart <= tolerance, [&] {
-      return subject.told(
-          fmt::format("{}: {} is off by {:.2e} (tolerance {:.2e})", who, got[i].name, apart, tolerance));
-    });
-  }
-}
-
-void compare_bits(const Subject& subject, std::string_view kind, std::string_view who, const std::vector<Result>& got,
-                  const std::vector<Result>& want, Report& report) {
-  if (!same_number(subject, kind, who, got, want, report)) return;
-  for (std::size_t i = 0; i < got.size(); ++i)
-    report.expect(kind, same_bits(got[i].value, want[i].value),
-                  [&] { return subject.told(fmt::format("{}: {} has other bits", who, got[i].name)); });
-}
-
-void expect_undamaged(const Subject& subject, std::string_view who, const Trial& trial, Report& report) {
-  report.expect(kind::memory, trial.damage().empty(),
-                [&] { return subject.told(fmt::format("{}, {}", who, trial.damage())); });
-}
-
-// Each gradient alone against those computed together: the mask is obeyed, and what is saved for it suffices.
-void compare_alone(const Subject& subject, std::string_view kind, std::string_view who, Trial& trial, Operands unused,
-                   const std::vector<Result>& together, double tolerance, Report& report) {
-  std::size_t next = 0;
-  for (std::size_t i = 0; i < trial.in().size(); ++i) {
-    if (!has(trial.differentiable(), i)) continue;
-    trial.backward(operands(i), unused);
-    compare(subject, kind, fmt::format("{}, wanted alone", who), trial.gradients(), {together[next++]}, tolerance,
-            report);
-  }
-}
-
-bool has_gradients(const Trial& trial) { return trial.differentiable() != 0 && trial.floating_outputs() != 0; }
-
 std::int64_t shared_runs(const Pools& pools) { return pools.two.shared_runs() + pools.three.shared_runs(); }
-
-// Runs a check of one case; what it throws is a failure like any other.
-template <class Check>
-void guarded(const Subject& subject, Report& report, Check&& check) {
-  try {
-    check();
-  } catch (const std::exception& error) {
-    const std::string text = error.what();
-    report.expect(kind::error, false, [&] { return subject.told("threw: " + text); });
-  }
-}
 
 }  // namespace
 
@@ -123,27 +61,30 @@ std::string Subject::told(const std::string& what) const {
                      c.of.name, operands, what, row.name, options.seed, options.random_cases);
 }
 
-void check_kernel(const Subject& subject, Report& report) {
+void check_against_reference(const Subject& subject, const Execution& run, Report& report) {
+  const std::string_view name = run.device.name();
   Trial exact(subject.row, subject.c, DType::f64, subject.reference());
-  Trial fast(subject.row, subject.c, DType::f32, subject.cpu());
+  Trial fast(subject.row, subject.c, DType::f32, run);
   const double tolerance = subject.row.tolerance(fast.attrs(), fast.specs());
   exact.forward();
   fast.forward();
   const int failed_before = report.failed;
-  compare(subject, kind::kernel, "cpu", fast.results(), exact.results(), tolerance, report);
+  compare(subject, kind::kernel, name, fast.results(), exact.results(), tolerance, report);
   // From wrong results backward says nothing, and wrong indices may lead it astray.
   if (report.failed == failed_before && has_gradients(fast))
     for (const Operands unused : unused_sets(fast.floating_outputs())) {
-      const std::string who = unused ? "cpu, with an output unused" : "cpu";
+      const std::string who = fmt::format("{}{}", name, unused ? ", with an output unused" : "");
       exact.backward(~0u, unused);
       fast.backward(~0u, unused);
       const std::vector<Result> want = exact.gradients();
       compare(subject, kind::kernel, who, fast.gradients(), want, tolerance, report);
       compare_alone(subject, kind::kernel, who, fast, unused, want, tolerance, report);
     }
-  expect_undamaged(subject, "cpu", fast, report);
+  expect_undamaged(subject, name, fast, report);
   expect_undamaged(subject, "reference", exact, report);
 }
+
+void check_kernel(const Subject& subject, Report& report) { check_against_reference(subject, subject.cpu(), report); }
 
 void check_reference(const Subject& subject, Report& report) {
   const RowInfo& row = subject.row;
@@ -212,35 +153,31 @@ void check_rejects(const RowInfo& row, Report& report) {
   }
 }
 
-void check_known(const RowInfo& row, Pools& pools, Report& report) {
-  constexpr std::pair<DeviceKind, DType> kJudged[] = {
-      {DeviceKind::reference, DType::f64}, {DeviceKind::reference, DType::f32}, {DeviceKind::cpu, DType::f32}};
+void check_known(const RowInfo& row, const Execution& run, DType floating, Report& report) {
   if (!row.known) return;
-  for (const Known<Attributes>& known : row.known())
-    for (const auto& [device_kind, floating] : kJudged) {
-      const Execution run{device(device_kind), pools.one, isa()};
-      std::vector<HostTensor> operands;
-      for (const Values& x : known.in) operands.push_back(from_values(x, floating, !row.mixed_dtypes));
-      Trial trial(row, known.attrs, operands, run);
-      trial.forward();
-      const std::vector<Result> got = trial.results();
-      report.expect(kind::known, got.size() == known.out.size(), [&] {
-        return fmt::format("{}, known '{}': {} results are given by hand, there are {}", row.name, known.name,
-                           known.out.size(), got.size());
+  for (const Known<Attributes>& known : row.known()) {
+    std::vector<HostTensor> operands;
+    for (const Values& x : known.in) operands.push_back(from_values(x, floating, !row.mixed_dtypes));
+    Trial trial(row, known.attrs, operands, run);
+    trial.forward();
+    const std::vector<Result> got = trial.results();
+    report.expect(kind::known, got.size() == known.out.size(), [&] {
+      return fmt::format("{}, known '{}': {} results are given by hand, there are {}", row.name, known.name,
+                         known.out.size(), got.size());
+    });
+    for (std::size_t i = 0; i < std::min(got.size(), known.out.size()); ++i) {
+      const Values want{{known.out[i].spec.shape, got[i].value.dtype()}, known.out[i].values};
+      const Tensor hand = Tensor::from_host_bytes(from_values(want, DType::none, false).bytes, want.spec, run.device);
+      const double apart = distance(got[i].value, hand);
+      // By hand means a few digits.
+      report.expect(kind::known, apart <= 1e-6 + row.tolerance(known.attrs, trial.specs()), [&] {
+        return fmt::format("{}, known '{}' ({}) on {}: {} is off by {:.2e} from the values by hand", row.name,
+                           known.name, trial.shapes(), run.device.name(), got[i].name, apart);
       });
-      for (std::size_t i = 0; i < std::min(got.size(), known.out.size()); ++i) {
-        const Values want{{known.out[i].spec.shape, got[i].value.dtype()}, known.out[i].values};
-        const Tensor hand = Tensor::from_host_bytes(from_values(want, DType::none, false).bytes, want.spec, run.device);
-        const double apart = distance(got[i].value, hand);
-        // By hand means a few digits.
-        report.expect(kind::known, apart <= 1e-6 + row.tolerance(known.attrs, trial.specs()), [&] {
-          return fmt::format("{}, known '{}' ({}) on {}: {} is off by {:.2e} from the values by hand", row.name,
-                             known.name, trial.shapes(), run.device.name(), got[i].name, apart);
-        });
-      }
-      report.expect(kind::memory, trial.damage().empty(),
-                    [&] { return fmt::format("{}, known '{}': {}", row.name, known.name, trial.damage()); });
     }
+    report.expect(kind::memory, trial.damage().empty(),
+                  [&] { return fmt::format("{}, known '{}': {}", row.name, known.name, trial.damage()); });
+  }
 }
 
 void check_declaration(const RowInfo& row, Report& report) {
@@ -275,7 +212,12 @@ Report check_row(const RowInfo& row, const Options& options, Pools& pools) {
   }
   check_declaration(row, report);
   check_rejects(row, report);
-  guarded({row, cases.front(), options, pools}, report, [&] { check_known(row, pools, report); });
+  const Subject first{row, cases.front(), options, pools};
+  guarded(first, report, [&] {
+    check_known(row, first.reference(), DType::f64, report);
+    check_known(row, first.reference(), DType::f32, report);
+    check_known(row, first.cpu(), DType::f32, report);
+  });
   report.expect(kind::declaration, held == row.differentiable, [&] {
     return fmt::format("{}: in no case is the gradient of operands {:#b} held against finite differences", row.name,
                        row.differentiable & ~held);

@@ -48,19 +48,21 @@ struct Subject {
 // operand with a gradient; each output unused in turn too. Rows with a surrogate: J is the surrogate's. Returns the
 // operands whose gradients were held against differences: those that this case holds in double.
 Operands check_finite_differences(const Subject& subject, Report& report);
-// Outputs, operands updated in place, each gradient alone and all together, with each output unused in turn, within
-// tolerance.
-void check_kernel(const Subject& subject, Report& report);
+// The kernels of that device: outputs, operands updated in place, each gradient alone and all together, with each
+// output unused in turn, within tolerance.
+void check_against_reference(const Subject& subject, const Execution& run, Report& report);
+void check_kernel(const Subject& subject, Report& report);  // on the cpu
 // The reference in double: each gradient alone is what it is together, nothing left unwritten; in float: near double.
 void check_reference(const Subject& subject, Report& report);
 // Same bits with 2 and 3 threads, at offsets, and again; other instruction sets within tolerance.
 void check_invariance(const Subject& subject, Report& report);
 // The same through dispatch and tape, on cpu and reference; the composition of a fused row, in double.
+void check_dispatch(const Subject& subject, const Execution& run, DType floating, Report& report);
 void check_dispatch(const Subject& subject, Report& report);
 void check_composition(const Subject& subject, Report& report);
 // What a row says without a case: refusals, results by hand, a reason where there is no gradient.
 void check_rejects(const RowInfo& row, Report& report);
-void check_known(const RowInfo& row, Pools& pools, Report& report);
+void check_known(const RowInfo& row, const Execution& run, DType floating, Report& report);
 void check_declaration(const RowInfo& row, Report& report);
 
 // Everything, over all cases of a row. At least one case must have run on two workers.

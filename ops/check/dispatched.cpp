@@ -61,17 +61,19 @@ void expect_equal(const Subject& subject, std::string_view kind, std::string_vie
 
 }  // namespace
 
+void check_dispatch(const Subject& subject, const Execution& run, DType floating, Report& report) {
+  Trial trial(subject.row, subject.c, floating, run);
+  const Tensors in = copies(trial.in());
+  trial.run_all();
+  const std::vector<Result> got =
+      through_tape(trial, in, [&](const Tensors& x) { return dispatch_on(run.device, subject.row, trial.attrs(), x); });
+  expect_equal(subject, kind::dispatch, fmt::format("dispatch on {}", run.device.name()), got, trial.everything(), 0,
+               report);
+}
+
 void check_dispatch(const Subject& subject, Report& report) {
-  for (const bool cpu : {true, false}) {
-    const Execution run = cpu ? subject.cpu() : subject.reference();
-    Trial trial(subject.row, subject.c, cpu ? DType::f32 : DType::f64, run);
-    const Tensors in = copies(trial.in());
-    trial.run_all();
-    const std::vector<Result> got = through_tape(
-        trial, in, [&](const Tensors& x) { return dispatch_on(run.device, subject.row, trial.attrs(), x); });
-    expect_equal(subject, kind::dispatch, fmt::format("dispatch on {}", run.device.name()), got, trial.everything(), 0,
-                 report);
-  }
+  check_dispatch(subject, subject.cpu(), DType::f32, report);
+  check_dispatch(subject, subject.reference(), DType::f64, report);
 }
 
 void check_composition(const Subject& subject, Report& report) {

@@ -23,6 +23,8 @@ inline constexpr std::string_view rejects = "rejects";  // bad operands refused 
 inline constexpr std::string_view known = "known";      // results by hand
 inline constexpr std::string_view composition = "composition";  // a fused op against the plain ops it equals
 inline constexpr std::string_view dispatch = "dispatch";        // the same through dispatch and tape
+inline constexpr std::string_view schedules = "schedules";      // same bits in whatever order threads run
+inline constexpr std::string_view launches = "launches";        // a device's kernel did run
 inline constexpr std::string_view declaration = "declaration";  // what the row must say of itself
 inline constexpr std::string_view error = "error";              // something threw
 }  // namespace kind

@@ -1,0 +1,25 @@
+#include "cuda/copy.h"
+#include "cuda/elementwise_kernel.h"
+
+namespace gesso::cuda {
+namespace {
+
+struct Copy {
+  __device__ float operator()(float x) const { return x; }
+};
+struct CopyIfFinite {
+  __device__ float operator()(float before, float x, float gate) const { return isfinite(gate) ? x : before; }
+};
+
+void copy(cu::Stream stream, const Map1& map) { run_elementwise(stream, Copy{}, map); }
+void copy_if_finite(cu::Stream stream, const Map3& map) { run_elementwise(stream, CopyIfFinite{}, map); }
+
+}  // namespace
+
+template <>
+const CopyKernels& copy_kernels<cu::Build>() {
+  static constexpr CopyKernels table = {.copy = copy, .copy_if_finite = copy_if_finite};
+  return table;
+}
+
+}  // namespace gesso::cuda

@@ -1,0 +1,36 @@
+#include "cuda/devices.h"
+
+#include <memory>
+
+#include "cuda/device.h"
+#include "cuda/emulator/emulator.h"
+#include "cuda/kernel_list.h"
+
+namespace gesso {
+namespace {
+
+std::function<void()> schedule(emulator::Order order) {
+  return [order] { emulator::options().threads = emulator::options().blocks = order; };
+}
+
+}  // namespace
+
+void register_cuda_devices() {
+  emulator::set_guard(true);  // a host that reads device memory does so here as well as on a GPU: not at all
+  register_device(std::make_unique<cuda::CudaDevice>(DeviceKind::emulated, cuda::emulated_runtime()));
+  cuda::register_all_kernels<cu::Emulated>(DeviceKind::emulated);
+}
+
+check::DeviceUnderCheck device_under_check(DeviceKind kind) {
+  const auto& runtime = static_cast<const cuda::CudaDevice&>(device(kind)).runtime();
+  // The emulator takes some 30 ns a thread, and runs kernels at one operation a nanosecond.
+  return {.kind = kind,
+          .launches = runtime.launches,
+          .schedules = {{"first come, first served", schedule(emulator::Order::fifo)},
+                        {"last come, first served", schedule(emulator::Order::lifo)},
+                        {"in random order", schedule(emulator::Order::random)}},
+          .most_elements = 1 << 15,
+          .most_flops = 1e7};
+}
+
+}  // namespace gesso

@@ -1,0 +1,30 @@
+// The one list of families that have kernels: one line each. Included by what registers a device, nobody else.
+#pragma once
+
+#include "core/device.h"
+#include "cuda/binary.h"
+#include "cuda/cast.h"
+#include "cuda/copy.h"
+#include "cuda/optimizer.h"
+#include "cuda/random.h"
+#include "cuda/reduce.h"
+#include "cuda/softmax.h"
+#include "cuda/unary.h"
+#include "cuda/where.h"
+
+namespace gesso::cuda {
+
+template <class Build>
+void register_all_kernels(DeviceKind device) {
+  register_unary(device, unary_kernels<Build>());
+  register_binary(device, binary_kernels<Build>());
+  register_where(device, where_kernels<Build>());
+  register_cast(device, cast_kernels<Build>());
+  register_copy(device, copy_kernels<Build>());
+  register_reduce(device, reduce_kernels<Build>());
+  register_softmax(device, softmax_kernels<Build>());
+  register_random(device, random_kernels<Build>());
+  register_optimizer(device, optimizer_kernels<Build>());
+}
+
+}  // namespace gesso::cuda

@@ -1,0 +1,14 @@
+// In place of cuda/devices.cpp where this folder is not built: under sanitizers, whose functions the emulator has of
+// its own.
+#include "core/error.h"
+#include "cuda/devices.h"
+
+namespace gesso {
+
+void register_cuda_devices() {}
+
+check::DeviceUnderCheck device_under_check(DeviceKind kind) {
+  fail("device {} is not part of a build with sanitizers", name_of(kind));
+}
+
+}  // namespace gesso

@@ -1,0 +1,168 @@
+#include "cuda/cu.h"
+#include "cuda/reduce.h"
+
+namespace gesso::cuda {
+namespace {
+
+// A reducer says what a part is, how one is made of an element, and what becomes of the last one.
+struct Sum {
+  using Part = double;
+  double scale;
+
+  static __device__ Part nothing() { return 0; }
+  static __device__ Part of(float x, std::int64_t) { return x; }
+  static __device__ Part moved(Part part, std::int64_t) { return part; }
+  static __device__ void join(Part& sum, Part next) { sum += next; }
+  __device__ void finish(Part sum, void* to, std::int64_t i) const {
+    static_cast<float*>(to)[i] = static_cast<float>(scale * sum);
+  }
+};
+
+// Squares of floats are exact in double.
+struct Norm {
+  using Part = double;
+
+  static __device__ Part nothing() { return 0; }
+  static __device__ Part of(float x, std::int64_t) { return static_cast<double>(x) * static_cast<double>(x); }
+  static __device__ Part moved(Part part, std::int64_t) { return part; }
+  static __device__ void join(Part& sum, Part next) { sum += next; }
+  __device__ void finish(Part sum, void* to, std::int64_t i) const {
+    static_cast<float*>(to)[i] = static_cast<float>(sqrt(sum));
+  }
+};
+
+// What the difference of two sums in double loses, floats do not hold: a mean 10^5 deviations away costs 10^-6.
+struct Variance {
+  using Part = SumAndSquares;
+  double n, correction;
+
+  static __device__ Part nothing() { return {0, 0}; }
+  static __device__ Part of(float x, std::int64_t) {
+    const auto wide = static_cast<double>(x);
+    return {wide, wide * wide};
+  }
+  static __device__ Part moved(Part part, std::int64_t) { return part; }
+  static __device__ void join(Part& all, Part next) {
+    all.sum += next.sum;
+    all.squares += next.squares;
+  }
+  __device__ void finish(Part all, void* to, std::int64_t i) const {
+    const double about_mean = all.squares - all.sum * (all.sum / n);
+    static_cast<float*>(to)[i] = static_cast<float>((about_mean < 0 ? 0 : about_mean) / (n - correction));
+  }
+};
+
+template <bool largest>
+struct ToExtreme {
+  using Part = Extreme;
+  float* values;
+
+  static __device__ Part nothing() { return {largest ? -INFINITY : INFINITY, INT32_MAX}; }
+  static __device__ Part of(float x, std::int64_t number) { return {x, static_cast<std::int32_t>(number)}; }
+  static __device__ Part moved(Part part, std::int64_t by) {
+    return {part.value, part.number + static_cast<std::int32_t>(by)};
+  }
+  static __device__ bool beats(float a, float b) { return (a != a && b == b) || (largest ? a > b : a < b); }
+  static __device__ void join(Part& best, Part next) {
+    const bool worse = beats(best.value, next.value);
+    if (beats(next.value, best.value) || (!worse && next.number < best.number)) best = next;
+  }
+  __device__ void finish(Part best, void* to, std::int64_t i) const {
+    static_cast<std::int32_t*>(to)[i] = best.number;
+    if (values) values[i] = best.value;
+  }
+};
+
+// The order of joining depends on the step alone: each lane its rows upward, then lanes as a tree.
+template <class R>
+__global__ void __launch_bounds__(kReduceThreads) reduce(ReduceStep step, std::int64_t column_tiles, R reducer) {
+  using Part = typename R::Part;
+  CU_SHARED(Part, parts, [kReduceThreads]);
+  const int column_in_tile = static_cast<int>(threadIdx.x) % step.columns;
+  const int lane = static_cast<int>(threadIdx.x) / step.columns % step.lanes;
+  const int unit_in_block = static_cast<int>(threadIdx.x) / (step.columns * step.lanes);
+  const int units_a_block = kReduceThreads / (step.columns * step.lanes);
+
+  // Units count column tiles fastest, then chunks, then outer.
+  const std::int64_t unit = static_cast<std::int64_t>(blockIdx.x) * units_a_block + unit_in_block;
+  const std::int64_t column = unit % column_tiles * step.columns + column_in_tile;
+  const std::int64_t chunk = unit / column_tiles % step.chunks, outer = unit / column_tiles / step.chunks;
+  const bool inside = outer < step.outer && column < step.inner;
+
+  Part part = R::nothing();
+  if (inside) {
+    const std::int64_t begin = chunk * step.rows, end = begin + step.rows < step.r ? begin + step.rows : step.r;
+    const std::int64_t base = outer * step.r * step.inner + column;
+    for (std::int64_t row = begin + lane; row < end; row += step.lanes) {
+      const std::int64_t at = base + row * step.inner;
+      const std::int64_t number = row * step.number_step;
+      R::join(part, step.first ? R::of(static_cast<const float*>(step.from)[at], number)
+                               : R::moved(static_cast<const Part*>(step.from)[at], number));
+    }
+  }
+  parts[threadIdx.x] = part;
+  for (int half = step.lanes / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (lane < half) R::join(parts[threadIdx.x], parts[threadIdx.x + half * step.columns]);
+  }
+  if (!inside || lane != 0) return;
+  const std::int64_t to = (outer * step.chunks + chunk) * step.inner + column;
+  if (step.last)
+    reducer.finish(parts[threadIdx.x], step.to, to);
+  else
+    static_cast<Part*>(step.to)[to] = parts[threadIdx.x];
+}
+
+template <class R>
+void run(cu::Stream stream, const ReduceStep& step, const R& reducer) {
+  const std::int64_t tiles = (step.inner + step.columns - 1) / step.columns;
+  const std::int64_t units = step.outer * step.chunks * tiles;
+  const std::int64_t units_a_block = kReduceThreads / (step.columns * step.lanes);
+  const auto blocks = static_cast<unsigned>((units + units_a_block - 1) / units_a_block);
+  cu::launch({.grid = dim3(blocks), .block = dim3(kReduceThreads), .stream = stream}, reduce<R>, step, tiles, reducer);
+}
+
+__device__ __forceinline__ std::int64_t offset_of(const Dimensions& dimensions, std::int64_t i) {
+  std::int64_t offset = 0;
+  CU_UNROLL
+  for (int d = 0; d < 6; ++d) {
+    offset += i % dimensions.size[d] * dimensions.step[d];
+    i /= dimensions.size[d];
+  }
+  return offset;
+}
+
+__global__ void __launch_bounds__(kReduceThreads) scatter(PickedGradient call) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x;
+  if (i < call.results) call.dx[offset_of(call.kept, i) + offset_of(call.reduced, call.number[i])] = call.dy[i];
+}
+
+void scatter_picked(cu::Stream stream, const PickedGradient& call) {
+  const auto blocks = static_cast<unsigned>((call.results + kReduceThreads - 1) / kReduceThreads);
+  cu::launch({.grid = dim3(blocks), .block = dim3(kReduceThreads), .stream = stream}, scatter, call);
+}
+
+void sum(cu::Stream stream, const ReduceStep& step, double scale) { run(stream, step, Sum{scale}); }
+void norm(cu::Stream stream, const ReduceStep& step) { run(stream, step, Norm{}); }
+void variance(cu::Stream stream, const ReduceStep& step, double n, double correction) {
+  run(stream, step, Variance{n, correction});
+}
+void find_largest(cu::Stream stream, const ReduceStep& step, float* values) {
+  run(stream, step, ToExtreme<true>{values});
+}
+void find_smallest(cu::Stream stream, const ReduceStep& step) { run(stream, step, ToExtreme<false>{nullptr}); }
+
+}  // namespace
+
+template <>
+const ReduceKernels& reduce_kernels<cu::Build>() {
+  static constexpr ReduceKernels table = {.sum = sum,
+                                          .norm = norm,
+                                          .variance = variance,
+                                          .largest = find_largest,
+                                          .smallest = find_smallest,
+                                          .scatter_picked = scatter_picked};
+  return table;
+}
+
+}  // namespace gesso::cuda

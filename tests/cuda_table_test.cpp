@@ -1,0 +1,78 @@
+// The op table on the emulated device, and what the device itself promises.
+#include <doctest/doctest.h>
+
+#include <string>
+#include <vector>
+
+#include "core/tape.h"
+#include "cuda/devices.h"
+#include "ops/device_kernels.h"
+#include "ops/op_list.h"
+#include "ops/unary.h"
+#include "tests/expect_error.h"
+#include "tests/own_process.h"
+#include "tests/support.h"
+
+namespace gesso {
+namespace {
+
+// `gesso check --device emulated` runs more of them.
+constexpr int kRandomCases = 1;
+
+Device& emulated() { return device(DeviceKind::emulated); }
+Tensor vector_of(const std::vector<float>& values) {
+  return Tensor::from_host<float>(values, {static_cast<std::int64_t>(values.size())}, emulated());
+}
+
+TEST_SUITE("emulated") {
+  TEST_CASE("every row with kernels passes every check on the emulated device") {
+    const check::DeviceUnderCheck under_check = device_under_check(DeviceKind::emulated);
+    const check::Options options{.seed = test_seed(), .random_cases = kRandomCases};
+    const check::DeviceReport all = check::check_rows_on(all_rows(), options, under_check);
+    CHECK(all.report.failed == 0);
+    CHECK(all.report.ops + static_cast<int>(all.missing.size()) == static_cast<int>(all_rows().size()));
+    for (const std::string& failure : all.report.failures) MESSAGE(failure);
+  }
+
+  TEST_CASE("an op without a kernel there says so, and none takes doubles") {
+    RowInfo absent;
+    absent.name = "absent";
+    expect_error(ErrorKind::usage, {"absent", "no kernel on emulated", "--device cpu"},
+                 [&] { (void)absent.kernels(DeviceKind::emulated, {}); });
+    const Tensor x = Tensor::zeros({{3}, DType::f64}, emulated());
+    expect_error(ErrorKind::usage, {"relu", "emulated", "[3] f64"}, [&] { (void)ops::relu(x); });
+    expect_error(ErrorKind::usage, {"relu", "registered already"},
+                 [] { register_kernels(DeviceKind::emulated, "relu", {}); });
+  }
+
+  TEST_CASE("gradients of two uses are joined on the device") {
+    Tape tape;
+    const Tensor x = vector_of({1, -2, 3, -4, 5});
+    tape.watch(x);
+    const Tensor y = ops::square(x), z = ops::neg(x);
+    const Tensor ones = vector_of({1, 1, 1, 1, 1});
+    const std::vector<Tensor> seeds{y, z}, dy{ones, ones};
+    CHECK(tape.backward(seeds, dy, std::vector<Tensor>{x})[0].to_host<float>() == std::vector<float>{1, -5, 5, -9, 9});
+  }
+
+  TEST_CASE("memory of the device is copied, filled and counted") {
+    const Tensor x = vector_of({1, 2, 3}), y(x.spec(), emulated());
+    y.copy_from(x);
+    CHECK(y.to_host<float>() == std::vector<float>{1, 2, 3});
+    y.fill_zero();
+    CHECK(y.to_host<float>() == std::vector<float>{0, 0, 0});
+    CHECK(x.to_host<float>() == std::vector<float>{1, 2, 3});
+  }
+
+  TEST_CASE("reads device memory as if it were the host's" * doctest::skip()) {
+    CHECK(vector_of({1}).data<float>()[0] == 1);
+  }
+  TEST_CASE("the host cannot read memory of the device") {
+    const OwnProcess reader = run_own_test("", "reads device memory as if it were the host's");
+    CHECK(reader.status != 0);
+    CHECK_MESSAGE(reader.output.find("device memory") != std::string::npos, reader.output);
+  }
+}
+
+}  // namespace
+}  // namespace gesso
