@@ -64,11 +64,11 @@ TEST_SUITE("emulated") {
     CHECK(x.to_host<float>() == std::vector<float>{1, 2, 3});
   }
 
-  TEST_CASE("reads device memory as if it were the host's" * doctest::skip()) {
+  TEST_CASE("a read of device memory that no copy made" * doctest::skip()) {
     CHECK(vector_of({1}).data<float>()[0] == 1);
   }
   TEST_CASE("the host cannot read memory of the device") {
-    const OwnProcess reader = run_own_test("", "reads device memory as if it were the host's");
+    const OwnProcess reader = run_own_test("", "a read of device memory that no copy made");
     CHECK(reader.status != 0);
     CHECK_MESSAGE(reader.output.find("device memory") != std::string::npos, reader.output);
   }

@@ -12,12 +12,12 @@
 namespace gesso::check {
 
 struct DeviceUnderCheck {
-  DeviceKind kind;
+  DeviceKind kind{};
   std::function<std::uint64_t()> launches;  // kernels since the program started
   // What sets the order in which threads run, by name; the first is set last. Empty: the device has one way to run.
   std::vector<std::pair<std::string, std::function<void()>>> schedules;
   // A case of more elements or operations is left out; such samples are there for two threads of the CPU.
-  double most_elements, most_flops;
+  double most_elements = 0, most_flops = 0;
 };
 
 struct DeviceReport {
