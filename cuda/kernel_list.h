@@ -5,6 +5,7 @@
 #include "cuda/binary.h"
 #include "cuda/cast.h"
 #include "cuda/copy.h"
+#include "cuda/loss.h"
 #include "cuda/optimizer.h"
 #include "cuda/random.h"
 #include "cuda/reduce.h"
@@ -25,6 +26,7 @@ void register_all_kernels(DeviceKind device) {
   register_softmax(device, softmax_kernels<Build>());
   register_random(device, random_kernels<Build>());
   register_optimizer(device, optimizer_kernels<Build>());
+  register_loss(device, loss_kernels<Build>());
 }
 
 }  // namespace gesso::cuda
