@@ -4,9 +4,12 @@
 #include "core/device.h"
 #include "cuda/binary.h"
 #include "cuda/cast.h"
+#include "cuda/codebook_update.h"
 #include "cuda/copy.h"
 #include "cuda/loss.h"
+#include "cuda/nearest_code.h"
 #include "cuda/optimizer.h"
+#include "cuda/picked_rows.h"
 #include "cuda/random.h"
 #include "cuda/reduce.h"
 #include "cuda/softmax.h"
@@ -26,6 +29,9 @@ void register_all_kernels(DeviceKind device) {
   register_softmax(device, softmax_kernels<Build>());
   register_random(device, random_kernels<Build>());
   register_optimizer(device, optimizer_kernels<Build>());
+  register_codebook_update(device, codebook_update_kernels<Build>());
+  register_nearest_code(device, nearest_code_kernels<Build>());
+  register_picked_rows(device, picked_rows_kernels<Build>());
   register_loss(device, loss_kernels<Build>());
 }
 

@@ -149,6 +149,8 @@ struct CodebookUpdate {
     return {book("moving average", {}, 7, 5, -1),
             book("revival", {.revival_threshold = 1.5f, .key = 3}, 40, 6, 9),
             book("several chunks", {.decay = 0.5f, .revival_threshold = 1, .key = 5}, 300, 129, 21),
+            book("many codes", {.revival_threshold = 0.5f, .key = 7}, 700, 2, 9),
+            book("wide", {.decay = 0.5f, .revival_threshold = 1, .key = 9}, 6, 70, 5),
             book("nobody to revive from", {.revival_threshold = 4}, 6, 3, 0),
             book("one code", {.decay = 0}, 1, 1, 1),
             book("no codes", {}, 0, 4, 2)};

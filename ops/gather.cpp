@@ -12,12 +12,6 @@
 namespace gesso {
 namespace {
 
-// Of scatter_add, with the axis counted from the front.
-struct Along {
-  int axis;
-  std::int64_t rows;
-};
-
 // The shape with the rows from the shape with the picks, or the other way round: `out` axes from `axis` on give way.
 Shape replaced(const Shape& shape, int axis, int out, const Shape& by) {
   Shape result;
@@ -25,13 +19,6 @@ Shape replaced(const Shape& shape, int axis, int out, const Shape& by) {
   for (const std::int64_t size : by) result.push_back(size);
   for (int d = axis + out; d < shape.rank(); ++d) result.push_back(shape[d]);
   return result;
-}
-
-PickedRows picked_rows(const Shape& with_rows, int axis, const Shape& index) {
-  PickedRows size{.outer = 1, .rows = with_rows[axis], .picks = index.count(), .inner = 1};
-  for (int d = 0; d < axis; ++d) size.outer *= with_rows[d];
-  for (int d = axis + 1; d < with_rows.rank(); ++d) size.inner *= with_rows[d];
-  return size;
 }
 
 void check_index(std::string_view op, const Spec& index, int rank_after) {
@@ -59,6 +46,8 @@ std::vector<Picks> picks() {
           {"no index", 0, {4, 5}, {0}},
           {"nothing outside", 1, {0, 3, 2}, {4}},
           {"nothing inside", 0, {4, 0}, {3}},
+          {"many indices", 0, {300, 3}, {50, 51}},
+          {"long rows", 1, {2, 3, 1201}, {4}},
           {"six dimensions", 3, {2, 1, 2, 3, 2}, {2, 3}},
           {"several chunks of rows", 0, {1030, 65}, {9, 333}},
           {"several chunks of single elements", 1, {40, 203}, {1001}},
@@ -78,9 +67,7 @@ struct Gather {
   static constexpr std::string_view doc =
       "y[a...,j...,b...] = x[a...,index[j...],b...], index i32 in [0, size of x's axis): numpy's take, PyTorch's "
       "index_select; dx = scatter_add of dy";
-  struct Attrs {
-    int axis;
-  };
+  using Attrs = ops::GatherAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(1); }
   static Operands saved_outputs(const Attrs&, Operands) { return 0; }
@@ -152,7 +139,7 @@ struct ScatterAdd {
   static constexpr std::string_view doc =
       "y[a...,k,b...] = the sum of x[a...,j...,b...] over the j with index[j...] = k, in the order of the indices "
       "(index i32 in [0, size)), 0 where there is none; dx = gather of dy";
-  using Attrs = Along;
+  using Attrs = ops::ScatterAddAttrs;
   static constexpr Operands differentiable = operands(0);
   static Operands saved_inputs(const Attrs&, Operands) { return operands(1); }
   static Operands saved_outputs(const Attrs&, Operands) { return 0; }
@@ -161,14 +148,14 @@ struct ScatterAdd {
     const Spec &x = in[0], &index = in[1];
     if (!is_floating(x.dtype)) fail("scatter_add: x must be floating, but is {}", x.text());
     check_index(name, index, x.shape.rank() - index.shape.rank() + 1);
-    if (attrs.rows < 0) fail("scatter_add: the size of the result's axis cannot be {}", attrs.rows);
+    if (attrs.size < 0) fail("scatter_add: the size of the result's axis cannot be {}", attrs.size);
     const int rank = index.shape.rank();
     const bool fits = attrs.axis >= 0 && attrs.axis + rank <= x.shape.rank() &&
                       std::equal(index.shape.begin(), index.shape.end(), x.shape.begin() + attrs.axis);
     if (!fits)
       fail("scatter_add: x {} must have the dimensions of index {} from axis {} on", x.text(), index.text(),
            attrs.axis);
-    return {{replaced(x.shape, attrs.axis, rank, {attrs.rows}), x.dtype}};
+    return {{replaced(x.shape, attrs.axis, rank, {attrs.size}), x.dtype}};
   }
   static double flops(const Attrs&, std::span<const Spec> in) { return static_cast<double>(in[0].shape.count()); }
   // Up to as many terms as there are indices are summed one after the other, in float.
@@ -234,10 +221,10 @@ std::vector<const RowInfo*> gather_rows() { return {&row_of<Gather>(), &row_of<S
 namespace ops {
 
 Tensor gather(const Tensor& x, const Tensor& index, int axis) {
-  return dispatch(row_of<Gather>(), Gather::Attrs{from_front(axis, x)}, {x, index})[0];
+  return dispatch(row_of<Gather>(), GatherAttrs{from_front(axis, x)}, {x, index})[0];
 }
 Tensor scatter_add(const Tensor& x, const Tensor& index, const ScatterAddAttrs& attrs) {
-  return dispatch(row_of<ScatterAdd>(), Along{from_front(attrs.axis, x), attrs.size}, {x, index})[0];
+  return dispatch(row_of<ScatterAdd>(), ScatterAddAttrs{from_front(attrs.axis, x), attrs.size}, {x, index})[0];
 }
 
 }  // namespace ops

@@ -5,6 +5,9 @@
 
 namespace gesso::ops {
 
+struct GatherAttrs {
+  int axis = 0;  // in a call from the front
+};
 // y[a...,j...,b...] = x[a...,index[j...],b...]: along `axis` (from the back where negative) x's elements by their
 // numbers, as numpy's take and, for a vector of indices, PyTorch's index_select. index i32 of any shape, which takes
 // the axis's place; x of any type. Throws ErrorKind::usage where index is not i32, x has no such axis or the result has

@@ -104,6 +104,13 @@ void add_by_row(const Execution& run, const PickedRows& size, const float* x, st
 
 }  // namespace
 
+PickedRows picked_rows(const Shape& with_rows, int axis, const Shape& index) {
+  PickedRows size{.outer = 1, .rows = with_rows[axis], .picks = index.count(), .inner = 1};
+  for (int d = 0; d < axis; ++d) size.outer *= with_rows[d];
+  for (int d = axis + 1; d < with_rows.rank(); ++d) size.inner *= with_rows[d];
+  return size;
+}
+
 void take_rows(const Execution& run, std::string_view op, const PickedRows& size, const Tensor& x, const Tensor& index,
                const Tensor& y) {
   check_index_range(op, index, size.rows);

@@ -10,6 +10,8 @@ namespace gesso {
 struct PickedRows {
   std::int64_t outer, rows, picks, inner;
 };
+// Along `axis` of a tensor.
+PickedRows picked_rows(const Shape& with_rows, int axis, const Shape& index);
 
 // y[o,j,:] = x[o,index[j],:], any type of element. Throws, naming `op`, where an index does not lie in [0, rows).
 void take_rows(const Execution& run, std::string_view op, const PickedRows& size, const Tensor& x, const Tensor& index,
