@@ -7,6 +7,7 @@
 #include "cuda/codebook_update.h"
 #include "cuda/copy.h"
 #include "cuda/loss.h"
+#include "cuda/movement.h"
 #include "cuda/nearest_code.h"
 #include "cuda/optimizer.h"
 #include "cuda/picked_rows.h"
@@ -32,6 +33,7 @@ void register_all_kernels(DeviceKind device) {
   register_codebook_update(device, codebook_update_kernels<Build>());
   register_nearest_code(device, nearest_code_kernels<Build>());
   register_picked_rows(device, picked_rows_kernels<Build>());
+  register_movement(device, movement_kernels<Build>());
   register_loss(device, loss_kernels<Build>());
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "ops/axis.h"
@@ -17,26 +16,7 @@ using ops::kMaxParts;
 
 constexpr Operands kAllParts = (1u << kMaxParts) - 1;
 
-// Where the parts lie in the whole. Backward needs all sizes, whichever gradients are wanted, and keeps no operand for
-// it.
-struct Parts {
-  int axis = 0;
-  std::array<std::int64_t, kMaxParts> sizes{-1, -1, -1, -1, -1, -1, -1, -1};  // -1: there is none
-
-  static Parts of(int axis, std::span<const std::int64_t> sizes) {
-    Parts parts{.axis = axis};
-    std::ranges::copy(sizes, parts.sizes.begin());
-    return parts;
-  }
-  std::size_t count() const {
-    return static_cast<std::size_t>(std::ranges::count_if(sizes, [](auto s) { return s >= 0; }));
-  }
-  std::int64_t sum() const {
-    std::int64_t all = 0;
-    for (std::size_t i = 0; i < count(); ++i) all += sizes[i];
-    return all;
-  }
-};
+using Parts = ops::PartsAttrs;
 
 // The whole as rows; each part gives every row a piece.
 struct Rows {
@@ -270,9 +250,11 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
 
 Tensors split(const Tensor& x, int axis, std::span<const std::int64_t> sizes) {
   check_count("split", sizes.size());
+  PartsAttrs attrs{.axis = from_front(axis, x)};
   for (const std::int64_t size : sizes)
     if (size < 0) fail("split: a part of x {} cannot have size {}", x.spec().text(), size);
-  Tensors parts = dispatch(row_of<Split>(), Parts::of(from_front(axis, x), sizes), {x});
+  std::ranges::copy(sizes, attrs.sizes.begin());
+  Tensors parts = dispatch(row_of<Split>(), attrs, {x});
   parts.resize(sizes.size());
   return parts;
 }

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 #include <numeric>
 
@@ -14,18 +13,11 @@
 namespace gesso {
 namespace {
 
-struct Order {
-  int rank = 0;
-  std::array<std::int8_t, Shape::kMaxRank> axes{};
+using Order = ops::PermuteAttrs;
 
-  int operator[](int d) const { return axes[static_cast<std::size_t>(d)]; }
-  Order inverse() const {
-    Order turned{.rank = rank};
-    for (int d = 0; d < rank; ++d) turned.axes[static_cast<std::size_t>((*this)[d])] = static_cast<std::int8_t>(d);
-    return turned;
-  }
-  std::string text() const { return fmt::format("[{}]", fmt::join(axes.begin(), axes.begin() + rank, ",")); }
-};
+std::string text_of(const Order& order) {
+  return fmt::format("[{}]", fmt::join(order.axes.begin(), order.axes.begin() + order.rank, ","));
+}
 
 Shape permuted(const Shape& x, const Order& order) {
   Shape y;
@@ -200,7 +192,7 @@ struct Permute {
     std::uint32_t named = 0;
     for (int d = 0; d < order.rank; ++d)
       if (order[d] >= 0 && order[d] < Shape::kMaxRank) named |= 1u << order[d];
-    if (order.rank != in[0].shape.rank() || named != (1u << order.rank) - 1) fail_order(order.text(), in[0]);
+    if (order.rank != in[0].shape.rank() || named != (1u << order.rank) - 1) fail_order(text_of(order), in[0]);
     return {{permuted(in[0].shape, order), in[0].dtype}};
   }
   static double flops(const Attrs&, std::span<const Spec>) { return 0; }  // it copies
@@ -234,6 +226,8 @@ struct Permute {
             {"counters", {2, {1, 0}}, {{{70, 66}, Domain::counter, 100}}},
             {"bytes", {3, {2, 0, 1}}, {{{2, 70, 65}, Domain::byte}}},
             {"bf16", {2, {1, 0}}, {{{7, 70}, Domain::small_integer, 0, DType::bf16}}},
+            {"a few tiles", {3, {0, 2, 1}}, {{{2, 37, 70}}}},
+            {"a few tiles of bf16", {2, {1, 0}}, {{{40, 35}, Domain::small_integer, 0, DType::bf16}}},
             {"several tiles", {3, {0, 2, 1}}, {{{2, 133, 259}}}},
             {"few columns, many rows", {2, {1, 0}}, {{{5003, 3}}}},
             {"few rows, many columns", {2, {1, 0}}, {{{3, 5003}}}},

@@ -68,6 +68,7 @@ struct Slice {
             {"whole numbers", {.begin = {0, 1}, .size = {2, 2}}, {{{2, 3}, Domain::index, 100}}},
             {"bytes", {.begin = {1, 1}, .size = {1, 2}}, {{{2, 3}, Domain::byte}}},
             {"six dimensions", {.begin = {0, 1, 0, 1, 0, 1}, .size = {2, 1, 2, 1, 2, 1}}, {{{2, 2, 2, 2, 2, 2}}}},
+            {"long rows", {.begin = {0, 1}, .size = {2, 4001}}, {{{2, 4003}}}},
             {"several chunks of rows", {.begin = {1, 1, 1, 0}, .size = {6, 29, 31, 16}}, {{{8, 30, 33, 17}}}},
             {"rows of several chunks", {.begin = {0, 1}, .size = {2, 20001}}, {{{2, 20003}}}}};
   }
