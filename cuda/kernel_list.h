@@ -13,6 +13,7 @@
 #include "cuda/picked_rows.h"
 #include "cuda/random.h"
 #include "cuda/reduce.h"
+#include "cuda/resample.h"
 #include "cuda/softmax.h"
 #include "cuda/unary.h"
 #include "cuda/where.h"
@@ -34,6 +35,7 @@ void register_all_kernels(DeviceKind device) {
   register_nearest_code(device, nearest_code_kernels<Build>());
   register_picked_rows(device, picked_rows_kernels<Build>());
   register_movement(device, movement_kernels<Build>());
+  register_resample(device, resample_kernels<Build>());
   register_loss(device, loss_kernels<Build>());
 }
 

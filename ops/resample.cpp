@@ -173,16 +173,12 @@ void for_each_in_blocks(std::int64_t factor, const Shape& large, const Shape& sm
   }
 }
 
-struct FactorAttrs {
-  std::int64_t factor;
-};
-
 struct Nearest {
   static constexpr std::string_view name = "upsample_nearest";
   static constexpr std::string_view doc =
       "y[N,f*H,f*W,C]: y[n,h,w,c] = x[n,h div f,w div f,c], x [N,H,W,C], f a whole number; dx = the sums of dy over "
       "blocks of f x f pixels";
-  using Attrs = FactorAttrs;
+  using Attrs = ops::FactorAttrs;
   static std::int64_t size(const Attrs& attrs, int axis, const Spec& x) {
     if (attrs.factor < 1 || x.shape[axis] > std::numeric_limits<std::int64_t>::max() / attrs.factor)
       fail("{}: factor must be at least 1 and leave sizes that can be counted, but is {} (x {})", name, attrs.factor,
@@ -225,7 +221,7 @@ struct AveragePool {
   static constexpr std::string_view doc =
       "y[N,H/f,W/f,C] = the means of blocks of f x f pixels of x [N,H,W,C]; f divides H and W; dx = dy / f^2, repeated "
       "over its block";
-  using Attrs = FactorAttrs;
+  using Attrs = ops::FactorAttrs;
   static std::int64_t size(const Attrs& attrs, int axis, const Spec& x) {
     if (attrs.factor < 1 || x.shape[axis] % attrs.factor != 0)
       fail("{}: blocks of {} pixels do not divide the {} of x {}; pad or slice it first", name, attrs.factor,
@@ -328,6 +324,7 @@ struct ResizeBilinear {
             {"far down, pixels left out", {2, 2}, {{{1, 13, 17, 2}}}},
             {"no samples", {4, 3}, {{{0, 2, 2, 5}}}},
             {"no channels", {4, 3}, {{{2, 3, 2, 0}}}},
+            {"many channels", {5, 3}, {{{1, 4, 4, 70}}}},
             {"several chunks", {21, 70}, {{{3, 9, 41, 33}}}}};
   }
   static std::vector<Case<Attrs>> benchmarks() {

@@ -5,6 +5,10 @@
 
 namespace gesso::ops {
 
+struct FactorAttrs {  // of upsample_nearest and average_pool
+  std::int64_t factor = 1;
+};
+
 // Each pixel factor x factor times: [N,factor*H,factor*W,C]. What stands before a decoder's convolutions in DDPM and
 // the latent autoencoders. Throws on a factor below 1.
 Tensor upsample_nearest(const Tensor& x, std::int64_t factor);
