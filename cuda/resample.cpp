@@ -37,12 +37,18 @@ constexpr Kernels kAveragePool = {
 
 Bilinear bilinear(const Tensor& x, const Tensor& y, const Tensor& from, const Tensor& to) {
   constexpr int kMostLanes = 32;
+  const auto side = [](const Tensor& t, int axis) {
+    if (t.dim(axis) > kMostPixels)
+      fail("resize_bilinear: {} knows pictures of {} pixels a side at most, but one is {}; slice it first",
+           t.device().name(), kMostPixels, t.spec().text());
+    return static_cast<int>(t.dim(axis));
+  };
   return {.pictures = x.dim(0),
-          .height = x.dim(1),
-          .width = x.dim(2),
-          .new_height = y.dim(1),
-          .new_width = y.dim(2),
           .channels = x.dim(3),
+          .height = side(x, 1),
+          .width = side(x, 2),
+          .new_height = side(y, 1),
+          .new_width = side(y, 2),
           .lanes = lanes_of(x.dim(3), kMostLanes),
           .from = pointer<float>(from),
           .to = pointer<float>(to)};

@@ -9,32 +9,32 @@ constexpr int kThreads = 256;
 // Where target t lies among the sources, ((2 t + 1) sources - targets) / (2 targets) limited to the picture, in whole
 // numbers: between `low` and its successor, `share` of the way.
 struct HalfPixel {
-  std::int64_t low;
+  int low;
   float share;
 };
-__device__ __forceinline__ HalfPixel half_pixel(std::int64_t t, std::int64_t sources, std::int64_t targets) {
-  const std::int64_t at = (2 * t + 1) * sources - targets, end = 2 * targets * (sources - 1);
-  const std::int64_t inside = at < 0 ? 0 : at < end ? at : end, low = inside / (2 * targets);
+__device__ __forceinline__ HalfPixel half_pixel(int t, int sources, int targets) {
+  const int at = (2 * t + 1) * sources - targets, end = 2 * targets * (sources - 1);
+  const int inside = at < 0 ? 0 : at < end ? at : end, low = inside / (2 * targets);
   return {low, static_cast<float>(inside - low * 2 * targets) / static_cast<float>(2 * targets)};
 }
 // How much of source s target t has.
-__device__ __forceinline__ float weight_of(std::int64_t s, std::int64_t t, std::int64_t sources, std::int64_t targets) {
+__device__ __forceinline__ float weight_of(int s, int t, int sources, int targets) {
   const HalfPixel at = half_pixel(t, sources, targets);
   return s == at.low ? 1.0f - at.share : s == at.low + 1 ? at.share : 0.0f;
 }
 
 // The pixel of a thread, in a picture of this size; which of its lanes the thread is.
 struct Pixel {
-  std::int64_t number, picture, row, column;
-  int lane;
+  std::int64_t number, picture;
+  int row, column, lane;
 };
-__device__ __forceinline__ Pixel pixel_of_thread(int lanes, std::int64_t height, std::int64_t width) {
+__device__ __forceinline__ Pixel pixel_of_thread(int lanes, int height, int width) {
   const int thread = static_cast<int>(threadIdx.x);
   Pixel p{static_cast<std::int64_t>(blockIdx.x) * (kThreads / lanes) + thread / lanes, 0, 0, 0, thread % lanes};
   const std::int64_t line = p.number / width;
-  p.column = p.number - line * width;
+  p.column = static_cast<int>(p.number - line * width);
   p.picture = line / height;
-  p.row = line - p.picture * height;
+  p.row = static_cast<int>(line - p.picture * height);
   return p;
 }
 
@@ -57,11 +57,11 @@ __global__ void __launch_bounds__(kThreads) interpolate(Bilinear b) {
 
 // The targets that may have a share of source s: those that lie within one source of it.
 struct Targets {
-  std::int64_t first, end;
+  int first, end;
 };
-__device__ __forceinline__ Targets targets_of(std::int64_t s, std::int64_t sources, std::int64_t targets) {
-  const std::int64_t first = ((2 * s - 1) * targets - sources) / (2 * sources);
-  const std::int64_t end = ((2 * s + 3) * targets - sources) / (2 * sources) + 1;
+__device__ __forceinline__ Targets targets_of(int s, int sources, int targets) {
+  const int first = ((2 * s - 1) * targets - sources) / (2 * sources);
+  const int end = ((2 * s + 3) * targets - sources) / (2 * sources) + 1;
   return {first < 0 ? 0 : first, end < targets ? end : targets};
 }
 
@@ -71,11 +71,11 @@ __global__ void __launch_bounds__(kThreads) interpolate_backward(Bilinear b) {
   const Targets rows = targets_of(p.row, b.height, b.new_height), columns = targets_of(p.column, b.width, b.new_width);
   for (std::int64_t c = p.lane; c < b.channels; c += b.lanes) {
     float sum = 0;
-    for (std::int64_t i = rows.first; i < rows.end; ++i) {
+    for (int i = rows.first; i < rows.end; ++i) {
       const float of_row = weight_of(p.row, i, b.height, b.new_height);
       if (of_row == 0) continue;
       const float* dy = b.from + (p.picture * b.new_height + i) * b.new_width * b.channels + c;
-      for (std::int64_t j = columns.first; j < columns.end; ++j) {
+      for (int j = columns.first; j < columns.end; ++j) {
         const float weight = of_row * weight_of(p.column, j, b.width, b.new_width);
         if (weight != 0) sum += weight * dy[j * b.channels];
       }
@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(kThreads) interpolate_backward(Bilinear b) {
   }
 }
 
-unsigned blocks_of(const Bilinear& b, std::int64_t height, std::int64_t width) {
+unsigned blocks_of(const Bilinear& b, int height, int width) {
   const std::int64_t pixels_a_block = kThreads / b.lanes;
   return static_cast<unsigned>((b.pictures * height * width + pixels_a_block - 1) / pixels_a_block);
 }

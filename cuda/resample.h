@@ -8,9 +8,12 @@
 
 namespace gesso::cuda {
 
-// x [pictures,height,width,channels], y [pictures,new_height,new_width,channels].
+// x [pictures,height,width,channels], y [pictures,new_height,new_width,channels]; sides of kMostPixels at most, so that
+// products of two of them, doubled, fit in 31 bits.
+constexpr int kMostPixels = 32000;
 struct Bilinear {
-  std::int64_t pictures, height, width, new_height, new_width, channels;
+  std::int64_t pictures, channels;
+  int height, width, new_height, new_width;
   int lanes;  // threads a pixel: a power of two
   const float* from;
   float* to;
