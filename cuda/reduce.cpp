@@ -20,17 +20,26 @@ TableByDevice<ReduceKernels> tables;
 
 constexpr std::int64_t kRowsALane = 32;
 
+constexpr std::int64_t kMostUnits = (std::int64_t{1} << 31) - kReduceThreads;  // 32 bits number them
+
+// The least b with 2^b >= n.
+int bits_of(std::int64_t n) { return static_cast<int>(std::bit_width(static_cast<std::uint64_t>(n - 1))); }
+
 // How a step's threads are shared out: by the shape alone.
 ReduceStep step_of(std::int64_t outer, std::int64_t r, std::int64_t inner) {
-  constexpr std::int64_t kMostColumns = 32, kFewRowsALane = 4;
-  const auto power_of_two = [](std::int64_t n) { return std::bit_ceil(static_cast<std::uint64_t>(n)); };
+  constexpr int kMostColumnBits = 5;
+  constexpr std::int64_t kFewRowsALane = 4;
   ReduceStep step{.outer = outer, .r = r, .inner = inner};
-  step.columns = static_cast<int>(power_of_two(std::min(inner, kMostColumns)));
-  const std::int64_t most_lanes = kReduceThreads / step.columns;
-  step.lanes =
-      static_cast<int>(power_of_two(std::clamp<std::int64_t>((r + kFewRowsALane - 1) / kFewRowsALane, 1, most_lanes)));
-  step.rows = step.lanes * kRowsALane;
-  step.chunks = (r + step.rows - 1) / step.rows;
+  step.column_bits = std::min(bits_of(inner), kMostColumnBits);
+  step.lane_bits = std::min(bits_of((r + kFewRowsALane - 1) / kFewRowsALane), kReduceBits - step.column_bits);
+  step.rows = kRowsALane << step.lane_bits;
+  const std::int64_t tiles = (inner + (1 << step.column_bits) - 1) >> step.column_bits;
+  const std::int64_t chunks = (r + step.rows - 1) / step.rows;
+  if (outer > kMostUnits / tiles || outer * tiles > kMostUnits / chunks)
+    fail("a reduction of [{},{},{}] has more than 2^31 parts; use a smaller train.batch", outer, r, inner);
+  step.units = outer * tiles * chunks;
+  step.tiles = Divisor(tiles);
+  step.chunks = Divisor(chunks);
   return step;
 }
 
@@ -49,14 +58,14 @@ void reduce_in_steps(const Execution& run, const Tensor& x, Axes over, std::size
       ReduceStep step = step_of(outer, r, inner);
       step.number_step = number_step;
       step.first = !parts;
-      step.last = step.chunks == 1 && pass + 1 == passes.size();
-      const auto bytes = outer * step.chunks * inner * static_cast<std::int64_t>(part_bytes);
+      step.last = step.chunks.value() == 1 && pass + 1 == passes.size();
+      const auto bytes = outer * step.chunks.value() * inner * static_cast<std::int64_t>(part_bytes);
       const Tensor to = step.last ? y : run.scratch({{bytes}, DType::u8});
       step.from = parts ? static_cast<const void*>(parts.bytes()) : elements;
       step.to = to.bytes();
       launch(step);
       parts = to;
-      r = last_chunks = step.chunks;
+      r = last_chunks = step.chunks.value();
     }
     joined *= passes[pass][1];
   }
@@ -84,7 +93,7 @@ Dimensions dimensions_of(const Shape& part, const Shape& whole) {
   Dimensions dimensions;
   for (int d = 0; d < Shape::kMaxRank; ++d) {
     const int from_front = whole.rank() - 1 - d;
-    dimensions.size[d] = from_front < 0 ? 1 : part[from_front];
+    dimensions.size[d] = Divisor(from_front < 0 ? 1 : part[from_front]);
     dimensions.step[d] = from_front < 0 ? 0 : steps[static_cast<std::size_t>(from_front)];
   }
   return dimensions;
@@ -104,6 +113,7 @@ void max_backward(const Attributes& attrs, const Backward& b) {
   const Shape& shape = dx.shape();
   b.run.device.fill_bytes(dx.bytes(), std::byte{0}, dx.spec().bytes());
   if (dy.count() == 0) return;
+  if (dy.count() > kMostUnits) fail("max: {} has more than 2^31 results; use a smaller train.batch", dy.spec().text());
   tables.of(b.run).scatter_picked(stream_of(b.run), {.results = dy.count(),
                                                      .kept = dimensions_of(kept_shape(shape, over), shape),
                                                      .reduced = dimensions_of(kept_shape(shape, ~over), shape),

@@ -75,66 +75,65 @@ struct ToExtreme {
 
 // The order of joining depends on the step alone: each lane its rows upward, then lanes as a tree.
 template <class R>
-__global__ void __launch_bounds__(kReduceThreads) reduce(ReduceStep step, std::int64_t column_tiles, R reducer) {
+__global__ void __launch_bounds__(kReduceThreads) reduce(ReduceStep step, R reducer) {
   using Part = typename R::Part;
   CU_SHARED(Part, parts, [kReduceThreads]);
-  const int column_in_tile = static_cast<int>(threadIdx.x) % step.columns;
-  const int lane = static_cast<int>(threadIdx.x) / step.columns % step.lanes;
-  const int unit_in_block = static_cast<int>(threadIdx.x) / (step.columns * step.lanes);
-  const int units_a_block = kReduceThreads / (step.columns * step.lanes);
-
-  // Units count column tiles fastest, then chunks, then outer.
-  const std::int64_t unit = static_cast<std::int64_t>(blockIdx.x) * units_a_block + unit_in_block;
-  const std::int64_t column = unit % column_tiles * step.columns + column_in_tile;
-  const std::int64_t chunk = unit / column_tiles % step.chunks, outer = unit / column_tiles / step.chunks;
+  const unsigned thread = threadIdx.x, columns = 1u << step.column_bits, lanes = 1u << step.lane_bits;
+  const unsigned lane = thread >> step.column_bits & (lanes - 1), of_one = step.column_bits + step.lane_bits;
+  const unsigned unit = (blockIdx.x << (kReduceBits - of_one)) + (thread >> of_one);
+  const unsigned above_tiles = step.tiles.quotient(unit), outer = step.chunks.quotient(above_tiles);
+  const unsigned tile = unit - above_tiles * step.tiles.value(), chunk = above_tiles - outer * step.chunks.value();
+  const std::int64_t column = static_cast<std::int64_t>(tile << step.column_bits) + (thread & (columns - 1));
   const bool inside = outer < step.outer && column < step.inner;
 
   Part part = R::nothing();
   if (inside) {
-    const std::int64_t begin = chunk * step.rows, end = begin + step.rows < step.r ? begin + step.rows : step.r;
-    const std::int64_t base = outer * step.r * step.inner + column;
-    for (std::int64_t row = begin + lane; row < end; row += step.lanes) {
+    const std::int64_t begin = std::int64_t{chunk} * step.rows,
+                       end = begin + step.rows < step.r ? begin + step.rows : step.r;
+    const std::int64_t base = std::int64_t{outer} * step.r * step.inner + column;
+    for (std::int64_t row = begin + lane; row < end; row += lanes) {
       const std::int64_t at = base + row * step.inner;
       const std::int64_t number = row * step.number_step;
       R::join(part, step.first ? R::of(static_cast<const float*>(step.from)[at], number)
                                : R::moved(static_cast<const Part*>(step.from)[at], number));
     }
   }
-  parts[threadIdx.x] = part;
-  for (int half = step.lanes / 2; half > 0; half /= 2) {
+  parts[thread] = part;
+  for (unsigned half = lanes / 2; half > 0; half /= 2) {
     __syncthreads();
-    if (lane < half) R::join(parts[threadIdx.x], parts[threadIdx.x + half * step.columns]);
+    if (lane < half) R::join(parts[thread], parts[thread + half * columns]);
   }
   if (!inside || lane != 0) return;
-  const std::int64_t to = (outer * step.chunks + chunk) * step.inner + column;
+  const std::int64_t to = (std::int64_t{outer} * step.chunks.value() + chunk) * step.inner + column;
   if (step.last)
-    reducer.finish(parts[threadIdx.x], step.to, to);
+    reducer.finish(parts[thread], step.to, to);
   else
-    static_cast<Part*>(step.to)[to] = parts[threadIdx.x];
+    static_cast<Part*>(step.to)[to] = parts[thread];
 }
 
 template <class R>
 void run(cu::Stream stream, const ReduceStep& step, const R& reducer) {
-  const std::int64_t tiles = (step.inner + step.columns - 1) / step.columns;
-  const std::int64_t units = step.outer * step.chunks * tiles;
-  const std::int64_t units_a_block = kReduceThreads / (step.columns * step.lanes);
-  const auto blocks = static_cast<unsigned>((units + units_a_block - 1) / units_a_block);
-  cu::launch({.grid = dim3(blocks), .block = dim3(kReduceThreads), .stream = stream}, reduce<R>, step, tiles, reducer);
+  const int units_a_block = 1 << (kReduceBits - step.column_bits - step.lane_bits);
+  const auto blocks = static_cast<unsigned>((step.units + units_a_block - 1) / units_a_block);
+  cu::launch({.grid = dim3(blocks), .block = dim3(kReduceThreads), .stream = stream}, reduce<R>, step, reducer);
 }
 
-__device__ __forceinline__ std::int64_t offset_of(const Dimensions& dimensions, std::int64_t i) {
+__device__ __forceinline__ std::int64_t offset_of(const Dimensions& dimensions, unsigned i) {
   std::int64_t offset = 0;
   CU_UNROLL
   for (int d = 0; d < 6; ++d) {
-    offset += i % dimensions.size[d] * dimensions.step[d];
-    i /= dimensions.size[d];
+    const unsigned outer = dimensions.size[d].quotient(i);
+    offset += (i - outer * dimensions.size[d].value()) * dimensions.step[d];
+    i = outer;
   }
   return offset;
 }
 
 __global__ void __launch_bounds__(kReduceThreads) scatter(PickedGradient call) {
-  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * kReduceThreads + threadIdx.x;
-  if (i < call.results) call.dx[offset_of(call.kept, i) + offset_of(call.reduced, call.number[i])] = call.dy[i];
+  const unsigned i = blockIdx.x * kReduceThreads + threadIdx.x;
+  if (i >= call.results) return;
+  const auto number = static_cast<unsigned>(call.number[i]);
+  call.dx[offset_of(call.kept, i) + offset_of(call.reduced, number)] = call.dy[i];
 }
 
 void scatter_picked(cu::Stream stream, const PickedGradient& call) {

@@ -5,16 +5,19 @@
 
 #include "core/device.h"
 #include "cuda/build.h"
+#include "cuda/divisor.h"
 
 namespace gesso::cuda {
 
 // [outer,r,inner] elements or parts become [outer,chunks,inner] parts, each of at most `rows` neighbours along r; in
-// the last step, where there is one chunk, results. A block's threads are columns x lanes x units: `lanes` of them
-// share a part, `columns` neighbours along inner lie side by side.
+// the last step, where there is one chunk, results. A block's threads are columns x lanes x units: 2^lane_bits of them
+// share a part, 2^column_bits neighbours along inner lie side by side. Units count tiles of columns fastest, then
+// chunks.
 struct ReduceStep {
   std::int64_t outer = 1, r = 1, inner = 1;
-  std::int64_t rows = 1, chunks = 1;
-  int columns = 1, lanes = 1;  // powers of two; their product is at most kReduceThreads
+  std::int64_t rows = 1, units = 1;
+  Divisor tiles{}, chunks{};
+  int column_bits = 0, lane_bits = 0;
   bool first = true, last = true;
   // What lies between neighbours along r in the numbering of the elements that a result is made of; 0: parts know their
   // numbers already.
@@ -22,7 +25,7 @@ struct ReduceStep {
   const void* from = nullptr;  // first: f32 elements, else parts
   void* to = nullptr;          // last: results, else parts
 };
-constexpr int kReduceThreads = 256;
+constexpr int kReduceBits = 8, kReduceThreads = 1 << kReduceBits;
 
 // A part of a largest or smallest element: its value and its number.
 struct Extreme {
@@ -35,7 +38,8 @@ struct SumAndSquares {
 
 // Dimensions of a dense tensor, innermost first: their sizes, and how far apart neighbours lie.
 struct Dimensions {
-  std::int64_t size[6], step[6];
+  Divisor size[6];
+  std::int64_t step[6];
 };
 // dx is 0 but for one element of each result: the one of that number among those along `reduced`, which takes dy.
 struct PickedGradient {

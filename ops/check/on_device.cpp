@@ -83,6 +83,7 @@ void check_row_on(const RowInfo& row, const Options& options, const DeviceUnderC
     }
     ++report.cases;
     check_case({row, c, options, pools}, device, report);
+    gesso::device(device.kind).allocator().trim();  // the less memory there is, the sooner it is guarded
   }
   guarded({row, cases.front(), options, pools}, report, [&] {
     check_known(row, {gesso::device(device.kind), pools.one, isa()}, DType::f32, report);
