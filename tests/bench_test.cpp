@@ -48,6 +48,19 @@ TEST_SUITE("bench") {
     CHECK(output.status != 0);
     CHECK(output.text.find("there is no op 'no_such_op'; there are relu") != std::string::npos);
   }
+
+  TEST_CASE("bench emulator reports what emulation costs, or that the build has none") {
+    const Output output = run_bench({"bench", "emulator", "--json"});
+    if (output.text.find("not part of a build with sanitizers") != std::string::npos) return;
+    REQUIRE(output.status == 0);
+    const nlohmann::json result = nlohmann::json::parse(output.last_line);
+    REQUIRE(result["rows"].size() == 6);
+    for (const nlohmann::json& row : result["rows"]) {
+      CHECK(row["name"].is_string());
+      CHECK(row["ns"] > 0);
+      CHECK((row["per"] == "launch" || row["per"] == "thread" || row["per"] == "warp"));
+    }
+  }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "core/isa.h"
 #include "core/thread_pool.h"
+#include "cuda/devices.h"
 #include "tools/bench_ops.h"
 #include "tools/verbs.h"
 
@@ -36,11 +37,7 @@ nlohmann::json to_json(const Bench& bench) {
           {"threads", thread_pool().threads()}};
 }
 
-}  // namespace
-
-void add_bench(CLI::App& app, Outcome&) {
-  CLI::App* verb = app.add_subcommand("bench", "Times gesso against what this machine can do");
-  verb->require_subcommand(1);
+void add_ops(CLI::App* verb) {
   CLI::App* ops = verb->add_subcommand("ops", "Times the rows of the op table on the CPU");
   auto filter = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
@@ -56,6 +53,30 @@ void add_bench(CLI::App& app, Outcome&) {
         bench.ceilings.gflops, bench.ceilings.gbps, name_of(isa()), thread_pool().threads());
     if (*json) print_json(to_json(bench));
   });
+}
+
+void add_emulator(CLI::App* verb) {
+  CLI::App* emulator = verb->add_subcommand("emulator", "Times what the emulated device needs for what kernels do");
+  auto json = std::make_shared<bool>(false);
+  emulator->add_flag("--json", *json, "Print one JSON object as the last line");
+  emulator->footer("Example: gesso bench emulator");
+  emulator->callback([json] {
+    nlohmann::json rows = nlohmann::json::array();
+    for (const EmulationCost& cost : emulation_costs()) {
+      fmt::print("{:<22} {:>10.1f} ns a {}\n", cost.what, cost.ns, cost.per);
+      rows.push_back({{"name", cost.what}, {"ns", cost.ns}, {"per", cost.per}});
+    }
+    if (*json) print_json({{"rows", rows}});
+  });
+}
+
+}  // namespace
+
+void add_bench(CLI::App& app, Outcome&) {
+  CLI::App* verb = app.add_subcommand("bench", "Times gesso against what this machine can do");
+  verb->require_subcommand(1);
+  add_ops(verb);
+  add_emulator(verb);
 }
 
 }  // namespace gesso
