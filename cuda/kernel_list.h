@@ -11,6 +11,7 @@
 #include "cuda/nearest_code.h"
 #include "cuda/optimizer.h"
 #include "cuda/picked_rows.h"
+#include "cuda/product.h"
 #include "cuda/random.h"
 #include "cuda/reduce.h"
 #include "cuda/resample.h"
@@ -37,6 +38,7 @@ void register_all_kernels(DeviceKind device) {
   register_movement(device, movement_kernels<Build>());
   register_resample(device, resample_kernels<Build>());
   register_loss(device, loss_kernels<Build>());
+  register_product(device, product_kernels<Build>());
 }
 
 }  // namespace gesso::cuda

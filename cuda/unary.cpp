@@ -73,4 +73,11 @@ void register_unary(DeviceKind device, const UnaryKernels& kernels) {
   for (const auto& [name, entry] : kOps) register_kernels(device, name, entry);
 }
 
+void activation_gradient(const Execution& run, Activation activation, const Tensor& kept, const Tensor& dy,
+                         const Tensor& dx) {
+  const UnaryKernels& kernels = tables.of(run);
+  const UnaryFunction& function = activation == Activation::relu ? kernels.relu : kernels.silu;
+  function.backward(stream_of(run), {}, elementwise_of<float, float, float>(dx, kept, dy));
+}
+
 }  // namespace gesso::cuda

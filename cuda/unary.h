@@ -4,6 +4,12 @@
 #include "core/device.h"
 #include "cuda/build.h"
 #include "cuda/elementwise.h"
+#include "ops/activation.h"
+
+namespace gesso {
+class Tensor;
+struct Execution;
+}  // namespace gesso
 
 namespace gesso::cuda {
 
@@ -24,5 +30,9 @@ template <class Build>
 const UnaryKernels& unary_kernels();
 
 void register_unary(DeviceKind device, const UnaryKernels& kernels);
+
+// dx = dy times the derivative of the activation; kept: its result for relu, its argument for silu.
+void activation_gradient(const Execution& run, Activation activation, const Tensor& kept, const Tensor& dy,
+                         const Tensor& dx);
 
 }  // namespace gesso::cuda

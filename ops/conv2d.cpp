@@ -4,6 +4,31 @@
 #include "ops/convolution_rows.h"
 
 namespace gesso {
+
+ConvGeometry geometry_of(const ops::Conv2dAttrs& a, const Shape& x, const Shape& weight) {
+  const auto extent = [](std::int64_t size, std::int64_t padding, std::int64_t kernel, std::int64_t dilation,
+                         std::int64_t stride) {
+    const std::int64_t room = size + padding - dilation * (kernel - 1) - 1;
+    return room < 0 ? 0 : room / stride + 1;
+  };
+  return {.N = x[0],
+          .H = x[1],
+          .W = x[2],
+          .C = x[3],
+          .K = weight[0],
+          .kernel_h = weight[1],
+          .kernel_w = weight[2],
+          .stride_h = a.stride.h,
+          .stride_w = a.stride.w,
+          .dilation_h = a.dilation.h,
+          .dilation_w = a.dilation.w,
+          .pad_top = a.padding.top,
+          .pad_left = a.padding.left,
+          .groups = a.groups,
+          .OH = extent(x[1], a.padding.top + a.padding.bottom, weight[1], a.dilation.h, a.stride.h),
+          .OW = extent(x[2], a.padding.left + a.padding.right, weight[2], a.dilation.w, a.stride.w)};
+}
+
 namespace {
 
 struct Conv2d {
@@ -16,30 +41,6 @@ struct Conv2d {
       "of y sees its group of x";
   using Attrs = ops::Conv2dAttrs;
 
-  static ConvGeometry geometry(const Attrs& a, const Shape& x, const Shape& weight) {
-    const auto extent = [](std::int64_t size, std::int64_t padding, std::int64_t kernel, std::int64_t dilation,
-                           std::int64_t stride) {
-      const std::int64_t room = size + padding - dilation * (kernel - 1) - 1;
-      return room < 0 ? 0 : room / stride + 1;
-    };
-    return {.N = x[0],
-            .H = x[1],
-            .W = x[2],
-            .C = x[3],
-            .K = weight[0],
-            .kernel_h = weight[1],
-            .kernel_w = weight[2],
-            .stride_h = a.stride.h,
-            .stride_w = a.stride.w,
-            .dilation_h = a.dilation.h,
-            .dilation_w = a.dilation.w,
-            .pad_top = a.padding.top,
-            .pad_left = a.padding.left,
-            .groups = a.groups,
-            .OH = extent(x[1], a.padding.top + a.padding.bottom, weight[1], a.dilation.h, a.stride.h),
-            .OW = extent(x[2], a.padding.left + a.padding.right, weight[2], a.dilation.w, a.stride.w)};
-  }
-
   static Spec infer(const Attrs& a, const Spec& x, const Spec& weight) {
     convolution::check_attributes(name, a.stride, a.padding, a.dilation, a.groups);
     convolution::check_operands(name, x, weight);
@@ -50,7 +51,7 @@ struct Conv2d {
     if (channels / a.groups != weight.shape[3])
       fail("conv2d: x has {} channels{} but weight expects {} (x {}, weight {})", channels / a.groups,
            a.groups > 1 ? " a group" : "", weight.shape[3], x.text(), weight.text());
-    const ConvGeometry g = geometry(a, x.shape, weight.shape);
+    const ConvGeometry g = geometry_of(a, x.shape, weight.shape);
     if (g.OH == 0 || g.OW == 0)
       fail(
           "conv2d: the kernel does not fit into the image with its padding (x {}, weight {}, padding {} {} {} {}, "
@@ -60,33 +61,33 @@ struct Conv2d {
     return {{g.N, g.OH, g.OW, g.K}, x.dtype};
   }
   static double products(const Attrs& a, const Shape& x, const Shape& weight) {
-    return geometry(a, x, weight).flops() / 2;
+    return geometry_of(a, x, weight).flops() / 2;
   }
   template <class Visit>
   static void for_each_product(const Attrs& a, const Shape& x, const Shape& weight, Visit visit) {
-    convolution::for_each_product(geometry(a, x, weight), visit);
+    convolution::for_each_product(geometry_of(a, x, weight), visit);
   }
 
   static void forward(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& weight, const Tensor& y,
                       const GemmEpilogue& epilogue) {
-    convolution::forward(run, geometry(a, x.shape(), weight.shape()), x.data<float>().data(),
+    convolution::forward(run, geometry_of(a, x.shape(), weight.shape()), x.data<float>().data(),
                          weight.data<float>().data(), y.data<float>().data(), epilogue);
   }
   static void input_gradient(const Execution& run, const Attrs& a, const Tensor& dy, const Tensor& weight,
                              const Tensor& dx) {
-    convolution::input_gradient(run, geometry(a, dx.shape(), weight.shape()), dy.data<float>().data(),
+    convolution::input_gradient(run, geometry_of(a, dx.shape(), weight.shape()), dy.data<float>().data(),
                                 weight.data<float>().data(), dx.data<float>().data());
   }
   static void weight_gradient(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& dy,
                               const Tensor& dweight) {
-    convolution::weight_gradient(run, geometry(a, x.shape(), dweight.shape()), x.data<float>().data(),
+    convolution::weight_gradient(run, geometry_of(a, x.shape(), dweight.shape()), x.data<float>().data(),
                                  dy.data<float>().data(), dweight.data<float>().data());
   }
 
   // x, weight, then bias and residual where wanted.
   static Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shape& weight, bool bias,
                             bool residual) {
-    const ConvGeometry g = geometry(a, x, weight);
+    const ConvGeometry g = geometry_of(a, x, weight);
     const Operand absent{{}, Domain::absent};
     return {std::move(title),
             a,
@@ -110,6 +111,14 @@ struct Conv2d {
         sample("one channel to many", {.padding = 1}, {1, 9, 9, 1}, {70, 3, 3, 1}, false, false),
         sample("many to few channels", {.padding = 1, .activation = relu}, {1, 7, 6, 40}, {3, 3, 3, 40}, true, true),
         sample("many chunks", {.padding = 1}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
+        sample("channels in fours", {.padding = 1, .activation = relu}, {2, 9, 8, 12}, {68, 3, 3, 12}, true, true),
+        sample("channels in fours, stride 2", {.stride = 2, .padding = 1}, {2, 32, 32, 4}, {8, 3, 3, 4}, true, false),
+        sample("channels in fours, groups", {.padding = 1, .groups = 2, .activation = silu}, {1, 6, 6, 8}, {8, 3, 3, 4},
+               true, true),
+        sample("few results of long sums", {.padding = 1, .activation = relu}, {1, 2, 1, 64}, {2, 3, 3, 64}, true,
+               true),
+        sample("few gradients of long sums", {.padding = 1}, {1, 1, 2, 2}, {64, 3, 3, 2}, false, false),
+        sample("many pixels of one channel", {.padding = 1}, {1, 16, 32, 1}, {2, 3, 3, 1}, true, false),
         sample("no images", {.padding = 1}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false),
         sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
         sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};

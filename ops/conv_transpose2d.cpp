@@ -4,6 +4,27 @@
 #include "ops/convolution_rows.h"
 
 namespace gesso {
+
+ConvGeometry geometry_of(const ops::ConvTranspose2dAttrs& a, const Shape& x, const Shape& weight) {
+  const std::int64_t reach_h = a.dilation.h * (weight[1] - 1) + 1, reach_w = a.dilation.w * (weight[2] - 1) + 1;
+  return {.N = x[0],
+          .H = (x[1] - 1) * a.stride.h - a.padding.top - a.padding.bottom + reach_h + a.output_padding.h,
+          .W = (x[2] - 1) * a.stride.w - a.padding.left - a.padding.right + reach_w + a.output_padding.w,
+          .C = weight[3] * a.groups,
+          .K = x[3],
+          .kernel_h = weight[1],
+          .kernel_w = weight[2],
+          .stride_h = a.stride.h,
+          .stride_w = a.stride.w,
+          .dilation_h = a.dilation.h,
+          .dilation_w = a.dilation.w,
+          .pad_top = a.padding.top,
+          .pad_left = a.padding.left,
+          .groups = a.groups,
+          .OH = x[1],
+          .OW = x[2]};
+}
+
 namespace {
 
 // The convolution whose input gradient this is has x and y swapped: it leads from y [N,OH,OW,K] to x [N,H,W,C].
@@ -16,27 +37,6 @@ struct ConvTranspose2d {
       "[N,OH,OW,K], OH = (H - 1) stride - top - bottom + dilation (kernel_h - 1) + 1 + output_padding";
   using Attrs = ops::ConvTranspose2dAttrs;
 
-  // Sizes of y may be negative where x or the kernel is too small.
-  static ConvGeometry geometry(const Attrs& a, const Shape& x, const Shape& weight) {
-    const std::int64_t reach_h = a.dilation.h * (weight[1] - 1) + 1, reach_w = a.dilation.w * (weight[2] - 1) + 1;
-    return {.N = x[0],
-            .H = (x[1] - 1) * a.stride.h - a.padding.top - a.padding.bottom + reach_h + a.output_padding.h,
-            .W = (x[2] - 1) * a.stride.w - a.padding.left - a.padding.right + reach_w + a.output_padding.w,
-            .C = weight[3] * a.groups,
-            .K = x[3],
-            .kernel_h = weight[1],
-            .kernel_w = weight[2],
-            .stride_h = a.stride.h,
-            .stride_w = a.stride.w,
-            .dilation_h = a.dilation.h,
-            .dilation_w = a.dilation.w,
-            .pad_top = a.padding.top,
-            .pad_left = a.padding.left,
-            .groups = a.groups,
-            .OH = x[1],
-            .OW = x[2]};
-  }
-
   static Spec infer(const Attrs& a, const Spec& x, const Spec& weight) {
     convolution::check_attributes(name, a.stride, a.padding, a.dilation, a.groups);
     convolution::check_operands(name, x, weight);
@@ -47,7 +47,7 @@ struct ConvTranspose2d {
            x.text(), weight.text());
     if (channels % a.groups != 0)
       fail("conv_transpose2d: {} groups must divide the {} channels of x {}", a.groups, channels, x.text());
-    const ConvGeometry g = geometry(a, x.shape, weight.shape);
+    const ConvGeometry g = geometry_of(a, x.shape, weight.shape);
     if (x.shape[1] < 1 || x.shape[2] < 1 || g.H < 1 || g.W < 1)
       fail("conv_transpose2d: nothing is left of the result: {} x {} (x {}, weight {}, padding {} {} {} {})", g.H, g.W,
            x.text(), weight.text(), a.padding.top, a.padding.left, a.padding.bottom, a.padding.right);
@@ -65,33 +65,33 @@ struct ConvTranspose2d {
   }
 
   static double products(const Attrs& a, const Shape& x, const Shape& weight) {
-    return geometry(a, x, weight).flops() / 2;
+    return geometry_of(a, x, weight).flops() / 2;
   }
   template <class Visit>
   static void for_each_product(const Attrs& a, const Shape& x, const Shape& weight, Visit visit) {
-    convolution::for_each_product(geometry(a, x, weight), [&](std::size_t in_y, std::size_t in_weight,
-                                                              std::size_t in_x) { visit(in_x, in_weight, in_y); });
+    convolution::for_each_product(geometry_of(a, x, weight), [&](std::size_t in_y, std::size_t in_weight,
+                                                                 std::size_t in_x) { visit(in_x, in_weight, in_y); });
   }
 
   static void forward(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& weight, const Tensor& y,
                       const GemmEpilogue& epilogue) {
-    convolution::input_gradient(run, geometry(a, x.shape(), weight.shape()), x.data<float>().data(),
+    convolution::input_gradient(run, geometry_of(a, x.shape(), weight.shape()), x.data<float>().data(),
                                 weight.data<float>().data(), y.data<float>().data(), epilogue);
   }
   static void input_gradient(const Execution& run, const Attrs& a, const Tensor& dy, const Tensor& weight,
                              const Tensor& dx) {
-    convolution::forward(run, geometry(a, dx.shape(), weight.shape()), dy.data<float>().data(),
+    convolution::forward(run, geometry_of(a, dx.shape(), weight.shape()), dy.data<float>().data(),
                          weight.data<float>().data(), dx.data<float>().data());
   }
   static void weight_gradient(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& dy,
                               const Tensor& dweight) {
-    convolution::weight_gradient(run, geometry(a, x.shape(), dweight.shape()), dy.data<float>().data(),
+    convolution::weight_gradient(run, geometry_of(a, x.shape(), dweight.shape()), dy.data<float>().data(),
                                  x.data<float>().data(), dweight.data<float>().data());
   }
 
   static Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shape& weight, bool bias,
                             bool residual) {
-    const ConvGeometry g = geometry(a, x, weight);
+    const ConvGeometry g = geometry_of(a, x, weight);
     const Operand absent{{}, Domain::absent};
     return {std::move(title),
             a,
@@ -115,6 +115,10 @@ struct ConvTranspose2d {
         sample("one pixel", {.stride = 2}, {1, 1, 1, 3}, {3, 2, 2, 4}, true, false),
         sample("many to one channel", {.stride = 2, .padding = 1}, {1, 7, 7, 40}, {40, 4, 4, 1}, true, false),
         sample("many chunks", {.stride = 2, .padding = 1}, {1, 12, 12, 24}, {24, 4, 4, 40}, true, false),
+        sample("channels in fours", {.stride = 2, .padding = 1, .activation = relu}, {2, 8, 9, 16}, {16, 4, 4, 8}, true,
+               true),
+        sample("few results of long sums", {.stride = {1, 2}, .padding = {0, 1, 0, 1}, .activation = silu},
+               {1, 1, 1, 128}, {128, 2, 4, 1}, true, true),
         sample("no images", {.stride = 2, .padding = 1}, {0, 3, 3, 4}, {4, 4, 4, 2}, true, false),
         sample("no channels", {.stride = 2, .padding = 1}, {1, 3, 3, 0}, {0, 4, 4, 2}, true, false)};
   }

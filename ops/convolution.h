@@ -7,6 +7,11 @@
 
 #include "ops/gemm.h"
 
+namespace gesso::ops {
+struct Conv2dAttrs;
+struct ConvTranspose2dAttrs;
+}  // namespace gesso::ops
+
 namespace gesso {
 
 // x [N,H,W,C], weight [K,kernel_h,kernel_w,C/groups], y [N,OH,OW,K].
@@ -24,6 +29,12 @@ struct ConvGeometry {
   // Multiply-adds of one pass count two; padding counts too.
   double flops() const { return 2.0 * static_cast<double>(N * OH * OW) * static_cast<double>(weight_count()); }
 };
+
+// Of conv2d; OH and OW are 0 where the kernel does not fit.
+ConvGeometry geometry_of(const ops::Conv2dAttrs& attrs, const Shape& x, const Shape& weight);
+// Of the convolution whose input gradient conv_transpose2d is: it leads from y to x. H and W may be negative where x or
+// the kernel is too small.
+ConvGeometry geometry_of(const ops::ConvTranspose2dAttrs& attrs, const Shape& x, const Shape& weight);
 
 namespace convolution {
 

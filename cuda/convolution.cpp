@@ -1,0 +1,215 @@
+#include "cuda/convolution.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "core/error.h"
+#include "cuda/bilinear.h"
+#include "cuda/multiply.h"
+#include "ops/conv_transpose2d.h"
+#include "ops/convolution.h"
+
+namespace gesso::cuda {
+namespace {
+
+// One dimension of a grid of pixels that looks into an image: from position i, tap t sees i * step + t * tap_step +
+// shift.
+struct View {
+  std::int64_t grid, image, step, shift;
+  std::int64_t taps, tap_step;
+  std::int64_t first_tap = 0, tap_stride = 1;  // tap t is the weight's first_tap + t * tap_stride
+};
+struct Views {
+  View h, w;
+};
+
+// The grid of y looks into x.
+Views forward_views(const ConvGeometry& g) {
+  return {{g.OH, g.H, g.stride_h, -g.pad_top, g.kernel_h, g.dilation_h},
+          {g.OW, g.W, g.stride_w, -g.pad_left, g.kernel_w, g.dilation_w}};
+}
+// Those pixels of x that are `phase` modulo the stride look into y (output), through the taps that lead there: the
+// solutions of output * stride + tap * dilation - pad = input, which are a fixed number of taps apart. So each phase is
+// a convolution of stride 1 that multiplies by no zero between pixels.
+View phase_view(std::int64_t input, std::int64_t output, std::int64_t kernel, std::int64_t stride,
+                std::int64_t dilation, std::int64_t pad, std::int64_t phase) {
+  const std::int64_t apart = stride / std::gcd(stride, dilation);
+  std::int64_t first = 0;
+  while (first < apart && (phase + pad - first * dilation) % stride != 0) ++first;
+  const std::int64_t taps = first < std::min(apart, kernel) ? (kernel - 1 - first) / apart + 1 : 0;
+  return {.grid = (input - phase + stride - 1) / stride,
+          .image = output,
+          .step = 1,
+          .shift = (phase + pad - first * dilation) / stride,
+          .taps = taps,
+          .tap_step = -(apart * dilation / stride),
+          .first_tap = first,
+          .tap_stride = apart};
+}
+Views phase_views(const ConvGeometry& g, std::int64_t phase_h, std::int64_t phase_w) {
+  return {phase_view(g.H, g.OH, g.kernel_h, g.stride_h, g.dilation_h, g.pad_top, phase_h),
+          phase_view(g.W, g.OW, g.kernel_w, g.stride_w, g.dilation_w, g.pad_left, phase_w)};
+}
+
+Divisor digit(std::int64_t size) { return Divisor(std::max<std::int64_t>(1, size)); }
+int coordinate(std::int64_t value) {
+  if (std::abs(value) >= std::int64_t{1} << 29) fail("a convolution whose image or kernel reaches {} pixels", value);
+  return static_cast<int>(value);
+}
+
+// The pixels of the grid, in an image of `channels` a pixel.
+ProductAxis pixels(const Views& v, std::int64_t images, std::int64_t channels) {
+  const std::int64_t line = v.w.image * channels;
+  return {.size = images * v.h.grid * v.w.grid,
+          .plain = false,
+          .h = digit(v.h.grid),
+          .w = digit(v.w.grid),
+          .first = v.h.shift * line + v.w.shift * channels,
+          .n_step = v.h.image * line,
+          .h_step = v.h.step * line,
+          .w_step = v.w.step * channels,
+          .y_first = coordinate(v.h.shift),
+          .y_step = coordinate(v.h.step),
+          .x_first = coordinate(v.w.shift),
+          .x_step = coordinate(v.w.step)};
+}
+// Taps, and the channels of a group, in an image of `channels` a pixel.
+ProductAxis taps(const Views& v, std::int64_t group, std::int64_t channels) {
+  return {.size = v.h.taps * v.w.taps * group,
+          .plain = false,
+          .h = digit(v.h.taps),
+          .w = digit(v.w.taps),
+          .c = digit(group),
+          .h_step = v.h.tap_step * v.w.image * channels,
+          .w_step = v.w.tap_step * channels,
+          .c_step = 1,
+          .y_step = coordinate(v.h.tap_step),
+          .x_step = coordinate(v.w.tap_step)};
+}
+// What the grid sees, pixel by pixel and tap by tap.
+ProductOperand seen(const float* image, const ProductAxis& outer, const ProductAxis& terms, const Views& v,
+                    std::int64_t group) {
+  return {.data = image,
+          .outer = outer,
+          .terms = terms,
+          .height = coordinate(v.h.image),
+          .width = coordinate(v.w.image),
+          .matrix_step = group};
+}
+
+// x [N,H,W,C], weight [K,kernel_h,kernel_w,C/groups], y [N,OH,OW,K]; groups are a batch of products.
+void forward(const Execution& run, const ConvGeometry& g, const Tensor& x, const Tensor& weight, const Tensor& y,
+             const ProductEpilogue& epilogue = {}) {
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, row = g.taps() * group_c;
+  const Views v = forward_views(g);
+  Product p;
+  p.a = seen(pointer<float>(x), pixels(v, g.N, g.C), taps(v, group_c, g.C), v, group_c);
+  p.b = {.data = pointer<float>(weight),
+         .outer = plain_axis(group_k, row),
+         .terms = plain_axis(row, 1),
+         .matrix_step = group_k * row};
+  p.epilogue = epilogue;
+  p.c = pointer<float>(y);
+  p.rows = plain_axis(g.N * g.OH * g.OW, g.K);
+  p.matrices = g.groups;
+  p.c_matrix_step = p.bias_matrix_step = group_k;
+  multiply(run, p);
+}
+
+// dx = activation(the transpose of conv, of dy + bias + residual), phase by phase.
+void input_gradient(const Execution& run, const ConvGeometry& g, const Tensor& dy, const Tensor& weight,
+                    const Tensor& dx, const ProductEpilogue& epilogue = {}) {
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, row = g.taps() * group_c;
+  Product p;
+  p.epilogue = epilogue;
+  p.c = pointer<float>(dx);
+  p.matrices = g.groups;
+  p.c_matrix_step = p.bias_matrix_step = group_c;
+  for (std::int64_t phase_h = 0; phase_h < std::min(g.stride_h, g.H); ++phase_h)
+    for (std::int64_t phase_w = 0; phase_w < std::min(g.stride_w, g.W); ++phase_w) {
+      const Views v = phase_views(g, phase_h, phase_w);
+      p.a = seen(pointer<float>(dy), pixels(v, g.N, g.K), taps(v, group_k, g.K), v, group_k);
+      p.b = {.data = pointer<float>(weight),
+             .outer = plain_axis(group_c, 1),
+             .terms = {.size = p.a.terms.size,
+                       .plain = false,
+                       .h = digit(v.h.taps),
+                       .w = digit(v.w.taps),
+                       .c = digit(group_k),
+                       .first = (v.h.first_tap * g.kernel_w + v.w.first_tap) * group_c,
+                       .h_step = v.h.tap_stride * g.kernel_w * group_c,
+                       .w_step = v.w.tap_stride * group_c,
+                       .c_step = row},
+             .matrix_step = group_k * row};
+      p.rows = {.size = p.a.outer.size,
+                .plain = false,
+                .h = digit(v.h.grid),
+                .w = digit(v.w.grid),
+                .first = (phase_h * g.W + phase_w) * g.C,
+                .n_step = g.H * g.W * g.C,
+                .h_step = g.stride_h * g.W * g.C,
+                .w_step = g.stride_w * g.C};
+      multiply(run, p);
+    }
+}
+
+void weight_gradient(const Execution& run, const ConvGeometry& g, const Tensor& x, const Tensor& dy,
+                     const Tensor& dweight) {
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, row = g.taps() * group_c;
+  const Views v = forward_views(g);
+  Product p;
+  p.a = {.data = pointer<float>(dy),
+         .outer = plain_axis(group_k, 1),
+         .terms = plain_axis(g.N * g.OH * g.OW, g.K),
+         .matrix_step = group_k};
+  p.b = seen(pointer<float>(x), taps(v, group_c, g.C), pixels(v, g.N, g.C), v, group_c);
+  p.c = pointer<float>(dweight);
+  p.rows = plain_axis(group_k, row);
+  p.matrices = g.groups;
+  p.c_matrix_step = group_k * row;
+  multiply(run, p);
+}
+
+struct Conv2d {
+  using Attrs = ops::Conv2dAttrs;
+
+  static void forward(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& weight, const Tensor& y,
+                      const ProductEpilogue& epilogue) {
+    cuda::forward(run, geometry_of(a, x.shape(), weight.shape()), x, weight, y, epilogue);
+  }
+  static void input_gradient(const Execution& run, const Attrs& a, const Tensor& dy, const Tensor& weight,
+                             const Tensor& dx) {
+    cuda::input_gradient(run, geometry_of(a, dx.shape(), weight.shape()), dy, weight, dx);
+  }
+  static void weight_gradient(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& dy,
+                              const Tensor& dweight) {
+    cuda::weight_gradient(run, geometry_of(a, x.shape(), dweight.shape()), x, dy, dweight);
+  }
+};
+
+// The convolution whose input gradient this is has x and y swapped.
+struct ConvTranspose2d {
+  using Attrs = ops::ConvTranspose2dAttrs;
+
+  static void forward(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& weight, const Tensor& y,
+                      const ProductEpilogue& epilogue) {
+    cuda::input_gradient(run, geometry_of(a, x.shape(), weight.shape()), x, weight, y, epilogue);
+  }
+  static void input_gradient(const Execution& run, const Attrs& a, const Tensor& dy, const Tensor& weight,
+                             const Tensor& dx) {
+    cuda::forward(run, geometry_of(a, dx.shape(), weight.shape()), dy, weight, dx);
+  }
+  static void weight_gradient(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& dy,
+                              const Tensor& dweight) {
+    cuda::weight_gradient(run, geometry_of(a, x.shape(), dweight.shape()), dy, x, dweight);
+  }
+};
+
+}  // namespace
+
+void register_convolutions(DeviceKind device) {
+  register_kernels(device, "conv2d", kBilinear<Conv2d>);
+  register_kernels(device, "conv_transpose2d", kBilinear<ConvTranspose2d>);
+}
+
+}  // namespace gesso::cuda
