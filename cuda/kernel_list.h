@@ -6,6 +6,8 @@
 #include "cuda/cast.h"
 #include "cuda/codebook_update.h"
 #include "cuda/copy.h"
+#include "cuda/cross_entropy.h"
+#include "cuda/layer_norm.h"
 #include "cuda/loss.h"
 #include "cuda/movement.h"
 #include "cuda/nearest_code.h"
@@ -39,6 +41,8 @@ void register_all_kernels(DeviceKind device) {
   register_resample(device, resample_kernels<Build>());
   register_loss(device, loss_kernels<Build>());
   register_product(device, product_kernels<Build>());
+  register_cross_entropy(device, cross_entropy_kernels<Build>());
+  register_layer_norm(device, layer_norm_kernels<Build>());
 }
 
 }  // namespace gesso::cuda

@@ -1,4 +1,4 @@
-// Kernels of softmax over the last axis.
+// Kernels of softmax and log_softmax over rows.
 #pragma once
 
 #include <cstdint>
@@ -8,23 +8,21 @@
 
 namespace gesso::cuda {
 
-// rows x K elements, row after row.
 struct SoftmaxForward {
-  std::int64_t rows, K;
+  std::int64_t rows, width;
+  bool logarithm;  // log_softmax
   const float* x;
   float* y;
 };
 struct SoftmaxBackward {
-  std::int64_t rows, K;
+  std::int64_t rows, width;
+  bool logarithm;
   const float *y, *dy;
   float* dx;
 };
-struct SoftmaxFunction {
-  void (*forward)(cu::Stream stream, const SoftmaxForward& call);
-  void (*backward)(cu::Stream stream, const SoftmaxBackward& call);
-};
 struct SoftmaxKernels {
-  SoftmaxFunction softmax, log_softmax;
+  void (*forward)(cu::Stream stream, const SoftmaxForward& of);
+  void (*backward)(cu::Stream stream, const SoftmaxBackward& of);
 };
 template <class Build>
 const SoftmaxKernels& softmax_kernels();

@@ -108,6 +108,7 @@ struct CrossEntropy {
             on("a single row", {9}, 0.2),
             on("one class", {4, 1}, 0.5),
             on("one row", {1, 37}),
+            on("long rows", {3, 1500}, 0.1),
             on("several chunks", {333, 131}, 0.1),
             on("rows longer than a chunk", {2, 20001}, 0.1)};
   }

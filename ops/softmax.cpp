@@ -133,6 +133,7 @@ struct OverLastAxis {
             {"whole numbers", {}, {{{5, 16}, Domain::small_integer}}},
             {"empty", {}, {{{0, 4}}}},
             {"no classes", {}, {{{3, 0}}}},
+            {"long rows", {}, {{{3, 1500}}}},
             {"several chunks", {}, {{{333, 131}}}},
             {"rows longer than a chunk", {}, {{{3, 20001}}}}};
   }
