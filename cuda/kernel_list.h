@@ -4,6 +4,7 @@
 #include "core/device.h"
 #include "cuda/binary.h"
 #include "cuda/cast.h"
+#include "cuda/channel_norm.h"
 #include "cuda/codebook_update.h"
 #include "cuda/copy.h"
 #include "cuda/cross_entropy.h"
@@ -43,6 +44,8 @@ void register_all_kernels(DeviceKind device) {
   register_product(device, product_kernels<Build>());
   register_cross_entropy(device, cross_entropy_kernels<Build>());
   register_layer_norm(device, layer_norm_kernels<Build>());
+  register_group_norm(device, channel_norm_kernels<Build>());
+  register_batch_norm(device, channel_norm_kernels<Build>());
 }
 
 }  // namespace gesso::cuda

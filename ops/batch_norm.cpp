@@ -243,6 +243,7 @@ struct BatchNorm {
             on("evaluation", {}, {2, 3, 5, 7}),
             on("training in several blocks", {.momentum = 0.3f, .train = true}, {4, 63, 59, 19}),
             on("evaluation in several blocks", {}, {4, 63, 59, 19}),
+            on("training in several slices", {.momentum = 0.3f, .train = true}, {3, 50, 36}),
             on("one channel", {.train = true}, {9, 1}),
             on("two rows", {.eps = 0.1f, .momentum = 1, .train = true}, {2, 33}),
             on("one row evaluated", {}, {1, 5}),

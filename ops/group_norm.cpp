@@ -315,6 +315,8 @@ struct GroupNorm {
             on("with silu", {.groups = 4, .eps = 1e-5f, .silu = true}, {2, 4, 4, 12}),
             on("several chunks, several runs", {.groups = 3, .silu = true}, {3, 31, 25, 111}),
             on("odd groups", {.groups = 23}, {2, 7, 69}),
+            on("several slices of positions", {.groups = 5, .silu = true}, {2, 13, 11, 40}),
+            on("one group of several slices", {.groups = 1}, {1, 9, 15, 35}),
             on("as layer norm", {.groups = 1, .eps = 1e-5f}, {5, 33}),
             on("one element a group", {.groups = 3, .eps = 0.1f, .silu = true}, {2, 3}),
             on("one position, one channel a group", {.groups = 4, .eps = 0.1f}, {1, 1, 1, 4}),
