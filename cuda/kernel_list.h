@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/device.h"
+#include "cuda/attention.h"
 #include "cuda/binary.h"
 #include "cuda/cast.h"
 #include "cuda/channel_norm.h"
@@ -46,6 +47,7 @@ void register_all_kernels(DeviceKind device) {
   register_layer_norm(device, layer_norm_kernels<Build>());
   register_group_norm(device, channel_norm_kernels<Build>());
   register_batch_norm(device, channel_norm_kernels<Build>());
+  register_attention(device, attention_kernels<Build>());
 }
 
 }  // namespace gesso::cuda
