@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <utility>
 
 #include "core/device.h"
 #include "core/error.h"
@@ -22,15 +23,22 @@ std::size_t size_class(std::size_t bytes) {
 
 Allocator::~Allocator() { drop_cache(); }
 
+// Of an open pool, what was not handed out yet: recorded work knows the rest.
 void Allocator::drop_cache() {
-  for (auto& [bytes, blocks] : cache_)
-    for (void* raw : blocks) device_.release(raw, bytes);
-  cache_.clear();
-  statistics_.cached_bytes = 0;
+  const auto drop = [&](std::size_t bytes, void* raw) {
+    if (open_ && open_->used_.contains(raw)) return false;
+    device_.release(raw, bytes);
+    statistics_.cached_bytes -= bytes;
+    return true;
+  };
+  for (auto& [bytes, blocks] : cache_) std::erase_if(blocks, [&](void* raw) { return drop(bytes, raw); });
+  if (!open_) return;
+  for (auto& [bytes, blocks] : open_->cache_) std::erase_if(blocks, [&](void* raw) { return drop(bytes, raw); });
 }
 
 void* Allocator::take(std::size_t block_bytes) {
-  if (const auto it = cache_.find(block_bytes); it != cache_.end() && !it->second.empty()) {
+  Cache& cache = open_ ? open_->cache_ : cache_;
+  if (const auto it = cache.find(block_bytes); it != cache.end() && !it->second.empty()) {
     void* raw = it->second.back();
     it->second.pop_back();
     statistics_.cached_bytes -= block_bytes;
@@ -54,13 +62,14 @@ void* Allocator::allocate(std::size_t bytes) {
   if (bytes > kLargest)
     fail(ErrorKind::memory, "{}: a request of {} bytes is beyond any memory", device_.name(), bytes);
   const std::lock_guard lock(mutex_);
-  Block block{bytes, size_class(bytes + 2 * kGuardBytes), guard_};
+  const Block block{bytes, size_class(bytes + 2 * kGuardBytes), guard_, open_};
   auto* raw = static_cast<std::byte*>(take(block.bytes));
   if (!raw)
     fail(ErrorKind::memory,
          "{}: out of memory: {} bytes were asked for, {} are in use{}; use a smaller train.batch or a smaller model",
          device_.name(), bytes, statistics_.live_bytes,
          limit_ ? fmt::format(" of the {} allowed", limit_) : std::string());
+  if (open_) open_->used_.insert(raw);
   if (poison_) device_.fill_bytes(raw, kPoison, block.bytes);
   if (block.guarded) write_guard(raw, block);
   ++statistics_.allocations;
@@ -78,9 +87,49 @@ void Allocator::release(void* memory) noexcept {
   live_.erase(it);
   auto* raw = static_cast<std::byte*>(memory) - kGuardBytes;
   if (poison_) device_.fill_bytes(raw, kPoison, block.bytes);
+  (block.pool ? block.pool->cache_ : cache_)[block.bytes].push_back(raw);
+  if (block.pool && block.pool != open_) return;  // still live: the pool holds it
   statistics_.live_bytes -= block.bytes;
   statistics_.cached_bytes += block.bytes;
-  cache_[block.bytes].push_back(raw);
+}
+
+MemoryPool::MemoryPool(Allocator& allocator) : allocator_(allocator) { allocator_.open(*this); }
+MemoryPool::~MemoryPool() { allocator_.dissolve(*this); }
+void MemoryPool::close() { allocator_.close(*this); }
+
+// The pool starts with all that is cached: memory that the same work used before it is recorded.
+void Allocator::open(MemoryPool& pool) {
+  const std::lock_guard lock(mutex_);
+  if (open_) fail("{}: work is being recorded already; end that first", device_.name());
+  open_ = &pool;
+  std::swap(pool.cache_, cache_);
+}
+
+void Allocator::close(MemoryPool& pool) {
+  const std::lock_guard lock(mutex_);
+  if (open_ != &pool) return;
+  open_ = nullptr;
+  for (auto& [bytes, blocks] : pool.cache_) {
+    const auto unused =
+        std::partition(blocks.begin(), blocks.end(), [&](void* raw) { return pool.used_.contains(raw); });
+    cache_[bytes].insert(cache_[bytes].end(), unused, blocks.end());
+    blocks.erase(unused, blocks.end());
+    statistics_.live_bytes += bytes * blocks.size();
+    statistics_.cached_bytes -= bytes * blocks.size();
+  }
+  statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.live_bytes);
+}
+
+void Allocator::dissolve(MemoryPool& pool) {
+  close(pool);
+  const std::lock_guard lock(mutex_);
+  for (auto& [bytes, blocks] : pool.cache_) {
+    cache_[bytes].insert(cache_[bytes].end(), blocks.begin(), blocks.end());
+    statistics_.live_bytes -= bytes * blocks.size();
+    statistics_.cached_bytes += bytes * blocks.size();
+  }
+  for (auto& [memory, block] : live_)
+    if (block.pool == &pool) block.pool = nullptr;
 }
 
 void Allocator::write_guard(std::byte* raw, const Block& block) {

@@ -7,18 +7,38 @@
 #include <map>
 #include <mutex>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 namespace gesso {
 
+class Allocator;
 class Device;
 
 struct MemoryStatistics {
-  std::size_t live_bytes = 0;            // handed out now, rounded to size classes
+  std::size_t live_bytes = 0;            // handed out now, rounded to size classes; a closed pool's as a whole
   std::size_t peak_bytes = 0;            // the most that live_bytes has been since reset_peak()
   std::size_t cached_bytes = 0;          // kept for reuse
   std::uint64_t allocations = 0;         // all requests
   std::uint64_t device_allocations = 0;  // those that went to the device
+};
+
+// The memory of recorded work, which does its reads and writes again long after the tensors that it was given are gone.
+// What the allocator hands out while a pool is open belongs to that pool, and to nobody else as long as the pool lives.
+// Pools must not outlive their allocator.
+class MemoryPool {
+ public:
+  explicit MemoryPool(Allocator& allocator);  // opens it; throws where one is open already
+  ~MemoryPool();                              // what it held is for everyone
+  MemoryPool(const MemoryPool&) = delete;
+  MemoryPool& operator=(const MemoryPool&) = delete;
+  void close();
+
+ private:
+  friend class Allocator;
+  Allocator& allocator_;
+  std::map<std::size_t, std::vector<void*>> cache_;  // as Allocator's
+  std::unordered_set<const void*> used_;             // raw pointers that were handed out from here
 };
 
 class Allocator {
@@ -54,18 +74,25 @@ class Allocator {
   void trim();
 
  private:
+  friend class MemoryPool;
+  using Cache = std::map<std::size_t, std::vector<void*>>;  // by block size: raw pointers
   struct Block {
     std::size_t requested = 0, bytes = 0;  // bytes: with both guards, as the device gave it
     bool guarded = false;
+    MemoryPool* pool = nullptr;
   };
   void* take(std::size_t block_bytes);
   void drop_cache();
   void write_guard(std::byte* raw, const Block& block);
+  void open(MemoryPool& pool);
+  void close(MemoryPool& pool);
+  void dissolve(MemoryPool& pool);
 
   Device& device_;
   mutable std::mutex mutex_;
-  std::unordered_map<const void*, Block> live_;      // by the pointer that the caller sees
-  std::map<std::size_t, std::vector<void*>> cache_;  // by block size: raw pointers
+  std::unordered_map<const void*, Block> live_;  // by the pointer that the caller sees
+  Cache cache_;
+  MemoryPool* open_ = nullptr;
   MemoryStatistics statistics_;
   std::size_t limit_ = 0;
   bool poison_ = false, guard_ = false;

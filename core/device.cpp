@@ -3,9 +3,13 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <mutex>
+#include <utility>
+#include <vector>
 
 #include "core/allocator.h"
 #include "core/error.h"
@@ -40,6 +44,18 @@ class HostDevice final : public Device {
   void fill_bytes(void* to, std::byte value, std::size_t bytes) override {
     if (bytes != 0) std::memset(to, static_cast<int>(value), bytes);
   }
+  void fill(DType dtype, std::int64_t n, double value, void* y) override {
+    switch (dtype) {
+      case DType::f32:
+        std::fill_n(static_cast<float*>(y), n, static_cast<float>(value));
+        return;
+      case DType::f64:
+        std::fill_n(static_cast<double*>(y), n, value);
+        return;
+      default:
+        fail("{}: elements of type {} cannot be filled with a number", name(), name_of(dtype));
+    }
+  }
   void accumulate(DType dtype, std::int64_t n, const void* x, void* y) override {
     switch (dtype) {
       case DType::f32:
@@ -63,12 +79,30 @@ class HostDevice final : public Device {
   }
 };
 
+// Of a device that copies when it is asked.
+class FinishedCopy final : public HostCopy {
+ public:
+  FinishedCopy(Device& device, const void* from, std::size_t bytes) : bytes_(bytes) {
+    device.copy_to_host(bytes_.data(), from, bytes);
+  }
+  std::span<const std::byte> wait() override { return bytes_; }
+
+ private:
+  std::vector<std::byte> bytes_;
+};
+
 struct Registry {
-  std::array<std::unique_ptr<Device>, kNames.size()> devices;
+  struct Place {
+    std::function<std::unique_ptr<Device>()> make;
+    std::unique_ptr<Device> device;
+  };
+  std::mutex mutex;
+  std::array<Place, kNames.size()> places;
   Registry() {
     for (DeviceKind kind : {DeviceKind::reference, DeviceKind::cpu})
-      devices[static_cast<std::size_t>(kind)] = std::make_unique<HostDevice>(kind);
+      at(kind).device = std::make_unique<HostDevice>(kind);
   }
+  Place& at(DeviceKind kind) { return places[static_cast<std::size_t>(kind)]; }
 };
 
 // Never destroyed: tensors with static storage may outlive any order of destruction.
@@ -90,16 +124,26 @@ DeviceKind device_kind(std::string_view name) {
 Device::Device(DeviceKind kind) : kind_(kind), allocator_(std::make_unique<Allocator>(*this)) {}
 Device::~Device() = default;
 
-Device& device(DeviceKind kind) {
-  const auto& found = registry().devices[static_cast<std::size_t>(kind)];
-  if (!found) fail("device {} is not available in this build on this machine; use --device cpu", name_of(kind));
-  return *found;
+std::unique_ptr<HostCopy> Device::start_copy_to_host(const void* from, std::size_t bytes) {
+  return std::make_unique<FinishedCopy>(*this, from, bytes);
+}
+std::unique_ptr<Graph> Device::capture(const std::function<void()>&) {
+  fail("device {} cannot record what it is asked", name());
 }
 
-void register_device(std::unique_ptr<Device> added) {
-  auto& place = registry().devices[static_cast<std::size_t>(added->kind())];
-  if (place) fail("device {} is registered already", added->name());
-  place = std::move(added);
+Device& device(DeviceKind kind) {
+  const std::lock_guard lock(registry().mutex);
+  Registry::Place& place = registry().at(kind);
+  if (!place.device && !place.make) fail("device {} is not part of this build; use --device cpu", name_of(kind));
+  if (!place.device) place.device = place.make();
+  return *place.device;
+}
+
+void register_device(DeviceKind kind, std::function<std::unique_ptr<Device>()> make) {
+  const std::lock_guard lock(registry().mutex);
+  Registry::Place& place = registry().at(kind);
+  if (place.device || place.make) fail("device {} is registered already", name_of(kind));
+  place.make = std::move(make);
 }
 
 }  // namespace gesso

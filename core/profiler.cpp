@@ -30,6 +30,7 @@ State& state() {
 }
 
 thread_local const ProfileRange* innermost = nullptr;
+std::atomic<const RangeObserver*> range_observer = nullptr;
 
 int thread_number() {
   static std::atomic<int> next = 0;
@@ -58,11 +59,13 @@ std::string json_escaped(std::string_view text) {
 
 ProfileRange::ProfileRange(RangeKind kind, std::string_view name) : name_(name), outer_(innermost), kind_(kind) {
   innermost = this;
+  if (const RangeObserver* observer = range_observer.load(std::memory_order_acquire)) observer->opened(kind, name);
   if (state().on.load(std::memory_order_relaxed)) begin_ns_ = now_ns();
 }
 
 ProfileRange::~ProfileRange() {
   innermost = outer_;
+  if (const RangeObserver* observer = range_observer.load(std::memory_order_acquire)) observer->closed(kind_);
   if (begin_ns_ == 0 || !state().on.load(std::memory_order_relaxed)) return;
   Event event{std::string(name_), kind_, thread_number(), begin_ns_, now_ns(), flops_, bytes_};
   const std::lock_guard lock(state().mutex);
@@ -74,6 +77,14 @@ std::string module_path() {
     if (range->kind_ == RangeKind::module) return std::string(range->name_);
   return {};
 }
+
+std::string_view op_at_work() {
+  for (const ProfileRange* range = innermost; range; range = range->outer_)
+    if (range->kind_ == RangeKind::op) return range->name_;
+  return {};
+}
+
+void set_range_observer(const RangeObserver& observer) { range_observer = &observer; }
 
 Profiler& Profiler::instance() {
   static Profiler profiler;

@@ -28,6 +28,7 @@ class ProfileRange {
 
  private:
   friend std::string module_path();
+  friend std::string_view op_at_work();
   std::string_view name_;
   const ProfileRange* outer_;
   double flops_ = 0, bytes_ = 0;
@@ -37,6 +38,18 @@ class ProfileRange {
 
 // The innermost module range open on this thread, or an empty text.
 std::string module_path();
+// The innermost op range open on this thread, or an empty text.
+std::string_view op_at_work();
+
+// Told of each range of any thread as it opens and as it closes, whether or not the profiler is on: how ranges reach
+// the profiler of a device.
+struct RangeObserver {
+  void (*opened)(RangeKind kind, std::string_view name);
+  void (*closed)(RangeKind kind);
+};
+// There is one at most; it lives as long as the program. Ranges that are open now will be closed without having been
+// opened.
+void set_range_observer(const RangeObserver& observer);
 
 struct ProfileRow {
   std::string name;

@@ -173,11 +173,8 @@ Tensors Tape::backward(std::span<const Tensor> seeds, std::span<const Tensor> dy
 
 void Tape::backward(const Tensor& loss) {
   if (!loss || loss.count() != 1) fail("backward: a loss has one element, not {}", loss.spec().text());
-  const double one = 1;
-  const float one_f32 = 1;
-  const auto bytes =
-      loss.dtype() == DType::f64 ? std::as_bytes(std::span(&one, 1)) : std::as_bytes(std::span(&one_f32, 1));
-  const Tensor dy = Tensor::from_host_bytes(bytes, loss.spec(), loss.device());
+  const Tensor dy(loss.spec(), loss.device());
+  loss.device().fill(loss.dtype(), 1, 1, dy.bytes());
   backward(std::span(&loss, 1), std::span(&dy, 1), leaves_);
 }
 

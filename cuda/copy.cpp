@@ -29,4 +29,8 @@ void register_copy(DeviceKind device, const CopyKernels& kernels) {
   register_kernels(device, "assign", {assign, nullptr});
 }
 
+void fill_with(const Device& device, std::int64_t n, float value, float* y) {
+  tables.of(device).fill(stream_of(device), value, {{.count = n, .in_vectors = vectors_at(y)}, y, {}});
+}
+
 }  // namespace gesso::cuda

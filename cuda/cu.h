@@ -32,7 +32,7 @@
 #include <cstdint>
 #include <utility>
 
-#include "cuda/launch_error.h"
+#include "cuda/launch_record.h"
 
 #define CU_SHARED(T, name, ...) __shared__ T name __VA_ARGS__
 #define CU_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
@@ -70,7 +70,7 @@ void launch(const LaunchConfig& config, void (*kernel)(Parameters...), Arguments
   options.numAttrs = config.cluster > 1 ? 1 : 0;
   if (error == cudaSuccess)
     error = cudaLaunchKernelEx(&options, kernel, static_cast<Parameters>(std::forward<Arguments>(arguments))...);
-  if (error == cudaSuccess) return;
+  if (error == cudaSuccess) return count_launch();
   const char* name = nullptr;
   cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
   fail_launch(name, cudaGetErrorString(error));

@@ -2,30 +2,107 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
+#include "core/profiler.h"
 #include "cuda/binary.h"
+#include "cuda/copy.h"
 
 namespace gesso::cuda {
+namespace {
 
-CudaDevice::CudaDevice(DeviceKind kind, const Runtime& runtime) : Device(kind), runtime_(runtime) {}
+// What a stream recorded, with the memory that it works on.
+class CudaGraph final : public Graph {
+ public:
+  explicit CudaGraph(const CudaDevice& device) : device_(device), memory_(device.allocator()) {}
+  ~CudaGraph() override {
+    if (!recorded_) return;
+    device_.runtime().synchronize(device_.stream());  // its last launch may be under way
+    device_.runtime().drop(recorded_);
+  }
+  void launch() override { device_.runtime().launch(recorded_, device_.stream()); }
+
+  void finish(Recorded recorded) {
+    recorded_ = recorded;
+    memory_.close();
+  }
+
+ private:
+  const CudaDevice& device_;
+  MemoryPool memory_;
+  Recorded recorded_ = nullptr;
+};
+
+}  // namespace
+
+CudaDevice::CudaDevice(DeviceKind kind, const Runtime& runtime)
+    : Device(kind), runtime_(runtime), stream_(runtime.make_stream()), staging_(runtime) {}
 
 // What the allocator still keeps goes back while there is a runtime to give it to.
-CudaDevice::~CudaDevice() { allocator().trim(); }
+CudaDevice::~CudaDevice() {
+  runtime_.synchronize(stream_);
+  allocator().trim();
+  runtime_.drop_stream(stream_);
+}
 
 void* CudaDevice::allocate(std::size_t bytes) { return runtime_.allocate(bytes); }
 void CudaDevice::release(void* memory, std::size_t) noexcept { runtime_.release(memory); }
 
+void CudaDevice::copy_from_host(void* to, const void* from, std::size_t bytes) {
+  refuse_while_capturing("a copy from");
+  staging_.upload(stream_, to, from, bytes);
+}
+void CudaDevice::copy_to_host(void* to, const void* from, std::size_t bytes) {
+  refuse_while_capturing("a copy to");
+  staging_.download(stream_, to, from, bytes);
+}
+std::unique_ptr<HostCopy> CudaDevice::start_copy_to_host(const void* from, std::size_t bytes) {
+  refuse_while_capturing("a copy to");
+  return staging_.start_download(stream_, from, bytes);
+}
 void CudaDevice::copy(void* to, const void* from, std::size_t bytes) {
-  if (bytes != 0) runtime_.copy(stream(), to, from, bytes);
+  if (bytes != 0) runtime_.copy(stream_, to, from, bytes);
 }
 void CudaDevice::fill_bytes(void* to, std::byte value, std::size_t bytes) {
-  if (bytes != 0) runtime_.fill(stream(), to, value, bytes);
+  if (bytes != 0) runtime_.fill(stream_, to, value, bytes);
 }
 
+void CudaDevice::fill(DType dtype, std::int64_t n, double value, void* y) {
+  if (dtype != DType::f32) fail("{}: elements of type {} cannot be filled with a number", name(), name_of(dtype));
+  fill_with(*this, n, static_cast<float>(value), static_cast<float*>(y));
+}
 void CudaDevice::accumulate(DType dtype, std::int64_t n, const void* x, void* y) {
   if (dtype != DType::f32) fail("{}: gradients of type {} cannot be added", name(), name_of(dtype));
   add_to(*this, n, static_cast<const float*>(x), static_cast<float*>(y));
 }
 
-void CudaDevice::synchronize() { runtime_.synchronize(stream()); }
+void CudaDevice::synchronize() {
+  refuse_while_capturing("a wait by");
+  runtime_.synchronize(stream_);
+}
+
+void CudaDevice::refuse_while_capturing(const char* what) const {
+  if (!capturing_) return;
+  const std::string path = module_path();
+  fail("{}: {} the host while work is being recorded{}{}; recorded work may depend on memory of the device alone",
+       name(), what, path.empty() ? "" : ", in ", path);
+}
+
+std::unique_ptr<Graph> CudaDevice::capture(const std::function<void()>& work) {
+  auto graph = std::make_unique<CudaGraph>(*this);
+  runtime_.begin_capture(stream_);
+  capturing_ = true;
+  try {
+    work();
+  } catch (...) {
+    capturing_ = false;
+    try {
+      runtime_.drop(runtime_.end_capture(stream_));
+    } catch (const Error&) {  // the capture failed for the reason that is on its way already
+    }
+    throw;
+  }
+  capturing_ = false;
+  graph->finish(runtime_.end_capture(stream_));
+  return graph;
+}
 
 }  // namespace gesso::cuda

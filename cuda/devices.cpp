@@ -4,6 +4,7 @@
 
 #include "cuda/device.h"
 #include "cuda/emulator/emulator.h"
+#include "cuda/gpu.h"
 #include "cuda/kernel_list.h"
 
 namespace gesso {
@@ -16,9 +17,12 @@ std::function<void()> schedule(emulator::Order order) {
 }  // namespace
 
 void register_cuda_devices() {
-  emulator::set_guard(true);  // a host that reads device memory does so here as well as on a GPU: not at all
-  register_device(std::make_unique<cuda::CudaDevice>(DeviceKind::emulated, cuda::emulated_runtime()));
+  register_device(DeviceKind::emulated, [] {
+    emulator::set_guard(true);  // a host that reads device memory does so here as well as on a GPU: not at all
+    return std::make_unique<cuda::CudaDevice>(DeviceKind::emulated, cuda::emulated_runtime());
+  });
   cuda::register_all_kernels<cu::Emulated>(DeviceKind::emulated);
+  cuda::register_gpu();
 }
 
 check::DeviceUnderCheck device_under_check(DeviceKind kind) {
@@ -26,6 +30,11 @@ check::DeviceUnderCheck device_under_check(DeviceKind kind) {
   check::DeviceUnderCheck device;
   device.kind = kind;
   device.launches = runtime.launches;
+  if (kind == DeviceKind::cuda) {
+    device.most_elements = 1e9;
+    device.most_flops = 1e12;
+    return device;
+  }
   if (emulator::is_checked()) {  // ten to a hundred times slower; what orders could show, it finds in one
     device.most_elements = 2048;
     device.most_flops = 2e5;

@@ -42,6 +42,7 @@ struct Elementwise {
   Y* y;  // dense; may be where an operand of the result's shape lies
   std::tuple<Source<X>...> x;
 };
+using Map0 = Elementwise<float>;
 using Map1 = Elementwise<float, float>;
 using Map2 = Elementwise<float, float, float>;
 using Map3 = Elementwise<float, float, float, float>;

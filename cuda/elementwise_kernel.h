@@ -57,14 +57,14 @@ __global__ void __launch_bounds__(kElementwiseThreads) elementwise(Loop loop, F 
   const std::int64_t unit = static_cast<std::int64_t>(blockIdx.x) * kElementwiseThreads + threadIdx.x;
   if (!loop.in_vectors) {
     if (unit < loop.count) {
-      const Place place = place_of(loop, unit);
+      [[maybe_unused]] const Place place = place_of(loop, unit);
       y[unit] = f(*address(x, loop, place)...);
     }
     return;
   }
   const std::int64_t first = unit * kVector;
   if (first + kVector <= loop.count) {
-    const Place place = place_of(loop, first);
+    [[maybe_unused]] const Place place = place_of(loop, first);
     const auto apply = [&](const Vector<X>&... v) {
       Vector<Y> result;
       CU_UNROLL

@@ -1,13 +1,40 @@
+#include <cstdlib>
+
 #include "cuda/emulator/emulator.h"
 #include "cuda/runtime.h"
 
 namespace gesso::cuda {
 namespace {
 
-// The emulator does all work where it is submitted.
-void copy(cu::Stream, void* to, const void* from, std::size_t bytes) { emulator::copy(to, from, bytes); }
-void fill(cu::Stream, void* to, std::byte value, std::size_t bytes) { emulator::fill(to, value, bytes); }
+emulator::Graph* graph_of(Recorded recorded) { return reinterpret_cast<emulator::Graph*>(recorded); }
+
+void* allocate_host(std::size_t bytes) { return std::malloc(bytes); }
+void release_host(void* memory) { std::free(memory); }
+
+cu::Stream make_stream() { return (new emulator::Stream)->handle(); }
+void drop_stream(cu::Stream stream) { delete &emulator::Stream::of(stream); }
+
+// The emulator does all work where it is submitted: nobody ever waits.
+Event make_event() { return nullptr; }
+void drop_event(Event) {}
+void record(Event, cu::Stream) {}
+void wait(Event) {}
 void synchronize(cu::Stream) {}
+
+void copy(cu::Stream stream, void* to, const void* from, std::size_t bytes) {
+  emulator::Stream::of(stream).copy(to, from, bytes);
+}
+void fill(cu::Stream stream, void* to, std::byte value, std::size_t bytes) {
+  emulator::Stream::of(stream).fill(to, value, bytes);
+}
+
+void begin_capture(cu::Stream stream) { emulator::Stream::of(stream).begin_capture(); }
+Recorded end_capture(cu::Stream stream) {
+  return reinterpret_cast<Recorded>(new emulator::Graph(emulator::Stream::of(stream).end_capture()));
+}
+void launch(Recorded recorded, cu::Stream) { graph_of(recorded)->replay(); }
+void drop(Recorded recorded) { delete graph_of(recorded); }
+
 std::uint64_t launches() { return emulator::statistics().launches; }
 
 }  // namespace
@@ -15,9 +42,21 @@ std::uint64_t launches() { return emulator::statistics().launches; }
 const Runtime& emulated_runtime() {
   static constexpr Runtime table = {.allocate = emulator::allocate,
                                     .release = emulator::release,
+                                    .allocate_host = allocate_host,
+                                    .release_host = release_host,
+                                    .make_stream = make_stream,
+                                    .drop_stream = drop_stream,
+                                    .make_event = make_event,
+                                    .drop_event = drop_event,
+                                    .record = record,
+                                    .wait = wait,
+                                    .synchronize = synchronize,
                                     .copy = copy,
                                     .fill = fill,
-                                    .synchronize = synchronize,
+                                    .begin_capture = begin_capture,
+                                    .end_capture = end_capture,
+                                    .launch = launch,
+                                    .drop = drop,
                                     .launches = launches};
   return table;
 }

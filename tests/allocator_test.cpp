@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <thread>
 #include <vector>
 
@@ -37,6 +38,7 @@ class SmallDevice final : public Device {
   void fill_bytes(void* to, std::byte value, std::size_t bytes) override {
     std::memset(to, static_cast<int>(value), bytes);
   }
+  void fill(DType, std::int64_t, double, void*) override {}
   void accumulate(DType, std::int64_t, const void*, void*) override {}
   void synchronize() override {}
 
@@ -184,6 +186,66 @@ TEST_SUITE("allocator") {
       CHECK(view.shape() == Shape{2, 4});
     }
     CHECK(device.allocator().statistics().live_bytes == 0);
+  }
+
+  TEST_CASE("memory of a pool is nobody else's while the pool lives, and everybody's after it") {
+    SmallDevice device(1 << 20);
+    Allocator& allocator = device.allocator();
+    void* const warm = allocator.allocate(1000);
+    void* const spare = allocator.allocate(5000);
+    allocator.release(warm);
+    allocator.release(spare);
+    auto pool = std::make_unique<MemoryPool>(allocator);
+    void* const first = allocator.allocate(1000);
+    CHECK(first == warm);  // recording takes what was cached
+    allocator.release(first);
+    CHECK(allocator.allocate(1000) == first);  // and uses it again, in its order
+    void* const kept = allocator.allocate(2000);
+    allocator.release(first);
+    expect_error(ErrorKind::usage, {"recorded already"}, [&] { const MemoryPool second(allocator); });
+    pool->close();
+
+    const std::size_t live = allocator.statistics().live_bytes;
+    CHECK(live > 3000);                        // all of the pool
+    CHECK(allocator.allocate(5000) == spare);  // what the pool did not use
+    void* const other = allocator.allocate(1000);
+    CHECK(other != first);
+    allocator.release(kept);
+    CHECK(allocator.allocate(2000) != kept);
+    allocator.release(other);
+    pool.reset();
+    void* const again[] = {allocator.allocate(1000), allocator.allocate(1000)};
+    CHECK((again[0] == first || again[1] == first));
+    CHECK(allocator.allocate(2000) == kept);
+    const MemoryStatistics end = allocator.statistics();
+    CHECK(end.cached_bytes == 0);
+    CHECK(end.live_bytes == device.given);
+  }
+
+  TEST_CASE("what outlives its pool is released as any other memory") {
+    SmallDevice device(1 << 20);
+    void* kept = nullptr;
+    {
+      MemoryPool pool(device.allocator());
+      kept = device.allocator().allocate(100);
+      pool.close();
+    }
+    CHECK(device.allocator().statistics().live_bytes != 0);
+    device.allocator().release(kept);
+    CHECK(device.allocator().statistics().live_bytes == 0);
+    CHECK(device.allocator().allocate(100) == kept);
+  }
+
+  TEST_CASE("short of memory, an open pool gives back what it has not handed out") {
+    SmallDevice device(8192);
+    Allocator& allocator = device.allocator();
+    allocator.release(allocator.allocate(3000));
+    allocator.release(allocator.allocate(100));
+    const MemoryPool pool(allocator);
+    void* const recorded = allocator.allocate(100);
+    allocator.release(recorded);
+    CHECK(allocator.allocate(6000) != nullptr);
+    CHECK(allocator.allocate(100) == recorded);
   }
 }
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/profiler.h"
 #include "cuda/emulator/emulator.h"
 #include "tests/cuda/probes.h"
 #include "tests/emulated_device.h"
@@ -115,14 +116,16 @@ TEST_SUITE("cuda emulator") {
     emulator::release(again);
   }
 
-  TEST_CASE("a launch counts for the op that the stream names") {
+  TEST_CASE("a launch counts for the op at work") {
     const EmulatedMemory<float> x(ramp(256)), y(ramp(256));
     emulator::Stream stream;
     emulator::reset_statistics();
-    stream.set_op("probe");
-    probes::add_scaled(stream.handle(), 1.0f, x.data(), y.data(), 256);
-    probes::reverse_blocks(stream.handle(), x.data(), y.data(), 256);
-    stream.set_op("other probe");
+    {
+      const ProfileRange op(RangeKind::op, "probe");
+      probes::add_scaled(stream.handle(), 1.0f, x.data(), y.data(), 256);
+      probes::reverse_blocks(stream.handle(), x.data(), y.data(), 256);
+    }
+    const ProfileRange op(RangeKind::op, "other probe");
     probes::add_scaled(stream.handle(), 1.0f, x.data(), y.data(), 256);
     const emulator::Statistics& statistics = emulator::statistics();
     CHECK(statistics.launches == 3);
@@ -139,10 +142,12 @@ TEST_SUITE("cuda emulator") {
     emulator::Stream stream;
     stream.begin_capture();
     CHECK(stream.capturing());
-    stream.set_op("captured");
     float scale = 2.0f;
     stream.fill(y.data(), std::byte{0}, kCount * sizeof(float));
-    probes::add_scaled(stream.handle(), scale, x.data(), y.data(), kCount);
+    {
+      const ProfileRange op(RangeKind::op, "captured");
+      probes::add_scaled(stream.handle(), scale, x.data(), y.data(), kCount);
+    }
     scale = 0.0f;  // arguments were copied
     stream.copy(z.data(), y.data(), kCount * sizeof(float));
     const emulator::Graph graph = stream.end_capture();
@@ -168,7 +173,7 @@ TEST_SUITE("cuda emulator") {
   TEST_CASE("an error names kernel, launch, op and thread, and the next launch is well") {
     const EmulatedMemory<int> x(std::vector<int>{1, 2, 0, 4}), y(4);
     emulator::Stream stream;
-    stream.set_op("division");
+    const ProfileRange op(RangeKind::op, "division");
     const std::vector<std::string> words = {"division by zero", "'probes::divide_kernel'",
                                             "probes.cu:", "by op division", "thread (2,0,0) warp 0 lane 2"};
     for (int i = 0; i < 2; ++i)

@@ -38,6 +38,9 @@ class Task {
   virtual void start(const nn::Context& context, const Tensor& images) = 0;
   // Forward pass; the first term is the loss to minimise. images: [N,H,W,C] u8 or u16.
   virtual std::vector<Term> losses(const nn::Context& context, const Tensor& images) = 0;
+  // After each step was asked for, by losses() or by replaying what losses() asked then: keeps what statistics() wants
+  // of it.
+  virtual void after_step() = 0;
   // What the steps since the last call showed beyond their losses (code usage), read from the device. They
   // are for the log alone and no part of a checkpoint: a resumed run counts anew, so the first line after resuming may
   // differ from that of a run that was never stopped, while the state files have the same bits.

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <optional>
 
 #include "core/allocator.h"
 #include "core/error.h"
@@ -14,6 +15,7 @@
 #include "train/open_dataset.h"
 #include "train/png.h"
 #include "train/start_block.h"
+#include "train/step.h"
 #include "train/vqvae_task.h"
 
 namespace gesso {
@@ -59,7 +61,6 @@ class Run {
   void save(std::int64_t step);
   bool pictures_due(std::int64_t step) const;
   std::int64_t pictures_shown() const { return std::min(recipe_.sample.count, test_data_->size()); }
-  nn::Context context(nn::Mode mode, nn::StateUpdates& updates) const;
 
   const Recipe& recipe_;
   const RunOptions& options_;
@@ -68,19 +69,17 @@ class Run {
   std::unique_ptr<Dataset> test_data_;
   std::unique_ptr<Task> task_;
   nn::Optimizer optimizer_;
-  nn::StepState state_;
-  nn::StateUpdates updates_;
   std::int64_t start_step_ = 0;
   std::unique_ptr<DataLoader> loader_;
   Tensor images_;  // [N,H,W,C] of the data set's type, the batch
+  std::unique_ptr<TrainStep> step_;
   std::unique_ptr<MetricsFile> metrics_;
   std::unique_ptr<ProgressLine> line_;
   Throughput throughput_;
   double waited_ = 0, worked_ = 0;  // seconds of this log interval
 
   // Of the step before: read while the device works on the next one.
-  std::vector<Term> last_terms_;
-  Tensor last_norm_;
+  std::optional<StepValues> last_values_;
   std::int64_t last_step_ = -1;
   std::vector<Metric> last_metrics_;
   RunSummary summary_;
@@ -93,8 +92,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
       train_data_(train_data),
       test_data_(open_dataset(recipe.data, Split::validation, seed(recipe))),
       task_(make_task(recipe, device_)),
-      optimizer_(task_->store(), recipe.optimizer),
-      state_(device_) {
+      optimizer_(task_->store(), recipe.optimizer) {
   if (test_data_->image_shape() != train_data_.image_shape())
     fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
          test_data_->name(), test_data_->image_shape().text(), train_data_.image_shape().text());
@@ -113,6 +111,8 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
   }
   const ImageShape& shape = train_data_.image_shape();
   images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
+  step_ = std::make_unique<TrainStep>(*task_, optimizer_, images_,
+                                      StepOptions{.seed = seed(recipe), .replay = options.replay});
   const SampleOrder order(train_data_.size(), recipe.train.batch, seed(recipe));
   loader_ = std::make_unique<DataLoader>(
       train_data_, order,
@@ -126,41 +126,25 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
   line_ = std::make_unique<ProgressLine>(recipe.model);
 }
 
-nn::Context Run::context(nn::Mode mode, nn::StateUpdates& updates) const {
-  return {.device = device_, .mode = mode, .state = state_, .updates = updates, .seed = seed(recipe_)};
-}
-
 // Every host read of a step happens here, one step late; the weights did not move where the gradient norm was not
 // finite.
 void Run::read_last() {
-  if (last_step_ < 0) return;
-  last_metrics_.clear();
-  for (const Term& term : last_terms_)
-    last_metrics_.push_back({term.name, static_cast<double>(term.value.to_host<float>()[0])});
-  const auto norm = static_cast<double>(last_norm_.to_host<float>()[0]);
-  last_metrics_.push_back({"grad_norm", norm});
+  if (!last_values_) return;
+  last_metrics_ = last_values_->read();
+  last_values_.reset();
+  const double loss = last_metrics_.front().value, norm = last_metrics_.back().value;
   last_metrics_.push_back({"rate", recipe_.schedule.at(last_step_)});
-  if (!std::isfinite(norm) || !std::isfinite(last_metrics_.front().value))
+  if (!std::isfinite(norm) || !std::isfinite(loss))
     fail(ErrorKind::numeric,
          "step {}: loss {} and gradient norm {} are not both finite; weights and state were not changed by it, and the "
          "last checkpoint is {}; lower schedule.rate or set optimizer.clip_norm",
-         last_step_ + 1, last_metrics_.front().value, norm,
-         summary_.checkpoint.empty() ? std::string("none") : summary_.checkpoint.string());
+         last_step_ + 1, loss, norm, summary_.checkpoint.empty() ? std::string("none") : summary_.checkpoint.string());
 }
 
 void Run::train_step(std::int64_t step) {
-  const ProfileRange range(RangeKind::step, "step");
-  state_.set(step, recipe_.schedule.at(step));
-  const nn::Context now = context(nn::Mode::train, updates_);
-  if (step == 0) task_->start(now, images_);
-  Tape tape;
-  task_->store().watch(tape);
-  std::vector<Term> terms = task_->losses(now, images_);
-  tape.backward(terms.front().value);
-  optimizer_.step(now);
+  StepValues values = step_->run(step, recipe_.schedule.at(step));
   read_last();
-  last_terms_ = std::move(terms);
-  last_norm_ = optimizer_.gradient_norm();
+  last_values_ = std::move(values);
   last_step_ = step;
 }
 
@@ -198,7 +182,7 @@ void Run::make_pictures(std::int64_t step) {
   const std::int64_t count = pictures_shown();
   nn::StateUpdates unused;
   const Tensor images = read_images(*test_data_, 0, count, device_);
-  const std::vector<Image> after = task_->reconstruct(context(nn::Mode::evaluate, unused), images);
+  const std::vector<Image> after = task_->reconstruct(step_->evaluation(unused), images);
   std::vector<Image> before;
   for (std::int64_t i = 0; i < count; ++i) before.push_back(test_data_->image(i));
   const Path path = options_.directory / "samples" / fmt::format("step-{:08}.png", step);

@@ -18,6 +18,7 @@ struct RunOptions {
   Path directory = {};  // made where it is missing
   bool resume = false;
   DeviceKind device = DeviceKind::cpu;
+  bool replay = true;                              // record a step and replay it, where the device can
   std::string command_line = {};                   // for the record
   const std::atomic<bool>* interrupted = nullptr;  // set by a signal: save and return
 };

@@ -68,13 +68,21 @@ std::vector<Term> VqvaeTask::losses(const nn::Context& context, const Tensor& im
   const models::VqvaeResult result = model_(context, x);
   const Tensor mse = ops::mse(result.reconstruction, x);
   const Tensor nmse = ops::cast(mse, {.to = DType::f32, .scale = 1.0 / pixel_variance()});
-  codes_.push_back(result.quantized.index);
+  codes_ = result.quantized.index;
   return {{"loss", ops::add(nmse, result.quantized.loss)}, {"nmse", nmse}, {"vq", result.quantized.loss}};
 }
 
+void VqvaeTask::after_step() {
+  recent_codes_.push_back(codes_.device().start_copy_to_host(codes_.bytes(), codes_.spec().bytes()));
+}
+
 std::vector<Metric> VqvaeTask::statistics() {
-  for (const Tensor& codes : codes_) recent_.add(codes.to_host<std::int32_t>());
-  codes_.clear();
+  std::vector<std::int32_t> codes(static_cast<std::size_t>(codes_.count()));
+  for (const auto& copy : recent_codes_) {
+    std::ranges::copy(copy->wait(), std::as_writable_bytes(std::span(codes)).begin());
+    recent_.add(codes);
+  }
+  recent_codes_.clear();
   return {{"usage", recent_.usage()}, {"perplexity", recent_.perplexity()}};
 }
 

@@ -25,6 +25,7 @@ class VqvaeTask final : public Task {
   void measure(const Dataset& train_data) override;
   void start(const nn::Context& context, const Tensor& images) override;
   std::vector<Term> losses(const nn::Context& context, const Tensor& images) override;
+  void after_step() override;
   std::vector<Metric> statistics() override;
   std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) override;
   // images nmse mse psnr ssim usage perplexity code_bits_per_dim. mse in units of the full range, nmse over the
@@ -45,7 +46,9 @@ class VqvaeTask final : public Task {
   nn::Param pixels_;           // [2] mean and variance of the training pixels, of the full range
   double pixel_variance_ = 0;  // pixels_[1], once it was read
   CodeUsage recent_;           // over a fixed window of codes
-  Tensors codes_;              // [N h w] i32 each: of the steps since statistics() was asked last
+  Tensor codes_;               // [N h w] i32, of the last step
+  // Those of the steps since statistics() was asked last.
+  std::vector<std::unique_ptr<HostCopy>> recent_codes_;
 };
 
 }  // namespace gesso

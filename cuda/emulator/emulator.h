@@ -94,8 +94,7 @@ class Stream {
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 
-  // On whose behalf launches are submitted from now on: counted, and named in errors.
-  void set_op(std::string_view op) { op_ = op; }
+  // The op at work (core/profiler.h) is counted, and named in errors.
   void launch(const LaunchShape& shape, std::unique_ptr<const BoundKernel> kernel);
   void copy(void* to, const void* from, std::size_t bytes);  // host memory is read when the copy is done
   void fill(void* to, std::byte value, std::size_t bytes);
@@ -111,7 +110,6 @@ class Stream {
  private:
   void submit(std::function<void()> work);
 
-  std::string op_;
   Graph graph_;
   bool capturing_ = false;
 };

@@ -1,7 +1,9 @@
 // Streams of the emulated device: work is done when it is submitted, or recorded for a graph.
+#include <string>
 #include <utility>
 
 #include "core/error.h"
+#include "core/profiler.h"
 #include "cuda/emulator/scheduler.h"
 
 namespace gesso::emulator {
@@ -21,7 +23,9 @@ void Stream::submit(std::function<void()> work) {
 }
 
 void Stream::launch(const LaunchShape& shape, std::unique_ptr<const BoundKernel> kernel) {
-  submit([shape, kernel = std::shared_ptr(std::move(kernel)), op = op_] { run(shape, *kernel, op); });
+  submit([shape, kernel = std::shared_ptr(std::move(kernel)), op = std::string(op_at_work())] {
+    run(shape, *kernel, op);
+  });
 }
 
 void Stream::copy(void* to, const void* from, std::size_t bytes) {

@@ -1,0 +1,13 @@
+// What cu::launch of nvcc's build does besides: without fmt, which nvcc would have to read.
+#pragma once
+
+#include <cstdint>
+
+namespace gesso::cu {
+
+// Throws gesso::Error with the op at work. kernel may be null.
+[[noreturn]] void fail_launch(const char* kernel, const char* reason);
+void count_launch();
+std::uint64_t launches();  // since the program started
+
+}  // namespace gesso::cu

@@ -1,0 +1,145 @@
+// A training step on the emulated device, recorded and replayed, against one that is asked for anew each time.
+#include <doctest/doctest.h>
+
+#include <random>
+#include <vector>
+
+#include "core/error.h"
+#include "ops/assign.h"
+#include "ops/binary.h"
+#include "ops/random.h"
+#include "ops/reduce.h"
+#include "ops/reshape.h"
+#include "ops/softmax.h"
+#include "ops/unary.h"
+#include "tests/support.h"
+#include "train/pixel_range.h"
+#include "train/step.h"
+
+namespace gesso {
+namespace {
+
+const Shape kBatch = {5, 2, 3, 4};  // [N,H,W,C]
+
+// A model in small, of what a recorded step must get right: draws that change with the step, running state, values for
+// the log, ops whose gradients are joined.
+class SmallTask final : public Task {
+ public:
+  explicit SmallTask(Device& device)
+      : scale_(store_.declare("scale", {.shape = {4}, .init = {.kind = nn::InitKind::ones}, .decays = true})),
+        shift_(store_.declare("shift", {.shape = {3, 4}})),
+        mean_(store_.declare("mean", {.shape = {4}, .kind = nn::ParamKind::state})) {
+    store_.materialize(device, 1);
+  }
+
+  const nn::ParamStore& store() const override { return store_; }
+  const models::Vqvae& vqvae() const override { fail("test: this task has no VQ-VAE"); }
+  void measure(const Dataset&) override {}
+  void start(const nn::Context&, const Tensor& images) override { started += images.count() > 0 ? 1 : 0; }
+  std::vector<Term> losses(const nn::Context& context, const Tensor& images) override {
+    ++asked;
+    const Tensor x = normalise_images(images);
+    const Tensor h = ops::dropout(x, context.state.step, {.rate = 0.3, .key = context.key(Purpose::dropout, "drop")});
+    const Tensor y = ops::tanh(ops::add(ops::mul(h, scale_), shift_));
+    const Tensor p = ops::softmax(ops::add(y, ops::mul(y, scale_)));
+    const Tensor loss = ops::mean(ops::square(ops::sub(p, x)));
+    peak_ = ops::sum(ops::square(ops::stop_gradient(p)));
+    const Tensor seen = ops::mean(ops::stop_gradient(y), {.axes = axes(0, 1, 2)});
+    context.updates.announce(mean_, [mean = mean_.tensor(), seen](const Tensor& gate) {
+      ops::assign(mean, ops::add(ops::mul(mean, mean), seen), gate);
+    });
+    return {{"loss", loss}, {"peak", peak_}};
+  }
+  void after_step() override { peaks_.push_back(peak_.device().start_copy_to_host(peak_.bytes(), sizeof(float))); }
+  std::vector<Metric> statistics() override {
+    std::vector<Metric> all;
+    for (const auto& copy : peaks_) all.push_back({"peak", *reinterpret_cast<const float*>(copy->wait().data())});
+    peaks_.clear();
+    return all;
+  }
+  std::vector<Image> reconstruct(const nn::Context&, const Tensor&) override { return {}; }
+  std::vector<Metric> evaluate(const nn::Context&, const Dataset&, std::int64_t) override { return {}; }
+
+  int asked = 0, started = 0;
+
+ private:
+  nn::ParamStore store_;
+  nn::Param scale_, shift_, mean_;
+  Tensor peak_;
+  std::vector<std::unique_ptr<HostCopy>> peaks_;
+};
+
+struct SmallRun {
+  explicit SmallRun(bool replay, DeviceKind kind = DeviceKind::emulated)
+      : task(device(kind)),
+        optimizer(task.store(), {.weight_decay = 0.01, .clip_norm = 0.05, .ema_decay = 0.9}),
+        images({kBatch, DType::u8}, device(kind)),
+        step(task, optimizer, images, {.seed = 3, .replay = replay}) {}
+
+  // The step's values, and all that it changed.
+  std::vector<std::vector<float>> run(std::int64_t number) {
+    std::mt19937 random(static_cast<std::mt19937::result_type>(test_seed() + static_cast<std::uint64_t>(number)));
+    std::vector<std::byte> batch(static_cast<std::size_t>(kBatch.count()));
+    for (std::byte& value : batch) value = std::byte(random() & 0xFF);
+    images.copy_from_host(batch);
+    std::vector<float> values;
+    for (const Metric& metric : step.run(number, 0.01 / static_cast<double>(number + 1)).read())
+      values.push_back(static_cast<float>(metric.value));
+    return {values,
+            task.store().weights().to_host<float>(),
+            task.store().gradients().to_host<float>(),
+            task.store().state().to_host<float>(),
+            optimizer.first_moment().to_host<float>(),
+            optimizer.second_moment().to_host<float>(),
+            optimizer.ema().to_host<float>()};
+  }
+  // As a checkpoint would.
+  void continue_from(const SmallRun& other) const {
+    task.store().weights().copy_from(other.task.store().weights());
+    task.store().state().copy_from(other.task.store().state());
+    optimizer.first_moment().copy_from(other.optimizer.first_moment());
+    optimizer.second_moment().copy_from(other.optimizer.second_moment());
+    optimizer.ema().copy_from(other.optimizer.ema());
+  }
+
+  SmallTask task;
+  nn::Optimizer optimizer;
+  Tensor images;
+  TrainStep step;
+};
+
+TEST_SUITE("emulated training") {
+  TEST_CASE("a recorded step has the bits of one that is asked for anew, step after step and resumed") {
+    SmallRun anew(false), replayed(true), resumed(true);
+    for (std::int64_t step = 0; step < 6; ++step) {
+      CAPTURE(step);
+      const auto want = anew.run(step);
+      CHECK(replayed.run(step) == want);
+      if (step > 3) CHECK(resumed.run(step) == want);
+      if (step == 3) resumed.continue_from(anew);
+    }
+    CHECK(anew.task.asked == 6);
+    CHECK(replayed.task.asked == 2);  // to do it, and to record it
+    CHECK(resumed.task.asked == 2);
+    CHECK(replayed.task.started == 1);
+    CHECK(resumed.task.started == 0);
+  }
+
+  TEST_CASE("what a log reads of replayed steps is each step's own") {
+    SmallRun anew(false), replayed(true);
+    for (std::int64_t step = 0; step < 4; ++step) CHECK(anew.run(step) == replayed.run(step));
+    const std::vector<Metric> want = anew.task.statistics(), got = replayed.task.statistics();
+    REQUIRE(got.size() == 4);
+    for (std::size_t i = 0; i < 4; ++i) CHECK(got[i].value == want[i].value);
+    CHECK(want[0].value != want[1].value);
+  }
+
+  TEST_CASE("a device that cannot record is asked for each step") {
+    SmallRun run(true, DeviceKind::cpu);
+    for (std::int64_t step = 0; step < 3; ++step) run.run(step);
+    CHECK(run.task.asked == 3);
+  }
+}
+
+}  // namespace
+}  // namespace gesso
