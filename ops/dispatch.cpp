@@ -29,11 +29,22 @@ void check_dtypes(const RowInfo& row, std::span<const Spec> in) {
       fail("{}: operands of different types ({}, {}); cast one of them", row.name, first->text(), s.text());
 }
 
+// Runs `work`; an error in it names the module as well.
+template <class Work>
+auto told_with_path(const std::string& path, Work&& work) {
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (path.empty()) throw;
+    throw Error(error.kind(), fmt::format("{} (in {})", error.what(), path));
+  }
+}
+
 // What one call leaves for its backward.
 class RecordedOp final : public Recorded {
  public:
-  RecordedOp(const RowInfo& row, const Attributes& attrs, const Execution& run, const Kernels& kernels)
-      : row_(row), attrs_(attrs), run_(run), kernels_(kernels), path_(module_path()) {}
+  RecordedOp(const RowInfo& row, const Attributes& attrs, const Execution& run, const Kernels& kernels, double flops)
+      : row_(row), attrs_(attrs), run_(run), kernels_(kernels), flops_(flops), path_(module_path()) {}
 
   void save(std::span<const Tensor> in, std::span<const Tensor> out, Operands wanted) {
     keep(in, row_.saved_inputs(attrs_, wanted), in_);
@@ -41,10 +52,13 @@ class RecordedOp final : public Recorded {
   }
   std::string_view name() const override { return row_.name; }
   void backward(std::span<const Tensor> dy, std::span<Tensor> dx) override {
-    check_versions(in_);
-    check_versions(out_);
-    ProfileRange range(RangeKind::op, row_.name);
-    kernels_.backward(attrs_, {run_, in_.tensors, out_.tensors, dy, dx});
+    told_with_path(path_, [&] {
+      check_versions(in_);
+      check_versions(out_);
+      ProfileRange range(RangeKind::op, row_.name);
+      add_work(range, dy, dx);
+      kernels_.backward(attrs_, {run_, in_.tensors, out_.tensors, dy, dx});
+    });
   }
 
  private:
@@ -65,26 +79,38 @@ class RecordedOp final : public Recorded {
     for (std::size_t i = 0; i < saved.tensors.size(); ++i) {
       const Tensor& t = saved.tensors[i];
       if (t && t.version() != saved.versions[i])
-        fail("{}: backward needs {} {}, but {} has overwritten it since the forward pass{}", row_.name, t.name(),
-             t.spec().text(), t.last_writer(), path_.empty() ? "" : fmt::format(" (in {})", path_));
+        fail("{}: backward needs {} {}, but {} has overwritten it since the forward pass", row_.name, t.name(),
+             t.spec().text(), t.last_writer());
     }
+  }
+  // As bench ops counts it: a gradient of more than a vector is as much work as the forward pass.
+  void add_work(ProfileRange& range, std::span<const Tensor> dy, std::span<const Tensor> dx) const {
+    if (!Profiler::instance().on()) return;
+    const auto is_large = [](const Tensor& t) { return t && t.shape().rank() > 1; };
+    double bytes = 0;
+    for (const std::span<const Tensor> tensors :
+         {std::span<const Tensor>(in_.tensors), std::span<const Tensor>(out_.tensors), dy, dx})
+      for (const Tensor& t : tensors) bytes += static_cast<double>(t.spec().bytes());
+    range.add_work(flops_ * static_cast<double>(std::max<std::ptrdiff_t>(1, std::ranges::count_if(dx, is_large))),
+                   bytes);
   }
 
   const RowInfo& row_;
   Attributes attrs_;
   Execution run_;
   const Kernels& kernels_;
+  double flops_;  // of the forward pass, where the profiler was on
   std::string path_;
   Saved in_, out_;
 };
 
 void record(Tape& tape, const RowInfo& row, const Attributes& attrs, const Execution& run, const Kernels& kernels,
-            std::span<const Tensor> in, std::span<const Tensor> out) {
+            double flops, std::span<const Tensor> in, std::span<const Tensor> out) {
   Operands wanted = 0;
   for (std::size_t i = 0; i < in.size(); ++i)
     if (has(row.differentiable, i) && tape.knows(in[i])) wanted |= operands(i);
   if (!wanted) return;
-  auto op = std::make_unique<RecordedOp>(row, attrs, run, kernels);
+  auto op = std::make_unique<RecordedOp>(row, attrs, run, kernels, flops);
   op->save(in, out, wanted);
   Tensors tracked(in.begin(), in.end());  // an operand whose gradient does not exist is a constant to the tape
   for (std::size_t i = 0; i < tracked.size(); ++i)
@@ -102,14 +128,18 @@ Tensors run_op(Device& device, const RowInfo& row, const Attributes& attrs, std:
   for (const Spec& spec : row.infer(attrs, specs))
     out.push_back(spec.dtype == DType::none ? Tensor() : Tensor(spec, device));
   const Kernels& kernels = row.kernels(device.kind(), specs);
+  double flops = 0;
   {
     ProfileRange range(RangeKind::op, row.name);
-    if (Profiler::instance().on()) range.add_work(row.flops(attrs, specs), row.bytes(attrs, specs));
+    if (Profiler::instance().on()) {
+      flops = row.flops(attrs, specs);
+      range.add_work(flops, row.bytes(attrs, specs));
+    }
     kernels.forward(attrs, {run, in, out});
   }
   for (std::size_t i = 0; i < in.size(); ++i)
     if (has(row.in_place, i) && in[i]) in[i].mark_written(row.name);
-  if (Tape* tape = Tape::current(); tape && row.differentiable) record(*tape, row, attrs, run, kernels, in, out);
+  if (Tape* tape = Tape::current(); tape && row.differentiable) record(*tape, row, attrs, run, kernels, flops, in, out);
   return out;
 }
 
@@ -130,13 +160,7 @@ const Kernels& RowInfo::kernels(DeviceKind device, std::span<const Spec> in) con
 }
 
 Tensors dispatch_on(Device& device, const RowInfo& row, const Attributes& attrs, std::span<const Tensor> in) {
-  try {
-    return run_op(device, row, attrs, in);
-  } catch (const Error& error) {
-    const std::string path = module_path();
-    if (path.empty()) throw;
-    throw Error(error.kind(), fmt::format("{} (in {})", error.what(), path));
-  }
+  return told_with_path(module_path(), [&] { return run_op(device, row, attrs, in); });
 }
 
 Tensors dispatch(const RowInfo& row, const Attributes& attrs, std::span<const Tensor> in) {

@@ -43,6 +43,21 @@ TEST_SUITE("bench") {
     CHECK(result["ceilings"]["gbps"] > 0);
   }
 
+  TEST_CASE("bench step times a recipe's step as one JSON object on the last line") {
+    const Output output = run_bench({"bench", "step", "vqvae-shapes", "data.size=8", "data.count=40", "model.hidden=8",
+                                     "model.residual_hidden=4", "train.batch=4", "--json"});
+    REQUIRE_MESSAGE(output.status == 0, output.text);
+    const nlohmann::json result = nlohmann::json::parse(output.last_line);
+    CHECK(result["ms"]["min"] > 0);
+    CHECK(result["ms"]["min"] <= result["ms"]["median"]);
+    CHECK(result["images_per_s"].get<double>() == doctest::Approx(4e3 / result["ms"]["median"].get<double>()));
+    CHECK(result["peak_bytes"] > 0);
+    CHECK(result["gflop"] > 0);
+    CHECK(result["share_of_peak"] > 0);
+    CHECK(result["steps"] >= 5);
+    CHECK(result["device"] == "cpu");
+  }
+
   TEST_CASE("bench ops refuses a name that no op has, and lists the ops") {
     const Output output = run_bench({"bench", "ops", "--filter", "no_such_op"});
     CHECK(output.status != 0);

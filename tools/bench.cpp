@@ -9,6 +9,7 @@
 #include "core/thread_pool.h"
 #include "cuda/devices.h"
 #include "tools/bench_ops.h"
+#include "tools/bench_step.h"
 #include "tools/verbs.h"
 
 namespace gesso {
@@ -35,6 +36,53 @@ nlohmann::json to_json(const Bench& bench) {
           {"ceilings", {{"gflops", bench.ceilings.gflops}, {"gbps", bench.ceilings.gbps}}},
           {"isa", name_of(isa())},
           {"threads", thread_pool().threads()}};
+}
+
+void print(const StepBench& bench) {
+  fmt::print("{:<14} {:.3f} ms, median {:.3f} of {} steps\n", "step", bench.ms_min, bench.ms_median, bench.steps);
+  fmt::print("{:<14} {:.1f}\n", "images a second", bench.images_per_s);
+  fmt::print("{:<14} {:.1f} MiB at the most\n", "memory", static_cast<double>(bench.peak_bytes) / (1 << 20));
+  fmt::print("{:<14} {:.3f} GFLOP", "work", bench.gflop);
+  if (bench.share_of_peak)
+    fmt::print(": {:.1f} % of {:.1f} GFLOP/s in a loop of multiply-adds", 100 * *bench.share_of_peak,
+               bench.peak_gflops);
+  fmt::print("\n");
+}
+
+nlohmann::ordered_json to_json(const StepBench& bench) {
+  nlohmann::ordered_json share;  // null where the device's peak is not known
+  if (bench.share_of_peak) share = *bench.share_of_peak;
+  return {{"ms", {{"min", bench.ms_min}, {"median", bench.ms_median}}},
+          {"images_per_s", bench.images_per_s},
+          {"peak_bytes", bench.peak_bytes},
+          {"share_of_peak", share},
+          {"gflop", bench.gflop},
+          {"steps", bench.steps},
+          {"device", bench.device},
+          {"isa", name_of(isa())},
+          {"threads", thread_pool().threads()}};
+}
+
+void add_step(CLI::App* verb) {
+  CLI::App* step = verb->add_subcommand("step", "Times a recipe's training step");
+  struct Options {
+    StepBenchRequest request;
+    std::string data, device = "cpu";
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  step->add_option("recipe", options->request.recipe, "Name of a recipe, or a JSON file")->required();
+  step->add_option("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
+  step->add_option("--data", options->data, "Where the data are (data.path)");
+  add_device_option(*step, options->device);
+  step->add_flag("--json", options->json, "Print one JSON object as the last line");
+  step->footer("Example: gesso bench step vqvae-shapes train.batch=32");
+  step->callback([options] {
+    if (!options->data.empty()) options->request.assignments.push_back("data.path=" + options->data);
+    const StepBench bench = bench_step(options->request, device(device_kind(options->device)));
+    print(bench);
+    if (options->json) print_json(to_json(bench));
+  });
 }
 
 void add_ops(CLI::App* verb) {
@@ -76,6 +124,7 @@ void add_bench(CLI::App& app, Outcome&) {
   CLI::App* verb = app.add_subcommand("bench", "Times gesso against what this machine can do");
   verb->require_subcommand(1);
   add_ops(verb);
+  add_step(verb);
   add_emulator(verb);
 }
 

@@ -20,20 +20,6 @@ const CeilingKernels& kernels(Isa isa) {
   return by_isa(isa, ceiling_kernels<simd::Baseline>, ceiling_kernels<simd::Avx2>, ceiling_kernels<simd::Avx512>)();
 }
 
-// Operations a second in a loop of fused multiply-adds on all threads; short, so that it finds
-// a moment in which nothing else runs: the ceiling is not to depend on who shares the machine.
-double sample_flops(const Execution& run) {
-  constexpr std::int64_t kRounds = 20000;
-  const std::int64_t chunks = std::int64_t{4} * run.pool.threads();
-  const CeilingKernels& kernel = kernels(run.isa);
-  const double begin = now_seconds();
-  run.pool.run(chunks, [&](std::int64_t, int) {
-    volatile float keep = kernel.fma_loop(kRounds);
-    static_cast<void>(keep);
-  });
-  return static_cast<double>(chunks * kRounds * kernel.operations_a_round) / (now_seconds() - begin);
-}
-
 // Copies half of `bytes` to the other half: what memory gives a kernel that touches as much, from whichever cache holds
 // it.
 class CopyCeiling {
@@ -178,6 +164,18 @@ std::vector<Case<Attributes>> cases_of(const RowInfo& row) {
 }
 
 }  // namespace
+
+double sample_flops(const Execution& run) {
+  constexpr std::int64_t kRounds = 20000;
+  const std::int64_t chunks = std::int64_t{4} * run.pool.threads();
+  const CeilingKernels& kernel = kernels(run.isa);
+  const double begin = now_seconds();
+  run.pool.run(chunks, [&](std::int64_t, int) {
+    volatile float keep = kernel.fma_loop(kRounds);
+    static_cast<void>(keep);
+  });
+  return static_cast<double>(chunks * kRounds * kernel.operations_a_round) / (now_seconds() - begin);
+}
 
 Bench bench_ops(std::string_view filter, void (*on_row)(const BenchRow&)) {
   const auto matches = [&](const RowInfo* row) { return row->name.find(filter) != std::string_view::npos; };

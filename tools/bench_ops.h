@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "ops/op.h"
+
 namespace gesso {
 
 struct BenchRow {
@@ -23,6 +25,9 @@ struct Bench {
   BenchCeilings ceilings;
 };
 
+// Operations a second in a loop of fused multiply-adds on all threads; short, so that it finds a moment in which
+// nothing else runs: the ceiling is not to depend on who shares the machine.
+double sample_flops(const Execution& run);
 // Rows whose name holds `filter`; progress is told to `on_row` as it comes. Throws where no name does.
 Bench bench_ops(std::string_view filter, void (*on_row)(const BenchRow&) = nullptr);
 

@@ -1,0 +1,106 @@
+#include "tools/bench_step.h"
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+
+#include "core/allocator.h"
+#include "core/isa.h"
+#include "core/profiler.h"
+#include "core/thread_pool.h"
+#include "tools/bench_ops.h"
+#include "train/comparison.h"
+#include "train/open_dataset.h"
+#include "train/step.h"
+#include "train/trainer.h"
+
+namespace gesso {
+namespace {
+
+double now_seconds() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+// A run's parts, without its directory.
+class BenchedRun {
+ public:
+  BenchedRun(const StepBenchRequest& request, Device& device) {
+    file_.config().load_file(recipe_path(request.recipe));
+    for (const std::string& assignment : request.assignments) file_.config().assign(assignment);
+    Recipe& recipe = file_.recipe();
+    recipe.validate();
+    const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
+    const auto data = open_dataset(recipe.data, Split::train, seed);
+    resolve_image_shape(recipe, data->image_shape());
+    recipe.vqvae.validate();
+    task_ = make_task(recipe, device);
+    task_->measure(*data);
+    images_ = read_images(*data, 0, std::min(recipe.train.batch, data->size()), device);
+    batch_.resize(images_.spec().bytes());
+    images_.copy_to_host(batch_);
+    optimizer_ = std::make_unique<nn::Optimizer>(task_->store(), recipe.optimizer);
+    step_ = std::make_unique<TrainStep>(*task_, *optimizer_, images_, StepOptions{.seed = seed});
+  }
+
+  std::int64_t images() const { return images_.dim(0); }
+
+  // Seconds until the step's values are there.
+  double timed_step() {
+    const double begin = now_seconds();
+    images_.copy_from_host(batch_);
+    const std::int64_t step = steps_++;
+    (void)step_->run(step, file_.recipe().schedule.at(step)).read();
+    (void)task_->statistics();
+    return now_seconds() - begin;
+  }
+  double counted_flops() {
+    Profiler& profiler = Profiler::instance();
+    profiler.start();
+    timed_step();
+    profiler.stop();
+    double flops = 0;
+    for (const ProfileRow& row : profiler.rows()) flops += row.flops;
+    profiler.clear();
+    return flops;
+  }
+
+ private:
+  RecipeFile file_;
+  std::unique_ptr<Task> task_;
+  Tensor images_;  // [N,H,W,C]
+  std::vector<std::byte> batch_;
+  std::unique_ptr<nn::Optimizer> optimizer_;
+  std::unique_ptr<TrainStep> step_;
+  std::int64_t steps_ = 0;
+};
+
+}  // namespace
+
+StepBench bench_step(const StepBenchRequest& request, Device& device) {
+  constexpr int kFewest = 5, kMost = 100;
+  constexpr double kSeconds = 5;
+  BenchedRun run(request, device);
+  StepBench bench{.device = std::string(device.name())};
+  run.timed_step();  // the first one fetches memory and starts the codebook
+  const double flops = run.counted_flops();
+  bench.gflop = flops * 1e-9;
+  device.allocator().reset_peak();
+  const Execution cpu{device, thread_pool(), isa()};
+  std::vector<double> seconds;
+  for (const double start = now_seconds();
+       std::ssize(seconds) < kMost && (std::ssize(seconds) < kFewest || now_seconds() - start < kSeconds);) {
+    if (device.kind() == DeviceKind::cpu) bench.peak_gflops = std::max(bench.peak_gflops, sample_flops(cpu) * 1e-9);
+    seconds.push_back(run.timed_step());
+  }
+  std::ranges::sort(seconds);
+  const double median = seconds[seconds.size() / 2];
+  bench.steps = static_cast<int>(seconds.size());
+  bench.ms_min = seconds.front() * 1e3;
+  bench.ms_median = median * 1e3;
+  bench.images_per_s = static_cast<double>(run.images()) / median;
+  bench.peak_bytes = device.allocator().statistics().peak_bytes;
+  if (bench.peak_gflops > 0) bench.share_of_peak = bench.gflop / seconds.front() / bench.peak_gflops;
+  return bench;
+}
+
+}  // namespace gesso

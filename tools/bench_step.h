@@ -1,0 +1,32 @@
+// Times a recipe's whole training step: the batch copied to the device, forward, backward, optimiser.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+
+namespace gesso {
+
+struct StepBenchRequest {
+  std::string recipe;  // a name or a path
+  std::vector<std::string> assignments;
+};
+
+struct StepBench {
+  std::string device;
+  int steps = 0;  // that were timed
+  double ms_min = 0, ms_median = 0;
+  double images_per_s = 0;     // at the median
+  std::size_t peak_bytes = 0;  // of the device's memory
+  double gflop = 0;            // of one step; a gradient counts the forward pass's operations
+  // At the minimum, of the FMA loop timed between the steps; empty where the device has no such loop.
+  std::optional<double> share_of_peak = {};
+  double peak_gflops = 0;
+};
+
+// Throws what a training run of the recipe would throw before its first step.
+StepBench bench_step(const StepBenchRequest& request, Device& device);
+
+}  // namespace gesso
