@@ -6,7 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/tensor.h"
 #include "cuda/gemm_mma.h"
+#include "ops/matmul.h"
 #include "tests/cuda/probes.h"
 #include "tests/emulated_device.h"
 
@@ -76,6 +78,21 @@ TEST_SUITE("cuda access costs") {
     CHECK(ratio(costs, AccessKind::shared_store) == 1.0);
     CHECK(ratio(costs, AccessKind::global_load) == 1.0);
     CHECK(ratio(costs, AccessKind::global_store) == 1.0);
+  }
+
+  TEST_CASE("the tiles of the fp32 product have no bank conflicts, whichever operand lies transposed") {
+    if (!emulator::is_checked()) return;
+    Device& device = gesso::device(DeviceKind::emulated);
+    for (const bool transpose_a : {false, true})
+      for (const bool transpose_b : {false, true}) {
+        const Tensor a = Tensor::zeros({transpose_a ? Shape{16, 128} : Shape{128, 16}, DType::f32}, device);
+        const Tensor b = Tensor::zeros({transpose_b ? Shape{64, 16} : Shape{16, 64}, DType::f32}, device);
+        const auto costs = costs_of([&] { (void)ops::matmul(a, b, {transpose_a, transpose_b}); });
+        CHECK(ratio(costs, AccessKind::shared_load) == 1.0);
+        CHECK(ratio(costs, AccessKind::shared_store) == 1.0);
+        CHECK(ratio(costs, AccessKind::global_load) == 1.0);
+        CHECK(ratio(costs, AccessKind::global_store) == 1.0);
+      }
   }
 
   TEST_CASE("without tracing nothing is counted") {
