@@ -86,7 +86,12 @@ void Allocator::release(void* memory) noexcept {
   const Block block = it->second;
   live_.erase(it);
   auto* raw = static_cast<std::byte*>(memory) - kGuardBytes;
-  if (poison_) device_.fill_bytes(raw, kPoison, block.bytes);
+  if (poison_) {
+    try {
+      device_.fill_bytes(raw, kPoison, block.bytes);
+    } catch (const Error&) {  // a device that has failed says so to whoever asks it next
+    }
+  }
   (block.pool ? block.pool->cache_ : cache_)[block.bytes].push_back(raw);
   if (block.pool && block.pool != open_) return;  // still live: the pool holds it
   statistics_.live_bytes -= block.bytes;

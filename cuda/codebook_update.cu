@@ -11,7 +11,8 @@ constexpr int kSumThreads = 512, kUpdateThreads = 256;
 __global__ void __launch_bounds__(kSumThreads) average_counts(CodebookStep s) {
   double total = 0;
   for (std::int64_t k = threadIdx.x; k < s.codes; k += kSumThreads) {
-    const float n = s.decay * s.moving_counts[k] + (1.0f - s.decay) * s.counts[k];
+    // Rounded as on the CPU: whether a code is revived may hang on the last bit.
+    const float n = __fadd_rn(__fmul_rn(s.decay, s.moving_counts[k]), __fmul_rn(1.0f - s.decay, s.counts[k]));
     s.new_counts[k] = n;
     total += n;
   }

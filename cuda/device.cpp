@@ -9,13 +9,21 @@
 namespace gesso::cuda {
 namespace {
 
+// For destructors: a device that has failed says so to whoever asks it next.
+void wait_quietly(const Runtime& runtime, cu::Stream stream) noexcept {
+  try {
+    runtime.synchronize(stream);
+  } catch (const Error&) {
+  }
+}
+
 // What a stream recorded, with the memory that it works on.
 class CudaGraph final : public Graph {
  public:
   explicit CudaGraph(const CudaDevice& device) : device_(device), memory_(device.allocator()) {}
   ~CudaGraph() override {
     if (!recorded_) return;
-    device_.runtime().synchronize(device_.stream());  // its last launch may be under way
+    wait_quietly(device_.runtime(), device_.stream());  // its last launch may be under way
     device_.runtime().drop(recorded_);
   }
   void launch() override { device_.runtime().launch(recorded_, device_.stream()); }
@@ -38,7 +46,7 @@ CudaDevice::CudaDevice(DeviceKind kind, const Runtime& runtime)
 
 // What the allocator still keeps goes back while there is a runtime to give it to.
 CudaDevice::~CudaDevice() {
-  runtime_.synchronize(stream_);
+  wait_quietly(runtime_, stream_);
   allocator().trim();
   runtime_.drop_stream(stream_);
 }

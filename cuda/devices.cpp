@@ -26,6 +26,8 @@ void register_cuda_devices() {
 }
 
 check::DeviceUnderCheck device_under_check(DeviceKind kind) {
+  if (kind != DeviceKind::emulated && kind != DeviceKind::cuda)
+    fail("device {} has no kernels of its own to check; take cuda or emulated", name_of(kind));
   const auto& runtime = static_cast<const cuda::CudaDevice&>(device(kind)).runtime();
   check::DeviceUnderCheck device;
   device.kind = kind;

@@ -20,7 +20,7 @@ namespace {
 void check(cudaError_t error, const char* what) {
   if (error == cudaSuccess) return;
   const std::string_view op = op_at_work();
-  const ErrorKind kind = error == cudaErrorMemoryAllocation ? ErrorKind::memory : ErrorKind::usage;
+  const ErrorKind kind = error == cudaErrorMemoryAllocation ? ErrorKind::memory : ErrorKind::io;
   fail(kind, "cuda: {}: {}{}{}; a kernel may have failed earlier: CUDA_LAUNCH_BLOCKING=1 shows which", what,
        cudaGetErrorString(error), op.empty() ? "" : ", at or before op ", op);
 }
@@ -58,7 +58,7 @@ cu::Stream make_stream() {
 void drop_stream(cu::Stream stream) { (void)cudaStreamDestroy(of(stream)); }
 Event make_event() {
   cudaEvent_t event = nullptr;
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "making an event");
+  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "making an event");
   return reinterpret_cast<Event>(event);
 }
 void drop_event(Event event) { (void)cudaEventDestroy(of(event)); }

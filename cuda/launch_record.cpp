@@ -13,7 +13,9 @@ std::atomic<std::uint64_t> launched = 0;
 
 void fail_launch(const char* kernel, const char* reason) {
   const std::string_view op = op_at_work();
-  fail("cuda: kernel {}{}{} was not launched: {}", kernel ? kernel : "?", op.empty() ? "" : " of op ", op, reason);
+  fail(
+      "cuda: kernel {}{}{} was not launched: {}; an earlier kernel may have failed: CUDA_LAUNCH_BLOCKING=1 shows which",
+      kernel ? kernel : "?", op.empty() ? "" : " of op ", op, reason);
 }
 
 void count_launch() { launched.fetch_add(1, std::memory_order_relaxed); }

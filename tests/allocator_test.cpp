@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -17,19 +18,23 @@
 namespace gesso {
 namespace {
 
-// A device of the tests' own: counts what it gives, and gives no more than `capacity` bytes.
+// A device of the tests' own: counts what it gives, gives no more than `capacity` bytes, and takes all back at its end.
 class SmallDevice final : public Device {
  public:
   explicit SmallDevice(std::size_t capacity) : Device(DeviceKind::emulated), capacity_(capacity) {}
-  ~SmallDevice() override { allocator().trim(); }
+  ~SmallDevice() override {
+    allocator().trim();
+    for (void* memory : blocks_) std::free(memory);
+  }
 
   void* allocate(std::size_t bytes) override {
     if (given + bytes > capacity_) return nullptr;
     given += bytes;
-    return std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    return *blocks_.insert(std::aligned_alloc(64, (bytes + 63) / 64 * 64)).first;
   }
   void release(void* memory, std::size_t bytes) noexcept override {
     given -= bytes;
+    blocks_.erase(memory);
     std::free(memory);
   }
   void copy_from_host(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
@@ -46,6 +51,7 @@ class SmallDevice final : public Device {
 
  private:
   std::size_t capacity_;
+  std::set<void*> blocks_;
 };
 
 std::byte* bytes(void* memory) { return static_cast<std::byte*>(memory); }
