@@ -62,10 +62,10 @@ class Device {
   virtual void copy_to_host(void* to, const void* from, std::size_t bytes) = 0;    // waits
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;
   virtual void fill_bytes(void* to, std::byte value, std::size_t bytes) = 0;
-  // y += x, n elements of f32, bf16 or f64: how the tape joins gradients.
+  // y += x, n elements of f32, or on the host f64: how the tape joins gradients. Throws on other types.
   virtual void accumulate(DType dtype, std::int64_t n, const void* x, void* y) = 0;
   virtual void synchronize() = 0;  // waits for all that was asked
-  // n elements of f32 or f64, each that value: where gradients start.
+  // n elements of f32, or on the host f64, each that value: where gradients start. Throws on other types.
   virtual void fill(DType dtype, std::int64_t n, double value, void* y) = 0;
   virtual std::unique_ptr<HostCopy> start_copy_to_host(const void* from, std::size_t bytes);
 

@@ -39,7 +39,7 @@ struct Runtime {
   void (*launch)(Recorded recorded, cu::Stream stream);
   void (*drop)(Recorded recorded);
 
-  std::uint64_t (*launches)();  // of kernels, since the program started
+  std::uint64_t (*launches)();  // of kernels; on CUDA those recorded count once, their replays do not
 };
 
 const Runtime& emulated_runtime();
