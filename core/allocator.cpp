@@ -86,7 +86,11 @@ void Allocator::release(void* memory) noexcept {
   const Block block = it->second;
   live_.erase(it);
   auto* raw = static_cast<std::byte*>(memory) - kGuardBytes;
-  if (poison_) {
+  if (open_ && !block.pool) {  // the pool holds it as it is: a fill would become part of the recorded work
+    open_->kept_[block.bytes].push_back(raw);
+    return;
+  }
+  if (poison_ && (!open_ || block.pool == open_)) {
     try {
       device_.fill_bytes(raw, kPoison, block.bytes);
     } catch (const Error&) {  // a device that has failed says so to whoever asks it next
@@ -128,11 +132,12 @@ void Allocator::close(MemoryPool& pool) {
 void Allocator::dissolve(MemoryPool& pool) {
   close(pool);
   const std::lock_guard lock(mutex_);
-  for (auto& [bytes, blocks] : pool.cache_) {
-    cache_[bytes].insert(cache_[bytes].end(), blocks.begin(), blocks.end());
-    statistics_.live_bytes -= bytes * blocks.size();
-    statistics_.cached_bytes += bytes * blocks.size();
-  }
+  for (const Cache* held : {&pool.cache_, &pool.kept_})
+    for (const auto& [bytes, blocks] : *held) {
+      cache_[bytes].insert(cache_[bytes].end(), blocks.begin(), blocks.end());
+      statistics_.live_bytes -= bytes * blocks.size();
+      statistics_.cached_bytes += bytes * blocks.size();
+    }
   for (auto& [memory, block] : live_)
     if (block.pool == &pool) block.pool = nullptr;
 }

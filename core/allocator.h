@@ -24,8 +24,9 @@ struct MemoryStatistics {
 };
 
 // The memory of recorded work, which does its reads and writes again long after the tensors that it was given are gone.
-// What the allocator hands out while a pool is open belongs to that pool, and to nobody else as long as the pool lives.
-// Pools must not outlive their allocator.
+// What the allocator hands out while a pool is open belongs to that pool, and to nobody else as long as the pool lives;
+// so does what others were given before and release meanwhile, as the recorded work may read it. Pools must not outlive
+// their allocator.
 class MemoryPool {
  public:
   explicit MemoryPool(Allocator& allocator);  // opens it; throws where one is open already
@@ -38,6 +39,7 @@ class MemoryPool {
   friend class Allocator;
   Allocator& allocator_;
   std::map<std::size_t, std::vector<void*>> cache_;  // as Allocator's
+  std::map<std::size_t, std::vector<void*>> kept_;   // of others, released while this was open; not handed out
   std::unordered_set<const void*> used_;             // raw pointers that were handed out from here
 };
 

@@ -242,6 +242,27 @@ TEST_SUITE("allocator") {
     CHECK(device.allocator().allocate(100) == kept);
   }
 
+  TEST_CASE("what others release while a pool is open is kept as it is until the pool dissolves") {
+    SmallDevice device(1 << 20);
+    Allocator& allocator = device.allocator();
+    void* const before = allocator.allocate(1000);
+    std::memset(before, 1, 1000);
+    allocator.set_poison(true);
+    auto pool = std::make_unique<MemoryPool>(allocator);
+    allocator.release(before);
+    CHECK(all_are(before, 1000, std::byte{1}));  // a fill would be recorded, and done again with the rest
+    CHECK(allocator.allocate(1000) != before);
+    const std::size_t given = device.given;
+    allocator.trim();
+    CHECK(device.given == given);
+    pool->close();
+    CHECK(allocator.allocate(1000) != before);
+    allocator.trim();
+    CHECK(allocator.statistics().live_bytes == device.given);
+    pool.reset();
+    CHECK(allocator.allocate(1000) == before);
+  }
+
   TEST_CASE("short of memory, an open pool gives back what it has not handed out") {
     SmallDevice device(8192);
     Allocator& allocator = device.allocator();
