@@ -1,5 +1,9 @@
 #include <cstdlib>
+#include <mutex>
+#include <optional>
+#include <utility>
 
+#include "core/error.h"
 #include "cuda/emulator/emulator.h"
 #include "cuda/runtime.h"
 
@@ -8,6 +12,38 @@ namespace {
 
 emulator::Graph* graph_of(Recorded recorded) { return reinterpret_cast<emulator::Graph*>(recorded); }
 
+// What was wrong in a call that cannot say so: the next one that can does, as CUDA would.
+class Unsaid {
+ public:
+  void keep(const Error& error) {
+    const std::lock_guard lock(mutex_);
+    if (!error_) error_ = error;
+  }
+  void say() {
+    const std::lock_guard lock(mutex_);
+    if (error_) throw *std::exchange(error_, std::nullopt);
+  }
+
+ private:
+  std::mutex mutex_;
+  std::optional<Error> error_;
+};
+Unsaid& unsaid() {
+  static Unsaid error;
+  return error;
+}
+
+void* allocate(std::size_t bytes) {
+  unsaid().say();
+  return emulator::allocate(bytes);
+}
+void release(void* memory) {  // of a destructor
+  try {
+    emulator::release(memory);
+  } catch (const Error& error) {
+    unsaid().keep(error);
+  }
+}
 void* allocate_host(std::size_t bytes) { return std::malloc(bytes); }
 void release_host(void* memory) { std::free(memory); }
 
@@ -19,9 +55,10 @@ Event make_event() { return nullptr; }
 void drop_event(Event) {}
 void record(Event, cu::Stream) {}
 void wait(Event) {}
-void synchronize(cu::Stream) {}
+void synchronize(cu::Stream) { unsaid().say(); }
 
 void copy(cu::Stream stream, void* to, const void* from, std::size_t bytes) {
+  unsaid().say();
   emulator::Stream::of(stream).copy(to, from, bytes);
 }
 void fill(cu::Stream stream, void* to, std::byte value, std::size_t bytes) {
@@ -40,8 +77,8 @@ std::uint64_t launches() { return emulator::statistics().launches; }
 }  // namespace
 
 const Runtime& emulated_runtime() {
-  static constexpr Runtime table = {.allocate = emulator::allocate,
-                                    .release = emulator::release,
+  static constexpr Runtime table = {.allocate = allocate,
+                                    .release = release,
                                     .allocate_host = allocate_host,
                                     .release_host = release_host,
                                     .make_stream = make_stream,

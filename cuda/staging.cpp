@@ -10,7 +10,7 @@ namespace gesso::cuda {
 namespace {
 
 constexpr std::size_t kPiece = std::size_t{8} << 20;  // a large copy goes in pieces of this many bytes
-constexpr std::size_t kUploads = 4;                   // under way at most: then the host waits for the oldest
+constexpr std::uint64_t kUploads = 4;                 // under way at most: then the host waits for the oldest
 
 // Calls piece(offset, bytes) for one after the other.
 template <class Piece>
@@ -40,7 +40,7 @@ class Staging::Download final : public HostCopy {
 };
 
 Staging::~Staging() {
-  for (const Buffer& buffer : uploading_) drop(buffer);
+  for (const Piece& piece : uploading_) drop(piece.buffer);
   for (const auto& [capacity, buffers] : free_)
     for (const Buffer& buffer : buffers) drop(buffer);
 }
@@ -70,6 +70,7 @@ void Staging::give_back(const Buffer& buffer) {
 }
 
 void Staging::upload(cu::Stream stream, void* to, const void* from, std::size_t bytes) {
+  const std::uint64_t number = begin_upload();
   in_pieces(bytes, [&](std::size_t offset, std::size_t count) {
     const Buffer buffer = take(count);
     runtime_.wait(buffer.event);
@@ -77,12 +78,19 @@ void Staging::upload(cu::Stream stream, void* to, const void* from, std::size_t 
     runtime_.copy(stream, static_cast<std::byte*>(to) + offset, buffer.memory, count);
     runtime_.record(buffer.event, stream);
     const std::lock_guard lock(mutex_);
-    uploading_.push_back(buffer);
-    if (uploading_.size() <= kUploads) return;
-    const Buffer oldest = uploading_.front();
-    uploading_.pop_front();
-    free_[oldest.capacity].push_back(oldest);
+    uploading_.push_back({buffer, number});
   });
+}
+
+// Its number; the pieces of those that are too old are for whoever waits for their events.
+std::uint64_t Staging::begin_upload() {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t number = uploads_++;
+  for (; !uploading_.empty() && uploading_.front().upload + kUploads <= number; uploading_.pop_front()) {
+    const Buffer& buffer = uploading_.front().buffer;
+    free_[buffer.capacity].push_back(buffer);
+  }
+  return number;
 }
 
 std::unique_ptr<HostCopy> Staging::start_download(cu::Stream stream, const void* from, std::size_t bytes) {

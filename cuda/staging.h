@@ -33,14 +33,20 @@ class Staging {
     std::size_t capacity = 0;
     Event event = nullptr;  // recorded behind the last copy
   };
+  struct Piece {
+    Buffer buffer;
+    std::uint64_t upload;  // its number
+  };
   Buffer take(std::size_t bytes);
   void give_back(const Buffer& buffer);
   void drop(const Buffer& buffer);
+  std::uint64_t begin_upload();
 
   const Runtime& runtime_;
   std::mutex mutex_;
   std::map<std::size_t, std::vector<Buffer>> free_;  // by capacity
-  std::deque<Buffer> uploading_;                     // oldest first
+  std::deque<Piece> uploading_;                      // oldest first
+  std::uint64_t uploads_ = 0;                        // begun so far
 };
 
 }  // namespace gesso::cuda

@@ -13,10 +13,12 @@
 #include "core/allocator.h"
 #include "core/profiler.h"
 #include "core/tape.h"
+#include "cuda/emulator/emulator.h"
 #include "cuda/staging.h"
 #include "ops/binary.h"
 #include "ops/reduce.h"
 #include "ops/unary.h"
+#include "tests/cuda/probes.h"
 #include "tests/expect_error.h"
 #include "tests/support.h"
 
@@ -137,6 +139,32 @@ TEST_SUITE("emulated runtime") {
     CHECK(step.loss.to_host<float>().size() == 1);
   }
 
+  TEST_CASE("recorded work does not poison, when it is done again, what others released while it was recorded") {
+    Tensor before({{1000}, DType::f32}, emulated());
+    std::unique_ptr<Graph> graph;
+    emulated().allocator().set_poison(true);
+    try {
+      graph = emulated().capture([&] { before = {}; });
+    } catch (...) {
+      emulated().allocator().set_poison(false);
+      throw;
+    }
+    emulated().allocator().set_poison(false);
+    const Tensor after({{1000}, DType::f32}, emulated());
+    emulated().fill(DType::f32, after.count(), 3, after.bytes());
+    graph->launch();
+    CHECK(after.to_host<float>() == std::vector<float>(1000, 3.0f));
+  }
+
+  TEST_CASE("a write past the end that is found at release is told by the next call") {
+    if (emulator::is_checked()) return;  // found at the access
+    void* const memory = emulated().allocate(512);
+    probes::write_from(nullptr, static_cast<float*>(memory), 1, probes::kBlock);
+    emulated().release(memory, 512);
+    expect_error(ErrorKind::usage, {"past the end", "512 bytes"}, [] { emulated().synchronize(); });
+    emulated().synchronize();
+  }
+
   TEST_CASE("a device of the host cannot record") {
     CHECK_FALSE(device(DeviceKind::cpu).can_capture());
     expect_error(ErrorKind::usage, {"cpu", "cannot record"}, [] { (void)device(DeviceKind::cpu).capture([] {}); });
@@ -162,6 +190,24 @@ TEST_SUITE("emulated runtime") {
         CHECK(got.front() == static_cast<float>(i));
         CHECK(got.back() == static_cast<float>(i + kCount - 1));
       }
+    }
+    CHECK(late.buffers == 0);
+  }
+
+  TEST_CASE("large uploads do not wait for the device either, and their page-locked memory is used again") {
+    late = {};
+    {
+      const cuda::Runtime runtime = late_runtime();
+      cuda::Staging staging(runtime);
+      const std::vector<float> there = random_values(test_seed(), 9 << 18);  // 9 MiB: two pieces
+      std::vector<float> arrived(there.size());
+      const auto upload = [&] { staging.upload(nullptr, arrived.data(), there.data(), there.size() * sizeof(float)); };
+      for (int i = 0; i < 4; ++i) upload();
+      CHECK(late.waits == 0);
+      for (int i = 0; i < 4; ++i) upload();
+      CHECK(late.buffers == 4 * 2);
+      do_until(late.pending.size());
+      CHECK(arrived == there);
     }
     CHECK(late.buffers == 0);
   }
