@@ -74,6 +74,8 @@ std::vector<Term> VqvaeTask::losses(const nn::Context& context, const Tensor& im
 
 void VqvaeTask::after_step() {
   recent_codes_.push_back(codes_.device().start_copy_to_host(codes_.bytes(), codes_.spec().bytes()));
+  const auto copies = static_cast<std::int64_t>(recent_codes_.size());
+  if ((copies - 1) * codes_.count() >= CodeUsage::kWindow) recent_codes_.pop_front();  // what follows fills the window
 }
 
 std::vector<Metric> VqvaeTask::statistics() {

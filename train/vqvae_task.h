@@ -2,6 +2,7 @@
 // codebook terms.
 #pragma once
 
+#include <deque>
 #include <memory>
 
 #include "models/vqvae.h"
@@ -47,8 +48,8 @@ class VqvaeTask final : public Task {
   double pixel_variance_ = 0;  // pixels_[1], once it was read
   CodeUsage recent_;           // over a fixed window of codes
   Tensor codes_;               // [N h w] i32, of the last step
-  // Those of the steps since statistics() was asked last.
-  std::vector<std::unique_ptr<HostCopy>> recent_codes_;
+  // Those of the steps since statistics() was asked last, as far as the window reaches back.
+  std::deque<std::unique_ptr<HostCopy>> recent_codes_;
 };
 
 }  // namespace gesso
