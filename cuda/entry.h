@@ -23,7 +23,8 @@ class TableByDevice {
   const Table& of(const Execution& run) const { return of(run.device); }
 
  private:
-  std::array<const Table*, 4> tables_{};
+  static constexpr std::size_t kKinds = static_cast<std::size_t>(DeviceKind::emulated) + 1;  // the last of them
+  std::array<const Table*, kKinds> tables_{};
 };
 
 // The elements of an operand; null where it is absent.

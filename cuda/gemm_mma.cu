@@ -3,7 +3,7 @@
 #include "cuda/cu_ptx.h"
 #include "cuda/gemm_mma.h"
 
-namespace gesso {
+namespace gesso::cuda {
 namespace {
 
 constexpr int kTile = 64, kStep = 32, kThreads = 128;
@@ -17,12 +17,13 @@ __device__ __forceinline__ bf16* chunk(bf16* tile, int r, int c) {
 }
 
 // Starts the copy of rows [row0, row0 + kTile) and columns [k0, k0 + kStep) of `matrix` [rows,k]; zeros outside.
-__device__ __forceinline__ void load_tile(bf16* tile, const bf16* matrix, int row0, int k0, int rows, int k) {
+__device__ __forceinline__ void load_tile(bf16* tile, const bf16* matrix, std::int64_t row0, int k0, std::int64_t rows,
+                                          int k) {
   CU_UNROLL
   for (int i = static_cast<int>(threadIdx.x); i < kTile * kRowChunks; i += kThreads) {
     const int r = i / kRowChunks, c = i % kRowChunks;
     const bool inside = row0 + r < rows && k0 + c * kChunk < k;
-    const bf16* source = matrix + static_cast<std::int64_t>(row0 + r) * k + k0 + c * kChunk;
+    const bf16* source = matrix + (row0 + r) * k + k0 + c * kChunk;
     cu::cp_async<16>(chunk(tile, r, c), inside ? source : matrix, inside);
   }
 }
@@ -47,7 +48,7 @@ __device__ __forceinline__ void multiply_step(float (&sums)[2][4][4], bf16* a_ti
   }
 }
 
-__device__ __forceinline__ void store_sums(const float (&sums)[2][4][4], const GemmMma& gemm, int m0, int n0) {
+__device__ __forceinline__ void store_sums(const float (&sums)[2][4][4], const GemmMma& gemm, std::int64_t m0, int n0) {
   const int lane = static_cast<int>(threadIdx.x % 32);
   CU_UNROLL
   for (int i = 0; i < 2; ++i) {
@@ -55,10 +56,10 @@ __device__ __forceinline__ void store_sums(const float (&sums)[2][4][4], const G
     for (int j = 0; j < 4; ++j) {
       CU_UNROLL
       for (int half = 0; half < 2; ++half) {  // rows lane/4 and lane/4 + 8 of a fragment
-        const int m = m0 + i * 16 + lane / 4 + half * 8, n = n0 + j * 8 + lane % 4 * 2;
+        const std::int64_t m = m0 + i * 16 + lane / 4 + half * 8;
+        const int n = n0 + j * 8 + lane % 4 * 2;
         if (m < gemm.m && n < gemm.n)
-          cu::store_as(gemm.c + static_cast<std::int64_t>(m) * gemm.n + n,
-                       make_float2(sums[i][j][half * 2], sums[i][j][half * 2 + 1]));
+          cu::store_as(gemm.c + m * gemm.n + n, make_float2(sums[i][j][half * 2], sums[i][j][half * 2 + 1]));
       }
     }
   }
@@ -68,7 +69,8 @@ __global__ void __launch_bounds__(kThreads) gemm_mma(const GemmMma gemm) {
   CU_DYNAMIC_SHARED(memory);
   bf16* a_tiles = reinterpret_cast<bf16*>(memory);  // [2][kTile, kStep]
   bf16* b_tiles = a_tiles + 2 * kTileElements;      // [2][kTile, kStep]
-  const int m0 = static_cast<int>(blockIdx.y) * kTile, n0 = static_cast<int>(blockIdx.x) * kTile;
+  const std::int64_t m0 = std::int64_t{blockIdx.x} * kTile;
+  const int n0 = static_cast<int>(blockIdx.y) * kTile;
   const int warp = static_cast<int>(threadIdx.x / 32), warp_m = warp / 2 * 32, warp_n = warp % 2 * 32;
   const auto load = [&](int step) {
     const int stage = step % 2 * kTileElements;
@@ -95,8 +97,8 @@ __global__ void __launch_bounds__(kThreads) gemm_mma(const GemmMma gemm) {
 }
 
 void multiply(cu::Stream stream, const GemmMma& gemm) {
-  const dim3 grid(static_cast<unsigned>((gemm.n + kTile - 1) / kTile),
-                  static_cast<unsigned>((gemm.m + kTile - 1) / kTile));
+  const dim3 grid(static_cast<unsigned>((gemm.m + kTile - 1) / kTile),  // rows along x: the others end at 65,535
+                  static_cast<unsigned>((gemm.n + kTile - 1) / kTile));
   constexpr std::size_t kSharedBytes = 4 * kTileElements * sizeof(bf16);
   cu::launch({.grid = grid, .block = dim3(kThreads), .shared_bytes = kSharedBytes, .stream = stream}, gemm_mma, gemm);
 }
@@ -109,4 +111,4 @@ const GemmMmaKernels& gemm_mma_kernels<cu::Build>() {
   return kernels;
 }
 
-}  // namespace gesso
+}  // namespace gesso::cuda

@@ -2,17 +2,20 @@
 // ldmatrix. The pattern for products, convolutions and attention in bf16.
 #pragma once
 
+#include <cstdint>
+
 #include "core/dtype.h"
 #include "cuda/build.h"
 
-namespace gesso {
+namespace gesso::cuda {
 
 // c = a b^T. k is a multiple of 8 and n even, a and b lie at multiples of 16 bytes: copies take 8 elements at once.
 struct GemmMma {
   const bf16* a;  // [m,k]
   const bf16* b;  // [n,k]
   float* c;       // [m,n]
-  int m, n, k;
+  std::int64_t m;
+  int n, k;
 };
 
 struct GemmMmaKernels {
@@ -21,4 +24,4 @@ struct GemmMmaKernels {
 template <class Build>
 const GemmMmaKernels& gemm_mma_kernels();
 
-}  // namespace gesso
+}  // namespace gesso::cuda

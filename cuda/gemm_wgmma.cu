@@ -4,7 +4,7 @@
 #include "cuda/cu_hopper.h"
 #include "cuda/gemm_wgmma.h"
 
-namespace gesso {
+namespace gesso::cuda {
 namespace {
 
 constexpr int kTile = 128, kStep = 64, kStages = 4;
@@ -19,7 +19,8 @@ enum class Kind { nt, tn, convolution };
 
 struct Problem {
   float* c;
-  int m, n, steps;
+  std::int64_t m;
+  int n, steps;
   // Of a convolution: output width and pixels, channels in steps.
   int out_w, out_pixels, channel_steps, filter, stride, padding;
 };
@@ -35,7 +36,7 @@ __device__ __forceinline__ unsigned parity(int step) { return static_cast<unsign
 
 template <Kind kKind>
 __device__ __forceinline__ void load_stage(const Ring& ring, const cu::TensorMap* a, const cu::TensorMap* b,
-                                           const Problem& p, int step, int m0, int n0) {
+                                           const Problem& p, int step, std::int64_t m0, int n0) {
   const int stage = step % kStages;
   unsigned char* a_tile = ring.stages + static_cast<unsigned>(stage) * kStageBytes;
   unsigned char* b_tile = a_tile + kTileBytes;
@@ -45,19 +46,19 @@ __device__ __forceinline__ void load_stage(const Ring& ring, const cu::TensorMap
   if constexpr (kKind == Kind::tn) {
     for (int slab = 0; slab < 2; ++slab) {  // of 64 columns
       const unsigned offset = static_cast<unsigned>(slab) * kHalfTileBytes;
-      cu::tma_load_2d(a_tile + offset, a, full, m0 + slab * 64, step * kStep);
+      cu::tma_load_2d(a_tile + offset, a, full, static_cast<int>(m0) + slab * 64, step * kStep);
       cu::tma_load_2d(b_tile + offset, b, full, n0 + slab * 64, step * kStep);
     }
     return;
   }
   if constexpr (kKind == Kind::convolution) {
     const int tap = step / p.channel_steps, c = step % p.channel_steps * kStep;
-    const int pixel = m0 % p.out_pixels;
+    const int pixel = static_cast<int>(m0 % p.out_pixels);
     cu::tma_load_im2col(a_tile, a, full, c, pixel % p.out_w * p.stride - p.padding,
-                        pixel / p.out_w * p.stride - p.padding, m0 / p.out_pixels,
+                        pixel / p.out_w * p.stride - p.padding, static_cast<int>(m0 / p.out_pixels),
                         static_cast<std::uint16_t>(tap % p.filter), static_cast<std::uint16_t>(tap / p.filter));
   } else {
-    cu::tma_load_2d(a_tile, a, full, step * kStep, m0);
+    cu::tma_load_2d(a_tile, a, full, step * kStep, static_cast<int>(m0));
   }
   cu::tma_load_2d(b_tile, b, full, step * kStep, n0);
 }
@@ -80,16 +81,16 @@ __device__ __forceinline__ void multiply_stage(float (&sums)[kTile / 2], unsigne
   cu::wgmma_wait<0>();
 }
 
-__device__ __forceinline__ void store_sums(const float (&sums)[kTile / 2], const Problem& p, int m0, int n0) {
+__device__ __forceinline__ void store_sums(const float (&sums)[kTile / 2], const Problem& p, std::int64_t m0, int n0) {
   const int lane = static_cast<int>(threadIdx.x % 32), warp = static_cast<int>(threadIdx.x % kWarpGroup / 32);
   CU_UNROLL
   for (int j = 0; j < kTile / 8; ++j) {
     CU_UNROLL
     for (int half = 0; half < 2; ++half) {
-      const int m = m0 + warp * 16 + half * 8 + lane / 4, n = n0 + j * 8 + lane % 4 * 2;
+      const std::int64_t m = m0 + warp * 16 + half * 8 + lane / 4;
+      const int n = n0 + j * 8 + lane % 4 * 2;
       if (m < p.m && n < p.n)
-        cu::store_as(p.c + static_cast<std::int64_t>(m) * p.n + n,
-                     make_float2(sums[j * 4 + half * 2], sums[j * 4 + half * 2 + 1]));
+        cu::store_as(p.c + m * p.n + n, make_float2(sums[j * 4 + half * 2], sums[j * 4 + half * 2 + 1]));
     }
   }
 }
@@ -101,7 +102,8 @@ __global__ void __launch_bounds__(kThreads, 1)
   std::uint64_t* barriers = reinterpret_cast<std::uint64_t*>(memory + kStages * kStageBytes);
   const Ring ring{memory, barriers, barriers + kStages};
   const unsigned group = threadIdx.x / kWarpGroup;
-  const int m0 = static_cast<int>(blockIdx.y) * kTile, n0 = static_cast<int>(blockIdx.x) * kTile;
+  const std::int64_t m0 = std::int64_t{blockIdx.x} * kTile;
+  const int n0 = static_cast<int>(blockIdx.y) * kTile;
   if (threadIdx.x == 0) {
     for (int i = 0; i < kStages; ++i) {
       cu::mbar_init(ring.full + i, 1);
@@ -124,7 +126,7 @@ __global__ void __launch_bounds__(kThreads, 1)
     multiply_stage<kKind>(sums, memory + static_cast<unsigned>(stage) * kStageBytes, group - 1);
     if (threadIdx.x % 32 == 0) cu::mbar_arrive(ring.empty + stage);
   }
-  store_sums(sums, p, m0 + static_cast<int>(group - 1) * 64, n0);
+  store_sums(sums, p, m0 + (group - 1) * 64, n0);
 }
 
 // Boxes of `box_rows` rows and 64 columns of a matrix [rows, columns].
@@ -149,8 +151,8 @@ cu::TensorMap pixel_map(const ConvolutionWgmma& p) {
 
 template <Kind kKind>
 void run(cu::Stream stream, const cu::TensorMap& a, const cu::TensorMap& b, const Problem& problem) {
-  const dim3 grid(static_cast<unsigned>((problem.n + kTile - 1) / kTile),
-                  static_cast<unsigned>((problem.m + kTile - 1) / kTile));
+  const dim3 grid(static_cast<unsigned>((problem.m + kTile - 1) / kTile),  // rows along x: the others end at 65,535
+                  static_cast<unsigned>((problem.n + kTile - 1) / kTile));
   cu::launch({.grid = grid, .block = dim3(kThreads), .shared_bytes = kSharedBytes, .stream = stream}, gemm_wgmma<kKind>,
              a, b, problem);
 }
@@ -177,7 +179,7 @@ void multiply_tn(cu::Stream stream, const GemmWgmma& gemm) {
 void convolve(cu::Stream stream, const ConvolutionWgmma& p) {
   const int taps = p.filter * p.filter, out_pixels = p.out_h() * p.out_w(), channel_steps = p.c / kStep;
   const Problem problem{.c = p.y,
-                        .m = p.n * out_pixels,
+                        .m = std::int64_t{p.n} * out_pixels,
                         .n = p.out_channels,
                         .steps = taps * channel_steps,
                         .out_w = p.out_w(),
@@ -198,4 +200,4 @@ const GemmWgmmaKernels& gemm_wgmma_kernels<cu::Build>() {
   return kernels;
 }
 
-}  // namespace gesso
+}  // namespace gesso::cuda

@@ -5,7 +5,7 @@
 #include "core/dtype.h"
 #include "cuda/build.h"
 
-namespace gesso {
+namespace gesso::cuda {
 
 // All pointers at multiples of 16 bytes, rows too: k (of nt), m and n (of tn) are multiples of 8, and n is even.
 struct GemmWgmma {
@@ -34,4 +34,4 @@ struct GemmWgmmaKernels {
 template <class Build>
 const GemmWgmmaKernels& gemm_wgmma_kernels();
 
-}  // namespace gesso
+}  // namespace gesso::cuda

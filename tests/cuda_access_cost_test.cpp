@@ -72,7 +72,7 @@ TEST_SUITE("cuda access costs") {
     const EmulatedMemory<bf16> a(std::vector<bf16>(kSize * kDepth)), b(std::vector<bf16>(kSize * kDepth));
     const EmulatedMemory<float> c(kSize * kSize);
     const auto costs = costs_of([&] {
-      gemm_mma_kernels<cu::Emulated>().multiply(nullptr, {a.data(), b.data(), c.data(), kSize, kSize, kDepth});
+      cuda::gemm_mma_kernels<cu::Emulated>().multiply(nullptr, {a.data(), b.data(), c.data(), kSize, kSize, kDepth});
     });
     CHECK(ratio(costs, AccessKind::shared_load) == 1.0);
     CHECK(ratio(costs, AccessKind::shared_store) == 1.0);

@@ -11,7 +11,7 @@
 #include "tests/emulated_device.h"
 #include "tests/support.h"
 
-namespace gesso {
+namespace gesso::cuda {
 namespace {
 
 std::vector<bf16> random_values(int count) {
@@ -151,4 +151,4 @@ TEST_SUITE("cuda gemm") {
 }
 
 }  // namespace
-}  // namespace gesso
+}  // namespace gesso::cuda
