@@ -97,24 +97,40 @@ __device__ __forceinline__ void store_scores(float* left, const Own& scores) {
                  make_float4(scores[0][j], scores[1][j], scores[2][j], scores[3][j]));
 }
 
-// sums[i][j] += sum_k left[k][row_of(i)] right[k][kOwn x + j] over k < count, right being the columns of `from` from
-// `first` on. Other threads' scores and what is staged are safe to be written again after a barrier.
+// Which pairs of the rows k of a tile and the block's own rows a product takes: all, or where the two are the same
+// tokens and attention is causal, keys no later than their query. What is not seen is left out: times a weight of 0, a
+// NaN would be seen.
+enum class Taken { all, up_to_own, from_own };
+
+// sums[i][j] += left[k][row_of(i)] right[k][kOwn x + j]
+__device__ __forceinline__ void add_products(Own& sums, const float* left, const float* right, int k, Taken taken) {
+  const auto a = cu::load_as<float4>(left + k * kPitch + thread_y() * kOwn);
+  const auto b = cu::load_as<float4>(right + k * kPitch + thread_x() * kOwn);
+  const float x[kOwn] = {a.x, a.y, a.z, a.w}, y[kOwn] = {b.x, b.y, b.z, b.w};
+  CU_UNROLL
+  for (int i = 0; i < kOwn; ++i) {
+    if (taken == Taken::up_to_own && k > row_of(i)) continue;
+    if (taken == Taken::from_own && k < row_of(i)) continue;
+    CU_UNROLL
+    for (int j = 0; j < kOwn; ++j) sums[i][j] = fmaf(x[i], y[j], sums[i][j]);
+  }
+}
+
+// Adds those products over k < the rows of `from`, right being its columns from `first` on. Other threads' scores and
+// what is staged are safe to be written again after a barrier.
 __device__ __forceinline__ void accumulate(Own& sums, const float* left, float* right, const Rows& from, int first,
-                                           bool in_vectors) {
+                                           bool in_vectors, Taken taken) {
   __syncthreads();  // what was staged has been read
   load_tile<kTile>(right, from, first, in_vectors);
   __syncthreads();
   const int count = from.rows < kTile ? from.rows : kTile;
-  for (int k = 0; k < count; ++k) {
-    const auto a = cu::load_as<float4>(left + k * kPitch + thread_y() * kOwn);
-    const auto b = cu::load_as<float4>(right + k * kPitch + thread_x() * kOwn);
-    const float x[kOwn] = {a.x, a.y, a.z, a.w}, y[kOwn] = {b.x, b.y, b.z, b.w};
-    CU_UNROLL
-    for (int i = 0; i < kOwn; ++i) {
-      CU_UNROLL
-      for (int j = 0; j < kOwn; ++j) sums[i][j] = fmaf(x[i], y[j], sums[i][j]);
-    }
-  }
+  const int own = row_of(0), after = own + kOwn < count ? own + kOwn : count;  // between them the pairs differ
+  if (taken == Taken::up_to_own)
+    for (int k = 0; k < own; ++k) add_products(sums, left, right, k, Taken::all);
+  if (taken != Taken::all)
+    for (int k = own; k < after; ++k) add_products(sums, left, right, k, taken);
+  if (taken != Taken::up_to_own)
+    for (int k = taken == Taken::all ? 0 : after; k < count; ++k) add_products(sums, left, right, k, Taken::all);
 }
 
 // What a block works on: one head of one sample, kTile rows from `token`, kTile dims from `dim`.
@@ -173,6 +189,11 @@ __device__ __forceinline__ bool is_seen(const AttentionExtent& e, std::int64_t q
   return key < e.tokens && (!e.causal || key <= query);
 }
 
+// Of the keys' tile from `key` on and the queries' from `query` on, to one's own rows.
+__device__ __forceinline__ Taken pairs_of(const AttentionExtent& e, std::int64_t query, std::int64_t key, Taken taken) {
+  return e.causal && query == key ? taken : Taken::all;
+}
+
 struct Higher {
   __device__ __forceinline__ float operator()(float a, float b) const { return fmaxf(a, b); }
 };
@@ -225,7 +246,8 @@ __global__ void __launch_bounds__(kThreads) attend(AttentionExtent e, AttentionF
     multiply_rows(scores, staged, queries, task.rows(e, of.qkv, 1, key), e.in_vectors);
     weigh(e, task.token, key, scores, highest, total, sums);
     store_scores(weights, scores);
-    accumulate(sums, weights, staged, task.rows(e, of.qkv, 2, key), task.dim, e.in_vectors);
+    accumulate(sums, weights, staged, task.rows(e, of.qkv, 2, key), task.dim, e.in_vectors,
+               pairs_of(e, task.token, key, Taken::up_to_own));
   }
   CU_UNROLL
   for (int i = 0; i < kOwn; ++i) {
@@ -285,7 +307,7 @@ __global__ void __launch_bounds__(kThreads) gradient_of_queries(AttentionExtent 
       }
     }
     store_scores(dscores, scores);
-    accumulate(sums, dscores, staged, keys, task.dim, e.in_vectors);
+    accumulate(sums, dscores, staged, keys, task.dim, e.in_vectors, pairs_of(e, task.token, key, Taken::up_to_own));
   }
   write_own(e, task, of.dqkv + task.at(e, 0, task.token), 3 * e.heads * e.head_dim, sums);
 }
@@ -316,11 +338,12 @@ __global__ void __launch_bounds__(kThreads) gradient_of_keys_and_values(Attentio
         dscores[i][j] = weights[i][j] * (dscores[i][j] - delta) * e.scale;
       }
     }
+    const Taken taken = pairs_of(e, query, task.token, Taken::from_own);
     store_scores(stored, weights);
-    accumulate(dvalues, stored, staged, dy, task.dim, e.in_vectors);
+    accumulate(dvalues, stored, staged, dy, task.dim, e.in_vectors, taken);
     __syncthreads();  // the weights have been read
     store_scores(stored, dscores);
-    accumulate(dkeys, stored, staged, queries, task.dim, e.in_vectors);
+    accumulate(dkeys, stored, staged, queries, task.dim, e.in_vectors, taken);
   }
   write_own(e, task, of.dqkv + task.at(e, 1, task.token), 3 * e.heads * e.head_dim, dkeys);
   write_own(e, task, of.dqkv + task.at(e, 2, task.token), 3 * e.heads * e.head_dim, dvalues);
