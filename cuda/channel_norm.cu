@@ -65,7 +65,7 @@ struct Moments {
 __device__ __forceinline__ Moments joined(const Moments& a, const Moments& b) {
   if (a.count == 0.0f) return b;
   if (b.count == 0.0f) return a;
-  const float count = a.count + b.count, distance = b.mean - a.mean, share = __fdividef(b.count, count);
+  const float count = a.count + b.count, distance = b.mean - a.mean, share = b.count / count;
   return {count, fmaf(distance, share, a.mean), a.squares + b.squares + distance * distance * a.count * share};
 }
 
@@ -83,9 +83,10 @@ __device__ __forceinline__ void join_lanes(const Share<kWide>& share, Join&& joi
   }
 }
 
-// Each thread's by Welford's updates, then joined.
+// Each thread's by Welford's updates, then joined. At least 4 blocks a multiprocessor: the compiler would aim at 8, and
+// spill around the division.
 template <int kWide>
-__global__ void __launch_bounds__(kThreads) moments_of_slices(ChannelExtent e, const float* x, ChannelMoments to) {
+__global__ void __launch_bounds__(kThreads, 4) moments_of_slices(ChannelExtent e, const float* x, ChannelMoments to) {
   CU_SHARED(Moments, parts, [kThreads * kWide]);
   const Share<kWide> share(e);
   Moments own[kWide] = {};
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(kThreads) moments_of_slices(ChannelExtent e, c
   share.each(e, [&](std::int64_t element) {
     const auto v = load<kWide>(x + element);
     count += 1.0f;
-    const float weight = __fdividef(1.0f, count);
+    const float weight = 1.0f / count;
     CU_UNROLL
     for (int i = 0; i < kWide; ++i) {
       const float distance = v.at[i] - own[i].mean;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
+#include "core/error.h"
 #include "cuda/elementwise.h"
 #include "cuda/entry.h"
 #include "ops/random.h"
@@ -24,7 +25,8 @@ Drawn drawn(const Attrs& attrs, const Shape& shape, const Tensor& step, std::ini
   if (shape.count() == 0) return draw;
   const std::int64_t groups = (draw.size + kVector - 1) / kVector;
   if (groups > ((std::int64_t{1} << 31) - kVector) / samples)
-    fail("a draw of {} has more than 2^33 elements; use a smaller train.batch", shape.text());
+    fail("a draw of {} is {} samples of {} groups of {} elements, more groups than 2^31 - 4; use a smaller train.batch",
+         shape.text(), samples, groups, kVector);
   draw.groups = Divisor(groups);
   draw.in_vectors = draw.size % kVector == 0 && std::ranges::all_of(arrays, vectors_at<float>);
   return draw;
