@@ -9,6 +9,7 @@
 #include "core/thread_pool.h"
 #include "tests/expect_error.h"
 #include "tests/mixed_pictures.h"
+#include "tests/small_run.h"
 #include "tests/temporary_directory.h"
 #include "train/checkpoint.h"
 #include "train/open_dataset.h"
@@ -18,52 +19,9 @@
 namespace gesso {
 namespace {
 
-// A small run with all that could make a resumed one differ: dropout, revival, a schedule, an epoch that ends within.
-std::vector<std::string> small_recipe() {
-  return {"data.kind=shapes",
-          "data.path=",
-          "data.size=8",
-          "data.count=53",
-          "data.test_count=6",
-          "model.hidden=8",
-          "model.residual_hidden=4",
-          "model.codes=32",
-          "model.code_width=4",
-          "model.dropout=0.2",
-          "model.revive_below=0.9",
-          "train.batch=5",
-          "schedule.kind=cosine",
-          "schedule.rate=3e-3",
-          "schedule.horizon=40",
-          "schedule.warmup=3",
-          "schedule.final_rate=1e-4",
-          "optimizer.ema_decay=0.9",
-          "optimizer.clip_norm=1",
-          "optimizer.weight_decay=0.01",
-          "log.every=4",
-          "checkpoint.every=1000",
-          "sample.every=1000",
-          "sample.count=3"};
-}
-
 RunSummary run(const Path& directory, std::vector<std::string> more, bool resume = false,
                const std::atomic<bool>* interrupted = nullptr) {
-  RunRequest request{
-      .recipe = "vqvae-shapes", .directory = directory, .resume = resume, .version = "test", .command = "test"};
-  if (!resume) request.assignments = small_recipe();
-  request.assignments.insert(request.assignments.end(), more.begin(), more.end());
-  RecipeFile file;
-  const auto data = prepare_run(request, file);
-  return train(file.recipe(), *data, {.directory = directory, .resume = resume, .interrupted = interrupted});
-}
-
-std::map<std::string, std::string> state_files(const Path& run_directory) {
-  std::map<std::string, std::string> files;
-  const Checkpoint checkpoint = latest_checkpoint(run_directory);
-  for (const std::string& name : list_directory(checkpoint.directory))
-    files[name] = read_text_file(checkpoint.directory / name, 1 << 24);
-  files["step"] = std::to_string(checkpoint.step);
-  return files;
+  return train_small(std::move(more), {.directory = directory, .resume = resume, .interrupted = interrupted});
 }
 
 std::string noise(std::size_t count) {
