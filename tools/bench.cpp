@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/isa.h"
@@ -63,21 +64,21 @@ nlohmann::ordered_json to_json(const StepBench& bench) {
           {"threads", thread_pool().threads()}};
 }
 
-void add_step(CLI::App* verb) {
-  CLI::App* step = verb->add_subcommand("step", "Times a recipe's training step");
+void add_step(Verb verb) {
+  Verb step = verb.add_verb("step", "Times a recipe's training step");
   struct Options {
     StepBenchRequest request;
     std::string data, device = "cpu";
     bool json = false;
   };
   auto options = std::make_shared<Options>();
-  step->add_option("recipe", options->request.recipe, "Name of a recipe, or a JSON file")->required();
-  step->add_option("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
-  step->add_option("--data", options->data, "Where the data are (data.path)");
-  add_device_option(*step, options->device);
-  step->add_flag("--json", options->json, "Print one JSON object as the last line");
-  step->footer("Example: gesso bench step vqvae-shapes train.batch=32");
-  step->callback([options] {
+  step.add("recipe", options->request.recipe, "Name of a recipe, or a JSON file").required();
+  step.add("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
+  step.add("--data", options->data, "Where the data are (data.path)");
+  add_device_option(step, options->device);
+  step.add("--json", options->json, "Print one JSON object as the last line");
+  step.footer("Example: gesso bench step vqvae-shapes train.batch=32");
+  step.runs([options] {
     if (!options->data.empty()) options->request.assignments.push_back("data.path=" + options->data);
     const StepBench bench = bench_step(options->request, device(device_kind(options->device)));
     print(bench);
@@ -85,14 +86,14 @@ void add_step(CLI::App* verb) {
   });
 }
 
-void add_ops(CLI::App* verb) {
-  CLI::App* ops = verb->add_subcommand("ops", "Times the rows of the op table on the CPU");
+void add_ops(Verb verb) {
+  Verb ops = verb.add_verb("ops", "Times the rows of the op table on the CPU");
   auto filter = std::make_shared<std::string>();
   auto json = std::make_shared<bool>(false);
-  ops->add_option("--filter", *filter, "Only ops whose name holds this");
-  ops->add_flag("--json", *json, "Print one JSON object as the last line");
-  ops->footer("Example: gesso bench ops --filter conv2d");
-  ops->callback([filter, json] {
+  ops.add("--filter", *filter, "Only ops whose name holds this");
+  ops.add("--json", *json, "Print one JSON object as the last line");
+  ops.footer("Example: gesso bench ops --filter conv2d");
+  ops.runs([filter, json] {
     fmt::print("{:<18} {:<28.28} {:<10} {:>9} {:>9} {:>9} {:>8} {:>8}\n", "op", "shape", "pass", "ms", "median",
                "GFLOP/s", "GB/s", "share");
     const Bench bench = bench_ops(*filter, print_row);
@@ -103,12 +104,12 @@ void add_ops(CLI::App* verb) {
   });
 }
 
-void add_emulator(CLI::App* verb) {
-  CLI::App* emulator = verb->add_subcommand("emulator", "Times what the emulated device needs for what kernels do");
+void add_emulator(Verb verb) {
+  Verb emulator = verb.add_verb("emulator", "Times what the emulated device needs for what kernels do");
   auto json = std::make_shared<bool>(false);
-  emulator->add_flag("--json", *json, "Print one JSON object as the last line");
-  emulator->footer("Example: gesso bench emulator");
-  emulator->callback([json] {
+  emulator.add("--json", *json, "Print one JSON object as the last line");
+  emulator.footer("Example: gesso bench emulator");
+  emulator.runs([json] {
     nlohmann::json rows = nlohmann::json::array();
     for (const EmulationCost& cost : emulation_costs()) {
       fmt::print("{:<22} {:>10.1f} ns a {}\n", cost.what, cost.ns, cost.per);
@@ -120,9 +121,9 @@ void add_emulator(CLI::App* verb) {
 
 }  // namespace
 
-void add_bench(CLI::App& app, Outcome&) {
-  CLI::App* verb = app.add_subcommand("bench", "Times gesso against what this machine can do");
-  verb->require_subcommand(1);
+void add_bench(Verb program, Outcome&) {
+  Verb verb = program.add_verb("bench", "Times gesso against what this machine can do");
+  verb.require_verb();
   add_ops(verb);
   add_step(verb);
   add_emulator(verb);

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -95,25 +96,25 @@ int run(const CheckVerb& verb) {
 
 }  // namespace
 
-void add_check(CLI::App& app, Outcome& outcome) {
+void add_check(Verb program, Outcome& outcome) {
   auto verb = std::make_shared<CheckVerb>();
-  CLI::App* sub = app.add_subcommand("check", "Checks every operation: gradients, kernels, threads, bad operands");
-  sub->add_option("--op", verb->names, "Only these operations; default: all");
-  sub->add_option("--seed", verb->options.seed, "Seed of the operands' values and of the random cases")
-      ->capture_default_str();
-  sub->add_option("--cases", verb->options.random_cases, "Random cases an operation, beside its samples")
-      ->check(CLI::Range(0, 1000000))
-      ->capture_default_str();
-  add_device_option(*sub, verb->device);
-  sub->add_flag("--mutate", verb->mutate, "Plant faults in every result instead, and see that each is caught");
-  sub->add_flag("--json", verb->json, "Last line of standard output: one JSON object");
-  sub->add_flag("--markdown", verb->markdown, "Print what the operations are instead: docs/ops.md")
-      ->excludes("--mutate")
-      ->excludes("--json");
-  sub->footer(
+  Verb sub = program.add_verb("check", "Checks every operation: gradients, kernels, threads, bad operands");
+  sub.add("--op", verb->names, "Only these operations; default: all");
+  sub.add("--seed", verb->options.seed, "Seed of the operands' values and of the random cases").shows_default();
+  sub.add("--cases", verb->options.random_cases, "Random cases an operation, beside its samples")
+      .between(0, 1000000)
+      .shows_default();
+  add_device_option(sub, verb->device);
+  const VerbOption mutate =
+      sub.add("--mutate", verb->mutate, "Plant faults in every result instead, and see that each is caught");
+  const VerbOption json = sub.add("--json", verb->json, "Last line of standard output: one JSON object");
+  sub.add("--markdown", verb->markdown, "Print what the operations are instead: docs/ops.md")
+      .excludes(mutate)
+      .excludes(json);
+  sub.footer(
       "Example: gesso check --op relu silu --seed 7\n         gesso check --mutate\n         gesso check --device "
       "emulated\nExit code 1 where a check failed or a fault was missed.");
-  sub->callback([verb, &outcome] { outcome.exit_code = run(*verb); });
+  sub.runs([verb, &outcome] { outcome.exit_code = run(*verb); });
 }
 
 }  // namespace gesso

@@ -1,6 +1,9 @@
 // gesso encode, gesso decode, gesso reconstruct: pictures through the codes of a trained model.
+#include <fmt/format.h>
+
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/error.h"
@@ -105,73 +108,71 @@ constexpr const char* kOutPictures =
     "each";
 
 // Options that the three share, in the order of their help.
-void add_run(CLI::App& verb, CodesOptions& options) {
-  verb.add_option("run", options.run, "Run directory")->required();
-}
+void add_run(Verb verb, CodesOptions& options) { verb.add("run", options.run, "Run directory").required(); }
 // The pictures that are named, or else those of the data.
-void add_pictures(CLI::App& verb, CodesOptions& options, const std::string& otherwise, CLI::Option* count) {
-  CLI::Option* pictures = verb.add_option(
+void add_pictures(Verb verb, CodesOptions& options, const std::string& otherwise, VerbOption count) {
+  const VerbOption pictures = verb.add(
       "pictures", options.pictures,
       "PNG or JPEG files of any size; sides that do not divide are padded, and cut back; default: " + otherwise);
-  verb.add_option("--data", options.data, "Where the data are; default: where the run found them")->excludes(pictures);
-  verb.add_option("--split", options.split, "Of the data: train or validation")
-      ->check(CLI::IsMember({"train", "validation"}))
-      ->capture_default_str()
-      ->excludes(pictures);
-  count->excludes(pictures);
+  verb.add("--data", options.data, "Where the data are; default: where the run found them").excludes(pictures);
+  verb.add("--split", options.split, "Of the data: train or validation")
+      .one_of({"train", "validation"})
+      .shows_default()
+      .excludes(pictures);
+  count.excludes(pictures);
 }
-void add_common(CLI::App& verb, CodesOptions& options) {
-  verb.add_option("--tile", options.tile,
-                  "Pixels a side that are computed at once: bounds memory; results do not depend on it")
-      ->check(CLI::Range(1, 16384))
-      ->capture_default_str();
-  verb.add_flag("--json", options.json, "Last line of standard output: one JSON object");
+void add_common(Verb verb, CodesOptions& options) {
+  verb.add("--tile", options.tile,
+           "Pixels a side that are computed at once: bounds memory; results do not depend on it")
+      .between(1, 16384)
+      .shows_default();
+  verb.add("--json", options.json, "Last line of standard output: one JSON object");
   add_device_option(verb, options.device);
 }
 
 }  // namespace
 
-void add_encode(CLI::App& app, Outcome&) {
-  CLI::App* verb = app.add_subcommand("encode", "Turns pictures into the codes of a trained model");
+void add_encode(Verb program, Outcome&) {
+  Verb verb = program.add_verb("encode", "Turns pictures into the codes of a trained model");
   auto options = std::make_shared<CodesOptions>();
-  add_run(*verb, *options);
-  CLI::Option* count = verb->add_option("--count", options->count, "How many images of the data; default: all")
-                           ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32));
-  add_pictures(*verb, *options, "all images of the run's data", count);
-  verb->add_option("--out", options->out, "The codes file to write (safetensors)")->required();
-  add_common(*verb, *options);
-  verb->footer(
+  add_run(verb, *options);
+  const VerbOption count = verb.add("--count", options->count, "How many images of the data; default: all")
+                               .between(1, std::int64_t{1} << 32);
+  add_pictures(verb, *options, "all images of the run's data", count);
+  verb.add("--out", options->out, "The codes file to write (safetensors)").required();
+  add_common(verb, *options);
+  verb.footer(
       "Example: gesso encode runs/first --split train --out codes.safetensors\n"
       "         gesso encode runs/first photo.jpg --out photo.safetensors");
-  verb->callback([options] { run_encode(*options); });
+  verb.runs([options] { run_encode(*options); });
 }
 
-void add_decode(CLI::App& app, Outcome& outcome) {
-  CLI::App* verb = app.add_subcommand("decode", "Turns codes back into pictures, by the model that made them");
+void add_decode(Verb program, Outcome& outcome) {
+  Verb verb = program.add_verb("decode", "Turns codes back into pictures, by the model that made them");
   auto options = std::make_shared<CodesOptions>();
-  add_run(*verb, *options);
-  verb->add_option("codes", options->codes, "Codes file, as gesso encode writes it")->required();
-  verb->add_option("--out", options->out, kOutPictures)->required();
-  add_common(*verb, *options);
-  verb->footer("Example: gesso decode runs/first codes.safetensors --out pictures");
-  verb->callback([options, &outcome] { run_decode(*options, outcome.command_line); });
+  add_run(verb, *options);
+  verb.add("codes", options->codes, "Codes file, as gesso encode writes it").required();
+  verb.add("--out", options->out, kOutPictures).required();
+  add_common(verb, *options);
+  verb.footer("Example: gesso decode runs/first codes.safetensors --out pictures");
+  verb.runs([options, &outcome] { run_decode(*options, outcome.command_line); });
 }
 
-void add_reconstruct(CLI::App& app, Outcome& outcome) {
-  CLI::App* verb = app.add_subcommand("reconstruct", "Shows what a trained model makes of pictures");
+void add_reconstruct(Verb program, Outcome& outcome) {
+  Verb verb = program.add_verb("reconstruct", "Shows what a trained model makes of pictures");
   auto options = std::make_shared<CodesOptions>();
   options->count = 16;
-  add_run(*verb, *options);
-  CLI::Option* count = verb->add_option("--count", options->count, "How many images, where no files are named")
-                           ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 32))
-                           ->capture_default_str();
-  add_pictures(*verb, *options, "the first test images of the run's data", count);
-  verb->add_option("--out", options->out, kOutPictures)->required();
-  add_common(*verb, *options);
-  verb->footer(
+  add_run(verb, *options);
+  const VerbOption count = verb.add("--count", options->count, "How many images, where no files are named")
+                               .between(1, std::int64_t{1} << 32)
+                               .shows_default();
+  add_pictures(verb, *options, "the first test images of the run's data", count);
+  verb.add("--out", options->out, kOutPictures).required();
+  add_common(verb, *options);
+  verb.footer(
       "Example: gesso reconstruct runs/first --out reconstruction.png\n"
       "         gesso reconstruct runs/first photo.jpg drawing.png --out pictures");
-  verb->callback([options, &outcome] { run_reconstruct(*options, outcome.command_line); });
+  verb.runs([options, &outcome] { run_reconstruct(*options, outcome.command_line); });
 }
 
 }  // namespace gesso

@@ -1,6 +1,9 @@
 // gesso data: what a data set is, and what its pictures look like.
+#include <fmt/format.h>
+
 #include <cmath>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/error.h"
@@ -120,33 +123,33 @@ void run_preview(const DataVerbOptions& options, const std::string& command_line
   fmt::print("{}: {} of {} pictures\n", options.out, count, data->size());
 }
 
-CLI::App* add_look(CLI::App& data, const char* name, const char* what, DataVerbOptions& options) {
-  CLI::App* verb = data.add_subcommand(name, what);
-  verb->add_option("path", options.path, "The folder of the data set");
-  verb->add_option("assignments", options.assignments, "data.key=value: as in a recipe");
-  verb->add_option("--recipe", options.recipe, "Take the data keys from a recipe, by name or file");
-  verb->add_option("--kind", options.kind, "idx, cifar10, folder or shapes; default: what the path holds");
-  verb->add_flag("--json", options.json, "Last line of standard output: one JSON object");
+Verb add_look(Verb data, const char* name, const char* what, DataVerbOptions& options) {
+  Verb verb = data.add_verb(name, what);
+  verb.add("path", options.path, "The folder of the data set");
+  verb.add("assignments", options.assignments, "data.key=value: as in a recipe");
+  verb.add("--recipe", options.recipe, "Take the data keys from a recipe, by name or file");
+  verb.add("--kind", options.kind, "idx, cifar10, folder or shapes; default: what the path holds");
+  verb.add("--json", options.json, "Last line of standard output: one JSON object");
   return verb;
 }
 
 }  // namespace
 
-void add_data(CLI::App& app, Outcome& outcome) {
-  CLI::App* data = app.add_subcommand("data", "Looks at a data set");
-  data->require_subcommand(1);
-  data->footer("Example: gesso data info /usr/share/datasets/fashion-mnist");
+void add_data(Verb program, Outcome& outcome) {
+  Verb data = program.add_verb("data", "Looks at a data set");
+  data.require_verb();
+  data.footer("Example: gesso data info /usr/share/datasets/fashion-mnist");
   auto options = std::make_shared<DataVerbOptions>();
-  CLI::App* info = add_look(*data, "info", "Prints sizes, classes, pixel statistics and unusable files", *options);
-  info->footer("Example: gesso data info pictures data.size=128 --json");
-  info->callback([options] { run_info(*options); });
-  CLI::App* preview = add_look(*data, "preview", "Draws a sheet of pictures with their classes", *options);
-  preview->add_option("--out", options->out, "The picture to write (PNG)")->required();
-  preview->add_option("--count", options->count, "How many pictures, chosen by train.seed")->check(CLI::Range(1, 4096));
-  preview->add_option("--split", options->split, "train or validation")->check(CLI::IsMember({"train", "validation"}));
-  preview->add_flag("--augmented", options->augmented, "Flipped and cropped as data.flip and data.crop say");
-  preview->footer("Example: gesso data preview --recipe vqvae-shapes --out sheet.png");
-  preview->callback([options, &outcome] { run_preview(*options, outcome.command_line); });
+  Verb info = add_look(data, "info", "Prints sizes, classes, pixel statistics and unusable files", *options);
+  info.footer("Example: gesso data info pictures data.size=128 --json");
+  info.runs([options] { run_info(*options); });
+  Verb preview = add_look(data, "preview", "Draws a sheet of pictures with their classes", *options);
+  preview.add("--out", options->out, "The picture to write (PNG)").required();
+  preview.add("--count", options->count, "How many pictures, chosen by train.seed").between(1, 4096);
+  preview.add("--split", options->split, "train or validation").one_of({"train", "validation"});
+  preview.add("--augmented", options->augmented, "Flipped and cropped as data.flip and data.crop say");
+  preview.footer("Example: gesso data preview --recipe vqvae-shapes --out sheet.png");
+  preview.runs([options, &outcome] { run_preview(*options, outcome.command_line); });
 }
 
 }  // namespace gesso

@@ -1,5 +1,8 @@
 // gesso evaluate: a trained model's own metrics on the test images.
+#include <fmt/format.h>
+
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "tools/verbs.h"
@@ -39,17 +42,17 @@ void run_evaluate(const EvaluateOptions& options) {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app, Outcome&) {
-  CLI::App* verb = app.add_subcommand("evaluate", "Measures a trained model on the test images");
+void add_evaluate(Verb program, Outcome&) {
+  Verb verb = program.add_verb("evaluate", "Measures a trained model on the test images");
   auto options = std::make_shared<EvaluateOptions>();
-  verb->add_option("run", options->run, "Run directory")->required();
-  verb->add_option("--data", options->data, "Where the data are; default: where the run found them");
-  verb->add_option("--batch", options->batch, "Images at a time; results do not depend on it but for rounding")
-      ->check(CLI::Range(1, 65536));
-  verb->add_flag("--json", options->json, "Last line of standard output: one JSON object");
-  add_device_option(*verb, options->device);
-  verb->footer("Example: gesso evaluate runs/first --json");
-  verb->callback([options] { run_evaluate(*options); });
+  verb.add("run", options->run, "Run directory").required();
+  verb.add("--data", options->data, "Where the data are; default: where the run found them");
+  verb.add("--batch", options->batch, "Images at a time; results do not depend on it but for rounding")
+      .between(1, 65536);
+  verb.add("--json", options->json, "Last line of standard output: one JSON object");
+  add_device_option(verb, options->device);
+  verb.footer("Example: gesso evaluate runs/first --json");
+  verb.runs([options] { run_evaluate(*options); });
 }
 
 }  // namespace gesso

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "core/error.h"
@@ -25,44 +26,38 @@ nlohmann::ordered_json json_of(const std::vector<Metric>& metrics) {
   return object;
 }
 
-void add_device_option(CLI::App& verb, std::string& name) {
-  verb.add_option("--device", name, "cpu, cuda, emulated or reference")->capture_default_str();
+void add_device_option(Verb verb, std::string& name) {
+  verb.add("--device", name, "cpu, cuda, emulated or reference").shows_default();
 }
 
 namespace {
 
 int run(int argc, char** argv) {
   register_cuda_devices();
-  CLI::App app("gesso trains image generators: VQ-VAE, from pixels to pictures, in one program.", "gesso");
-  app.set_version_flag("--version", std::string("gesso ") + version());
-  app.require_subcommand(1);
-  app.fallthrough();
-  app.footer(
+  CommandLine command_line("gesso", "gesso trains image generators: VQ-VAE, from pixels to pictures, in one program.",
+                           std::string("gesso ") + version());
+  Verb program = command_line.program();
+  program.footer(
       "Exit codes: 0 done, 1 a check failed, 2 usage or configuration, 3 data, 4 numeric stop, 5 out of memory,\n"
       "6 input or output, 75 interrupted but saved.");
   int threads = 0;
-  app.add_option("--threads", threads, "Worker threads; default: the variable GESSO_THREADS, else all processors")
-      ->check(CLI::Range(1, 1024));
-  app.parse_complete_callback([&threads] {
+  program.add("--threads", threads, "Worker threads; default: the variable GESSO_THREADS, else all processors")
+      .between(1, 1024);
+  command_line.runs_first([&threads] {
     if (threads > 0) set_threads(threads);
   });
   Outcome outcome;
   for (int i = 0; i < argc; ++i) outcome.command_line += fmt::format("{}{}", i == 0 ? "" : " ", escaped(argv[i]));
-  add_train(app, outcome);
-  add_reconstruct(app, outcome);
-  add_encode(app, outcome);
-  add_decode(app, outcome);
-  add_evaluate(app, outcome);
-  add_data(app, outcome);
-  add_check(app, outcome);
-  add_bench(app, outcome);
-  add_info(app, outcome);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error, std::cout, std::cerr) == 0 ? kDone : static_cast<int>(ErrorKind::usage);
-  }
-  return outcome.exit_code;
+  add_train(program, outcome);
+  add_reconstruct(program, outcome);
+  add_encode(program, outcome);
+  add_decode(program, outcome);
+  add_evaluate(program, outcome);
+  add_data(program, outcome);
+  add_check(program, outcome);
+  add_bench(program, outcome);
+  add_info(program, outcome);
+  return command_line.parse(argc, argv) ? outcome.exit_code : static_cast<int>(ErrorKind::usage);
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // gesso info: what this build and this machine are.
+#include <fmt/format.h>
+
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "core/isa.h"
 #include "core/thread_pool.h"
@@ -27,12 +30,12 @@ nlohmann::json facts() {
 
 }  // namespace
 
-void add_info(CLI::App& app, Outcome&) {
-  CLI::App* verb = app.add_subcommand("info", "What this build and this machine are");
+void add_info(Verb program, Outcome&) {
+  Verb verb = program.add_verb("info", "What this build and this machine are");
   auto json = std::make_shared<bool>(false);
-  verb->add_flag("--json", *json, "Print one JSON object");
-  verb->footer("Example: gesso info --json");
-  verb->callback([json] {
+  verb.add("--json", *json, "Print one JSON object");
+  verb.footer("Example: gesso info --json");
+  verb.runs([json] {
     const nlohmann::json found = facts();
     if (*json) return print_json(found);
     for (const auto& [key, value] : found.items()) fmt::print("{:<9} {}\n", key, value.dump());

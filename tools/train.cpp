@@ -1,7 +1,10 @@
 // gesso train: from a recipe to checkpoints and pictures.
+#include <fmt/format.h>
+
 #include <atomic>
 #include <csignal>
 #include <memory>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "tools/verbs.h"
@@ -60,21 +63,21 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
 
 }  // namespace
 
-void add_train(CLI::App& app, Outcome& outcome) {
-  CLI::App* verb = app.add_subcommand("train", "Trains a model from a recipe");
+void add_train(Verb program, Outcome& outcome) {
+  Verb verb = program.add_verb("train", "Trains a model from a recipe");
   auto options = std::make_shared<TrainOptionsOfVerb>();
-  verb->add_option("recipe", options->request.recipe, "Name of a recipe, or a JSON file")->required();
-  verb->add_option("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
-  verb->add_option("--data", options->data, "Where the data are (data.path)");
-  verb->add_option("--out", options->out, "Run directory; default: runs/RECIPE");
-  verb->add_flag("--resume", options->request.resume, "Go on from the run's newest checkpoint, bit for bit");
-  verb->add_flag("--json", options->json, "Last line of standard output: one JSON object");
-  add_device_option(*verb, options->device);
-  verb->footer(
+  verb.add("recipe", options->request.recipe, "Name of a recipe, or a JSON file").required();
+  verb.add("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
+  verb.add("--data", options->data, "Where the data are (data.path)");
+  verb.add("--out", options->out, "Run directory; default: runs/RECIPE");
+  verb.add("--resume", options->request.resume, "Go on from the run's newest checkpoint, bit for bit");
+  verb.add("--json", options->json, "Last line of standard output: one JSON object");
+  add_device_option(verb, options->device);
+  verb.footer(
       "Example: gesso train vqvae-shapes --out runs/first train.steps=500\n"
       "         gesso train vqvae-shapes --out runs/first --resume train.steps=1000\n"
       "The first interrupt (Ctrl-C) saves and stops with exit code 75; a second one stops at once.");
-  verb->callback([options, &outcome] { run_train(*options, outcome); });
+  verb.runs([options, &outcome] { run_train(*options, outcome); });
 }
 
 }  // namespace gesso
