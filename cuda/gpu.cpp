@@ -56,14 +56,21 @@ cu::Stream make_stream() {
   return reinterpret_cast<cu::Stream>(stream);
 }
 void drop_stream(cu::Stream stream) { (void)cudaStreamDestroy(of(stream)); }
-Event make_event() {
+Event event_with(unsigned flags) {
   cudaEvent_t event = nullptr;
-  check(cudaEventCreateWithFlags(&event, cudaEventDisableTiming | cudaEventBlockingSync), "making an event");
+  check(cudaEventCreateWithFlags(&event, flags | cudaEventBlockingSync), "making an event");
   return reinterpret_cast<Event>(event);
 }
+Event make_event() { return event_with(cudaEventDisableTiming); }
+Event make_timed_event() { return event_with(cudaEventDefault); }
 void drop_event(Event event) { (void)cudaEventDestroy(of(event)); }
 void record(Event event, cu::Stream stream) { check(cudaEventRecord(of(event), of(stream)), "recording an event"); }
 void wait(Event event) { check(cudaEventSynchronize(of(event)), "waiting for the device"); }
+double seconds(Event begin, Event end) {
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, of(begin), of(end)), "timing");
+  return static_cast<double>(milliseconds) * 1e-3;
+}
 void synchronize(cu::Stream stream) { check(cudaStreamSynchronize(of(stream)), "waiting for the device"); }
 
 void copy(cu::Stream stream, void* to, const void* from, std::size_t bytes) {
@@ -97,9 +104,11 @@ constexpr Runtime kRuntime = {.allocate = allocate,
                               .make_stream = make_stream,
                               .drop_stream = drop_stream,
                               .make_event = make_event,
+                              .make_timed_event = make_timed_event,
                               .drop_event = drop_event,
                               .record = record,
                               .wait = wait,
+                              .seconds = seconds,
                               .synchronize = synchronize,
                               .copy = copy,
                               .fill = fill,

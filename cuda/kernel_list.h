@@ -5,6 +5,7 @@
 #include "cuda/attention.h"
 #include "cuda/binary.h"
 #include "cuda/cast.h"
+#include "cuda/ceilings.h"
 #include "cuda/channel_norm.h"
 #include "cuda/codebook_update.h"
 #include "cuda/copy.h"
@@ -48,6 +49,7 @@ void register_all_kernels(DeviceKind device) {
   register_group_norm(device, channel_norm_kernels<Build>());
   register_batch_norm(device, channel_norm_kernels<Build>());
   register_attention(device, attention_kernels<Build>());
+  register_ceilings(device, ceiling_kernels<Build>());
 }
 
 }  // namespace gesso::cuda

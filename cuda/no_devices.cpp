@@ -11,6 +11,10 @@ check::DeviceUnderCheck device_under_check(DeviceKind kind) {
   fail("device {} is not part of a build with sanitizers", name_of(kind));
 }
 
+DeviceUnderBench device_under_bench(DeviceKind kind) {
+  fail("device {} is not part of a build with sanitizers", name_of(kind));
+}
+
 std::vector<EmulationCost> emulation_costs() {
   fail("bench emulator: the emulator is not part of a build with sanitizers");
 }

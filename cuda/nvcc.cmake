@@ -4,6 +4,10 @@
 # gesso_gpu_kernels(TARGET HOPPER_TARGET SOURCES...): two OBJECT libraries. tools/ptxas runs each compilation: it fails
 # where a kernel spills registers or the compiler warns, and keeps what ptxas said beside the object.
 option(GESSO_CUDA "Build the kernels for GPUs; needs nvcc" OFF)
+option(GESSO_VENDOR "Let bench ops compare with cuBLASLt and cuDNN 9; needs GESSO_CUDA" OFF)
+if(GESSO_VENDOR AND NOT GESSO_CUDA)
+  message(FATAL_ERROR "GESSO_VENDOR: NVIDIA's libraries need a GPU, and so GESSO_CUDA (preset cuda)")
+endif()
 if(NOT GESSO_CUDA)
   return()
 endif()
@@ -19,6 +23,23 @@ endif()
 set(CMAKE_CUDA_ARCHITECTURES 80)  # of what names no other; a default would be older than nvcc 13 knows
 enable_language(CUDA)
 find_package(CUDAToolkit REQUIRED)
+
+# What benchmarks compare with; nothing else uses it. cuDNN loads the rest of itself when it is first asked.
+if(GESSO_VENDOR)
+  find_path(CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  find_library(CUDNN_LIBRARY cudnn HINTS ${CUDAToolkit_LIBRARY_DIR})
+  if(NOT TARGET CUDA::cublasLt OR NOT CUDNN_INCLUDE_DIR OR NOT CUDNN_LIBRARY)
+    message(FATAL_ERROR "GESSO_VENDOR: cuBLASLt or cuDNN 9 was not found with the toolkit (${CUDAToolkit_LIBRARY_DIR}); "
+                        "install them, say where cuDNN is by CUDNN_INCLUDE_DIR and CUDNN_LIBRARY, or turn GESSO_VENDOR off")
+  endif()
+  file(STRINGS ${CUDNN_INCLUDE_DIR}/cudnn_version.h cudnn_major REGEX "define CUDNN_MAJOR 9")
+  if(NOT cudnn_major)
+    message(FATAL_ERROR "GESSO_VENDOR: ${CUDNN_INCLUDE_DIR}/cudnn.h is not of cuDNN 9; install that")
+  endif()
+  add_library(gesso_vendor INTERFACE)
+  target_include_directories(gesso_vendor SYSTEM INTERFACE ${CUDNN_INCLUDE_DIR})
+  target_link_libraries(gesso_vendor INTERFACE CUDA::cublasLt ${CUDNN_LIBRARY})
+endif()
 
 function(gesso_gpu_kernels target hopper_target)
   set(hopper ${ARGN})

@@ -24,10 +24,12 @@ struct Runtime {
   cu::Stream (*make_stream)();
   void (*drop_stream)(cu::Stream stream);
   Event (*make_event)();
+  Event (*make_timed_event)();  // one that seconds() can be asked of
   void (*drop_event)(Event event);
   void (*record)(Event event, cu::Stream stream);
-  void (*wait)(Event event);               // until the stream has come to where it was recorded last
-  void (*synchronize)(cu::Stream stream);  // waits for all of its work
+  void (*wait)(Event event);                  // until the stream has come to where it was recorded last
+  double (*seconds)(Event begin, Event end);  // of the device, between two that were waited for
+  void (*synchronize)(cu::Stream stream);     // waits for all of its work
 
   // Memory of the host must be of allocate_host, and stay as it is until the stream has come here.
   void (*copy)(cu::Stream stream, void* to, const void* from, std::size_t bytes);

@@ -1,3 +1,4 @@
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 #include <optional>
@@ -50,11 +51,19 @@ void release_host(void* memory) { std::free(memory); }
 cu::Stream make_stream() { return (new emulator::Stream)->handle(); }
 void drop_stream(cu::Stream stream) { delete &emulator::Stream::of(stream); }
 
-// The emulator does all work where it is submitted: nobody ever waits.
+// The emulator does all work where it is submitted: nobody ever waits, and an event is at most the time of then.
+using Clock = std::chrono::steady_clock;
+Clock::time_point* time_of(Event event) { return reinterpret_cast<Clock::time_point*>(event); }
 Event make_event() { return nullptr; }
-void drop_event(Event) {}
-void record(Event, cu::Stream) {}
+Event make_timed_event() { return reinterpret_cast<Event>(new Clock::time_point); }
+void drop_event(Event event) { delete time_of(event); }
+void record(Event event, cu::Stream) {
+  if (event) *time_of(event) = Clock::now();
+}
 void wait(Event) {}
+double seconds(Event begin, Event end) {
+  return std::chrono::duration<double>(*time_of(end) - *time_of(begin)).count();
+}
 void synchronize(cu::Stream) { unsaid().say(); }
 
 void copy(cu::Stream stream, void* to, const void* from, std::size_t bytes) {
@@ -84,9 +93,11 @@ const Runtime& emulated_runtime() {
                                     .make_stream = make_stream,
                                     .drop_stream = drop_stream,
                                     .make_event = make_event,
+                                    .make_timed_event = make_timed_event,
                                     .drop_event = drop_event,
                                     .record = record,
                                     .wait = wait,
+                                    .seconds = seconds,
                                     .synchronize = synchronize,
                                     .copy = copy,
                                     .fill = fill,

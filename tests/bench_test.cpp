@@ -43,6 +43,34 @@ TEST_SUITE("bench") {
     CHECK(result["ceilings"]["gbps"] > 0);
   }
 
+  TEST_CASE("bench ops times the kernels of the emulated device, and counts their launches") {
+    const Output output = run_bench({"bench", "ops", "--device", "emulated", "--filter", "straight_through", "--json"});
+    if (output.text.find("not part of a build with sanitizers") != std::string::npos) return;
+    REQUIRE_MESSAGE(output.status == 0, output.text);
+    const nlohmann::json result = nlohmann::json::parse(output.last_line);
+    CHECK(result["device"] == "emulated");
+    CHECK(result["ceilings"].is_null());
+    REQUIRE(result["rows"].size() == 2);
+    for (const nlohmann::json& row : result["rows"]) {
+      CHECK(row["name"] == "straight_through");
+      CHECK(row["launches"] == 1);
+      CHECK(row["ms"] > 0);
+      CHECK(row["ms"] <= row["ms_median"]);
+      CHECK(row["gbps"] > 0);
+      CHECK(row["share"].is_null());
+    }
+  }
+
+  TEST_CASE("bench ops refuses devices that there are not, and that it cannot time") {
+    const auto refusal = [](const std::string& device) {
+      const Output output = run_bench({"bench", "ops", "--device", device, "--filter", "straight_through"});
+      CHECK(output.status == 2);
+      return output.text;
+    };
+    CHECK(refusal("abacus").find("unknown device 'abacus'; known are reference, cpu") != std::string::npos);
+    CHECK(refusal("reference").find("the reference is not made to be fast") != std::string::npos);
+  }
+
   TEST_CASE("bench step times a recipe's step as one JSON object on the last line") {
     const Output output = run_bench({"bench", "step", "vqvae-shapes", "data.size=8", "data.count=40", "model.hidden=8",
                                      "model.residual_hidden=4", "train.batch=4", "--json"});
@@ -56,6 +84,20 @@ TEST_SUITE("bench") {
     CHECK(result["share_of_peak"] > 0);
     CHECK(result["steps"] >= 5);
     CHECK(result["device"] == "cpu");
+  }
+
+  TEST_CASE("bench step times the emulated device, and tells its speed against nothing") {
+    const Output output =
+        run_bench({"bench", "step", "vqvae-shapes", "--device", "emulated", "data.size=8", "data.count=8",
+                   "model.hidden=4", "model.residual_hidden=2", "model.codes=8", "train.batch=2", "--json"});
+    if (output.text.find("not part of a build with sanitizers") != std::string::npos) return;
+    REQUIRE_MESSAGE(output.status == 0, output.text);
+    const nlohmann::json result = nlohmann::json::parse(output.last_line);
+    CHECK(result["device"] == "emulated");
+    CHECK(result["ms"]["min"] > 0);
+    CHECK(result["peak_bytes"] > 0);
+    CHECK(result["gflop"] > 0);
+    CHECK(result["share_of_peak"].is_null());
   }
 
   TEST_CASE("bench ops refuses a name that no op has, and lists the ops") {

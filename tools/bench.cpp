@@ -1,7 +1,6 @@
 // gesso bench: how fast, against what this machine can do.
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -11,33 +10,11 @@
 #include "cuda/devices.h"
 #include "tools/bench_ops.h"
 #include "tools/bench_step.h"
+#include "tools/bench_table.h"
 #include "tools/verbs.h"
 
 namespace gesso {
 namespace {
-
-void print_row(const BenchRow& row) {
-  fmt::print("{:<18} {:<28.28} {:<10} {:>9.3f} {:>9.3f} {:>9.1f} {:>8.1f} {:>6.0f} %\n", row.name, row.shape, row.pass,
-             row.ms, row.ms_median, row.gflops, row.gbps, 100 * row.share);
-  std::fflush(stdout);
-}
-
-nlohmann::json to_json(const Bench& bench) {
-  nlohmann::json rows = nlohmann::json::array();
-  for (const BenchRow& row : bench.rows)
-    rows.push_back({{"name", row.name},
-                    {"shape", row.shape},
-                    {"pass", row.pass},
-                    {"ms", row.ms},
-                    {"ms_median", row.ms_median},
-                    {"gflops", row.gflops},
-                    {"gbps", row.gbps},
-                    {"share", row.share}});
-  return {{"rows", rows},
-          {"ceilings", {{"gflops", bench.ceilings.gflops}, {"gbps", bench.ceilings.gbps}}},
-          {"isa", name_of(isa())},
-          {"threads", thread_pool().threads()}};
-}
 
 void print(const StepBench& bench) {
   fmt::print("{:<14} {:.3f} ms, median {:.3f} of {} steps\n", "step", bench.ms_min, bench.ms_median, bench.steps);
@@ -87,20 +64,19 @@ void add_step(Verb verb) {
 }
 
 void add_ops(Verb verb) {
-  Verb ops = verb.add_verb("ops", "Times the rows of the op table on the CPU");
-  auto filter = std::make_shared<std::string>();
+  Verb ops = verb.add_verb("ops", "Times the rows of the op table");
+  auto filter = std::make_shared<std::string>(), device = std::make_shared<std::string>("cpu");
   auto json = std::make_shared<bool>(false);
   ops.add("--filter", *filter, "Only ops whose name holds this");
+  add_device_option(ops, *device);
   ops.add("--json", *json, "Print one JSON object as the last line");
   ops.footer("Example: gesso bench ops --filter conv2d");
-  ops.runs([filter, json] {
-    fmt::print("{:<18} {:<28.28} {:<10} {:>9} {:>9} {:>9} {:>8} {:>8}\n", "op", "shape", "pass", "ms", "median",
-               "GFLOP/s", "GB/s", "share");
-    const Bench bench = bench_ops(*filter, print_row);
-    fmt::print(
-        "ceilings of this run: {:.1f} GFLOP/s in a loop of multiply-adds, {:.1f} GB/s in a copy ({}, {} threads)\n",
-        bench.ceilings.gflops, bench.ceilings.gbps, name_of(isa()), thread_pool().threads());
-    if (*json) print_json(to_json(bench));
+  ops.runs([filter, device, json] {
+    const DeviceKind kind = device_kind(*device);
+    print_header(kind);
+    const Bench bench = bench_ops(*filter, kind, print_row);
+    print_ceilings(bench);
+    if (*json) print_json(json_of(bench));
   });
 }
 

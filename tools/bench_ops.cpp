@@ -1,82 +1,92 @@
 #include "tools/bench_ops.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <chrono>
+#include <cmath>
+#include <cstdio>
 #include <functional>
 
+#include "core/isa.h"
+#include "core/thread_pool.h"
 #include "ops/check/trial.h"
 #include "ops/op_list.h"
-#include "tools/ceilings_simd.h"
+#include "tools/bench_device.h"
 
 namespace gesso {
 namespace {
+
+using Call = std::function<void()>;
 
 double now_seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-const CeilingKernels& kernels(Isa isa) {
-  return by_isa(isa, ceiling_kernels<simd::Baseline>, ceiling_kernels<simd::Avx2>, ceiling_kernels<simd::Avx512>)();
-}
+// What all rows of a run are timed with.
+struct Setup {
+  explicit Setup(DeviceKind device) : run{gesso::device(device), thread_pool(), isa()}, bench(under_bench(run)) {
+    if (device != DeviceKind::cpu) check = device_under_check(device);
+  }
+  Setup(const Setup&) = delete;
+  Setup& operator=(const Setup&) = delete;
+
+  const Execution run;
+  const DeviceUnderBench bench;
+  std::optional<check::DeviceUnderCheck> check;  // none on the CPU, which takes every case
+};
 
 // Copies half of `bytes` to the other half: what memory gives a kernel that touches as much, from whichever cache holds
 // it.
 class CopyCeiling {
  public:
-  CopyCeiling(const Execution& run, double bytes)
-      : run_(run), n_(std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes) / 8, 1 << 12, 1 << 25)) {
-    from_ = Tensor::zeros({{n_}, DType::f32}, run.device);
-    to_ = Tensor::zeros({{n_}, DType::f32}, run.device);
-  }
-  double sample() const {
-    constexpr std::int64_t kGrain = 1 << 13;
-    const float* from = from_.data<float>().data();
-    float* to = to_.data<float>().data();
-    const double begin = now_seconds();
-    parallel_for(run_.pool, n_, kGrain, [&](std::int64_t first, std::int64_t last) {
-      kernels(run_.isa).copy(last - first, from + first, to + first);
-    });
-    return 8.0 * static_cast<double>(n_) / (now_seconds() - begin);
-  }
+  CopyCeiling(const Setup& setup, double bytes)
+      : n_(std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes) / 32 * 4, 1 << 12, 1 << 25)),
+        from_(Tensor::zeros({{n_}, DType::f32}, setup.run.device)),
+        to_(Tensor::zeros({{n_}, DType::f32}, setup.run.device)),
+        call_(setup.bench, setup.run.device,
+              [&setup, n = n_, from = from_, to = to_] { setup.bench.copy(n, floats(from), floats(to)); }) {}
+  double sample() const { return 8.0 * static_cast<double>(n_) / call_.sample(); }
 
  private:
-  const Execution& run_;
+  static float* floats(const Tensor& t) { return t.data<float>().data(); }
+
   std::int64_t n_;
   Tensor from_, to_;
+  TimedCall call_;
 };
 
 struct Work {
   double flops = 0, bytes = 0;
 };
 
-// Samples of the call and of both ceilings in turn, so that a slow moment of the machine meets all three.
-void time_call(const Execution& run, const Work& work, const std::function<void()>& call, BenchRow& row,
-               BenchCeilings& ceilings) {
+// Seconds of each call, sorted; an empty call has none. Samples of the calls and of both ceilings in turn, so that a
+// slow moment of the machine meets all of them.
+template <std::size_t kCalls>
+std::array<std::vector<double>, kCalls> time_calls(const Setup& setup, const std::array<Call, kCalls>& calls,
+                                                   double bytes, BenchCeilings& here) {
   constexpr int kFewest = 7, kMost = 60;
   constexpr double kSeconds = 0.4;
-  const CopyCeiling copy(run, work.bytes);
-  BenchCeilings here;
-  std::vector<double> seconds;
-  call();  // the first one fetches memory
-  for (const double start = now_seconds();
-       std::ssize(seconds) < kMost && (std::ssize(seconds) < kFewest || now_seconds() - start < kSeconds);) {
-    here.gflops = std::max(here.gflops, sample_flops(run) / 1e9);
-    here.gbps = std::max(here.gbps, copy.sample() / 1e9);
-    const double begin = now_seconds();
-    call();
-    seconds.push_back(now_seconds() - begin);
+  std::optional<CopyCeiling> copy;
+  if (setup.bench.copy) copy.emplace(setup, bytes);
+  std::array<std::optional<TimedCall>, kCalls> timed;
+  for (std::size_t i = 0; i < kCalls; ++i)
+    if (calls[i]) timed[i].emplace(setup.bench, setup.run.device, calls[i]);
+  std::array<std::vector<double>, kCalls> seconds;
+  const double start = now_seconds();
+  for (int round = 0; round < kMost && (round < kFewest || now_seconds() - start < kSeconds); ++round) {
+    here.gflops = std::max(here.gflops, sample_flops(setup.bench) / 1e9);
+    if (copy) here.gbps = std::max(here.gbps, copy->sample() / 1e9);
+    for (std::size_t i = 0; i < kCalls; ++i)
+      if (timed[i]) seconds[i].push_back(std::max(timed[i]->sample(), 1e-9));
   }
-  std::ranges::sort(seconds);
-  const double best = std::max(seconds.front(), 1e-9);
-  row.ms = best * 1e3;
-  row.ms_median = seconds[seconds.size() / 2] * 1e3;
-  row.gflops = work.flops / best / 1e9;
-  row.gbps = work.bytes / best / 1e9;
-  row.share = std::max(row.gflops / here.gflops, row.gbps / here.gbps);
-  ceilings.gflops = std::max(ceilings.gflops, here.gflops);
-  ceilings.gbps = std::max(ceilings.gbps, here.gbps);
+  for (std::vector<double>& samples : seconds) std::ranges::sort(samples);
+  return seconds;
 }
+
+double median_ms(const std::vector<double>& sorted) { return sorted[sorted.size() / 2] * 1e3; }
 
 double bytes_of(std::span<const Tensor> tensors, Operands which) {
   double bytes = 0;
@@ -93,18 +103,48 @@ Operands large_operands(const check::Trial& trial) {
   return large;
 }
 
+Tensors of_the_same_specs(const Tensors& tensors, Device& device) {
+  Tensors fresh;
+  for (const Tensor& t : tensors) fresh.push_back(t ? Tensor(t.spec(), device) : Tensor());
+  return fresh;
+}
+
+// The same pass by libraries, which write into `theirs`, and what we have for it.
+struct Rival {
+  VendorCalls calls = {};
+  Tensor ours = {}, theirs = {};
+};
+
+// The largest difference after that call, to the largest value of ours.
+double difference(const Rival& rival, const Call& call) {
+  rival.theirs.fill_zero();
+  call();
+  const std::vector<double> ours = check::host_values(rival.ours), theirs = check::host_values(rival.theirs);
+  double most = 0, largest = 0;
+  for (std::size_t i = 0; i < ours.size(); ++i) {
+    const double apart = std::abs(ours[i] - theirs[i]);
+    most = std::isnan(most) || apart <= most ? most : apart;
+    largest = std::max(largest, std::abs(ours[i]));
+  }
+  return most / largest;
+}
+
 // One case of one row: its passes.
 class BenchCase {
  public:
-  BenchCase(const RowInfo& row, const Case<Attributes>& c, const Execution& run)
-      : row_(row), run_(run), kernels_(row.cpu), shape_(c.name), trial_(row, {c, 1}, DType::f32, run) {
-    if (!row.benchmarks) shape_ = trial_.shapes();
-  }
+  BenchCase(const RowInfo& row, const Case<Attributes>& c, const Setup& setup)
+      : row_(row),
+        setup_(setup),
+        run_(setup.run),
+        trial_(row, {c, 1}, DType::f32, run_),
+        kernels_(row.kernels(run_.device.kind(), trial_.specs())),
+        shape_(c.name.empty() ? trial_.shapes() : c.name) {}
 
   void forward(Bench& bench, void (*on_row)(const BenchRow&)) {
     const Work work = {row_.flops(trial_.attrs(), trial_.specs()), row_.bytes(trial_.attrs(), trial_.specs())};
     Tensors out = trial_.out();
-    add(bench, on_row, "forward", work, [&] { kernels_.forward(trial_.attrs(), {run_, trial_.in(), out}); });
+    const auto call = [&] { kernels_.forward(trial_.attrs(), {run_, trial_.in(), out}); };
+    add(bench, on_row, "forward", work, call, [&] { return forward_rival(); });
   }
 
   void backward(Bench& bench, void (*on_row)(const BenchRow&)) {
@@ -118,6 +158,17 @@ class BenchCase {
   }
 
  private:
+  // Libraries compute a product without what our kernel adds to it, a few operations a result.
+  Rival forward_rival() {
+    Tensors in = trial_.in();
+    for (std::size_t i = 2; i < in.size(); ++i) in[i] = {};
+    Tensors ours = of_the_same_specs(trial_.out(), run_.device), theirs = of_the_same_specs(ours, run_.device);
+    const VendorCalls calls = vendor_calls(row_, trial_.attrs(), Forward{run_, in, theirs});
+    if (!calls.fp32 && !calls.tf32) return {};
+    kernels_.forward(trial_.attrs(), {run_, in, ours});
+    return {calls, ours[0], theirs[0]};
+  }
+
   void gradient(Bench& bench, void (*on_row)(const BenchRow&), std::string pass, Operands wanted, int times) {
     const auto keep = [](const Tensors& from, Operands which) {
       Tensors kept = from;
@@ -127,65 +178,102 @@ class BenchCase {
     };
     const Tensors in = keep(trial_.in(), row_.saved_inputs(trial_.attrs(), wanted));
     const Tensors out = keep(trial_.out(), row_.saved_outputs(trial_.attrs(), wanted));
-    Tensors dx(trial_.in().size());
-    for (std::size_t i = 0; i < dx.size(); ++i)
-      if (has(wanted, i)) dx[i] = Tensor(trial_.in()[i].spec(), run_.device);
+    Tensors dx = of_the_same_specs(keep(trial_.in(), wanted), run_.device);
     const Work work = {times * row_.flops(trial_.attrs(), trial_.specs()),
                        bytes_of(in, ~0u) + bytes_of(out, ~0u) + bytes_of(trial_.dy(), ~0u) + bytes_of(dx, ~0u)};
-    add(bench, on_row, std::move(pass), work, [&] {
-      kernels_.backward(trial_.attrs(), {run_, in, out, trial_.dy(), dx});
+    const auto call = [&] { kernels_.backward(trial_.attrs(), {run_, in, out, trial_.dy(), dx}); };
+    add(bench, on_row, std::move(pass), work, call, [&]() -> Rival {
+      if (std::popcount(wanted) != 1) return {};
+      const auto i = static_cast<std::size_t>(std::countr_zero(wanted));
+      Tensors theirs = of_the_same_specs(dx, run_.device);
+      return {vendor_calls(row_, trial_.attrs(), Backward{run_, in, out, trial_.dy(), theirs}), dx[i], theirs[i]};
     });
   }
 
-  void add(Bench& bench, void (*on_row)(const BenchRow&), std::string pass, const Work& work,
-           const std::function<void()>& call) {
+  // After a call of ours. A library's error leaves a gap in the table: the other rows are worth having.
+  void compare(BenchRow& row, const std::function<Rival()>& make_rival, VendorCalls& calls) const {
+    if (!has_vendor()) return;
+    try {
+      const Rival rival = make_rival();
+      if (rival.calls.fp32) row.fp32 = BenchComparison{.difference = difference(rival, rival.calls.fp32)};
+      if (rival.calls.tf32) row.tf32 = BenchComparison{.difference = difference(rival, rival.calls.tf32)};
+      calls = rival.calls;
+    } catch (const Error& error) {
+      row.fp32 = row.tf32 = std::nullopt;
+      fmt::print(stderr, "bench ops: {} {}, {}: no comparison: {}\n", row.name, row.shape, row.pass, error.what());
+    }
+  }
+
+  void add(Bench& bench, void (*on_row)(const BenchRow&), std::string pass, const Work& work, const Call& call,
+           const std::function<Rival()>& make_rival) {
     BenchRow row{.name = std::string(row_.name), .shape = shape_, .pass = std::move(pass)};
-    time_call(run_, work, call, row, bench.ceilings);
+    const std::uint64_t launches = setup_.check ? setup_.check->launches() : 0;
+    call();
+    if (setup_.check) row.launches = setup_.check->launches() - launches;
+    VendorCalls rivals;
+    compare(row, make_rival, rivals);
+    BenchCeilings here;
+    const auto [ours, fp32, tf32] = time_calls(setup_, std::array{call, rivals.fp32, rivals.tf32}, work.bytes, here);
+    row.ms = ours.front() * 1e3;
+    row.ms_median = median_ms(ours);
+    row.gflops = work.flops / ours.front() / 1e9;
+    row.gbps = work.bytes / ours.front() / 1e9;
+    if (here.gflops > 0) row.share = std::max(row.gflops / here.gflops, row.gbps / here.gbps);
+    const auto finish = [&](std::optional<BenchComparison>& comparison, const std::vector<double>& seconds) {
+      if (!comparison) return;
+      comparison->ms = seconds.front() * 1e3;
+      comparison->ms_median = median_ms(seconds);
+      comparison->ratio = row.ms / comparison->ms;
+    };
+    finish(row.fp32, fp32);
+    finish(row.tf32, tf32);
+    bench.ceilings.gflops = std::max(bench.ceilings.gflops, here.gflops);
+    bench.ceilings.gbps = std::max(bench.ceilings.gbps, here.gbps);
     if (on_row != nullptr) on_row(row);
     bench.rows.push_back(std::move(row));
   }
 
   const RowInfo& row_;
+  const Setup& setup_;
   const Execution& run_;
+  check::Trial trial_;
   const Kernels& kernels_;
   std::string shape_;
-  check::Trial trial_;
 };
 
-std::vector<Case<Attributes>> cases_of(const RowInfo& row) {
-  if (row.benchmarks) return row.benchmarks();
+// The row's benchmarks; where it has none, or the device takes none of them, the largest sample, without a name.
+std::vector<Case<Attributes>> cases_of(const RowInfo& row, const Setup& setup) {
+  const auto is_taken = [&](const Case<Attributes>& c) {
+    return !setup.check || check::is_small(row, {c, 1}, *setup.check);
+  };
+  std::vector<Case<Attributes>> cases = row.benchmarks ? row.benchmarks() : std::vector<Case<Attributes>>{};
+  std::erase_if(cases, std::not_fn(is_taken));
+  if (!cases.empty()) return cases;
   const auto elements = [](const Case<Attributes>& c) {
     std::int64_t sum = 0;
     for (const Operand& operand : c.in) sum += operand.domain == Domain::absent ? 0 : operand.shape.count();
     return sum;
   };
-  std::vector<Case<Attributes>> samples = row.samples();
-  return {std::ranges::max(samples, {}, elements)};
+  cases = row.samples();
+  std::erase_if(cases, std::not_fn(is_taken));
+  Case<Attributes> largest = std::ranges::max(cases, {}, elements);
+  largest.name.clear();
+  return {largest};
 }
 
 }  // namespace
 
-double sample_flops(const Execution& run) {
-  constexpr std::int64_t kRounds = 20000;
-  const std::int64_t chunks = std::int64_t{4} * run.pool.threads();
-  const CeilingKernels& kernel = kernels(run.isa);
-  const double begin = now_seconds();
-  run.pool.run(chunks, [&](std::int64_t, int) {
-    volatile float keep = kernel.fma_loop(kRounds);
-    static_cast<void>(keep);
-  });
-  return static_cast<double>(chunks * kRounds * kernel.operations_a_round) / (now_seconds() - begin);
-}
-
-Bench bench_ops(std::string_view filter, void (*on_row)(const BenchRow&)) {
+Bench bench_ops(std::string_view filter, DeviceKind device, void (*on_row)(const BenchRow&)) {
   const auto matches = [&](const RowInfo* row) { return row->name.find(filter) != std::string_view::npos; };
   if (std::ranges::none_of(all_rows(), matches)) row_named(filter);  // throws, with the names that there are
-  const Execution run{device(DeviceKind::cpu), thread_pool(), isa()};
-  Bench bench;
+  if (device == DeviceKind::reference)
+    fail("bench ops: the reference is not made to be fast; take cpu, cuda or emulated");
+  const Setup setup(device);
+  Bench bench{.device = device};
   for (const RowInfo* row : all_rows()) {
     if (!matches(row)) continue;
-    for (const Case<Attributes>& c : cases_of(*row)) {
-      BenchCase timed(*row, c, run);
+    for (const Case<Attributes>& c : cases_of(*row, setup)) {
+      BenchCase timed(*row, c, setup);
       timed.forward(bench, on_row);
       timed.backward(bench, on_row);
     }

@@ -1,34 +1,47 @@
-// Times every row of the op table on the CPU against ceilings that are measured beside it.
+// Times every row of the op table on a device against ceilings that are measured beside it, and where NVIDIA's
+// libraries are part of the build, against those.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "ops/op.h"
+#include "core/device.h"
 
 namespace gesso {
 
+// A library's answer to the same call.
+struct BenchComparison {
+  double ms = 0, ms_median = 0;
+  double ratio = 0;       // our time to the library's, both minima
+  double difference = 0;  // the largest between both results, to the largest value of ours
+};
+
 struct BenchRow {
   std::string name, shape, pass;  // pass: "forward", "backward", or "gradient I" of operand I alone
-  double ms = 0, ms_median = 0;   // of one call; ms is the minimum
+  double ms = 0, ms_median = 0;   // of one call; ms is the minimum. Caches hold what the calls before left there
   double gflops = 0, gbps = 0;    // at the minimum; a gradient counts the forward pass's operations
-  double share = 0;  // of the nearer ceiling: the FMA loop, or a copy of as many bytes, both timed between the samples
+  // Of the nearer ceiling: the FMA loop, or a copy of as many bytes, both timed between the samples; none on the
+  // emulated device.
+  std::optional<double> share = {};
+  std::optional<std::uint64_t> launches = {};           // of kernels, by one call; none on the CPU
+  std::optional<BenchComparison> fp32 = {}, tf32 = {};  // none where no library has an answer
 };
 
 struct BenchCeilings {
-  double gflops = 0, gbps = 0;  // the best that was seen in the run
+  double gflops = 0, gbps = 0;  // the best that was seen in the run; 0 on the emulated device
 };
 
 struct Bench {
-  std::vector<BenchRow> rows;
-  BenchCeilings ceilings;
+  DeviceKind device{};
+  std::vector<BenchRow> rows = {};
+  BenchCeilings ceilings = {};
 };
 
-// Operations a second in a loop of fused multiply-adds on all threads; short, so that it finds a moment in which
-// nothing else runs: the ceiling is not to depend on who shares the machine.
-double sample_flops(const Execution& run);
-// Rows whose name holds `filter`; progress is told to `on_row` as it comes. Throws where no name does.
-Bench bench_ops(std::string_view filter, void (*on_row)(const BenchRow&) = nullptr);
+// Rows whose name holds `filter`; progress is told to `on_row` as it comes. The emulated device gets the largest cases
+// that the checks give it. Throws where no row has such a name, or the device cannot be timed.
+Bench bench_ops(std::string_view filter, DeviceKind device, void (*on_row)(const BenchRow&) = nullptr);
 
 }  // namespace gesso

@@ -8,7 +8,7 @@
 #include "core/isa.h"
 #include "core/profiler.h"
 #include "core/thread_pool.h"
-#include "tools/bench_ops.h"
+#include "tools/bench_device.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
 #include "train/step.h"
@@ -85,11 +85,12 @@ StepBench bench_step(const StepBenchRequest& request, Device& device) {
   const double flops = run.counted_flops();
   bench.gflop = flops * 1e-9;
   device.allocator().reset_peak();
-  const Execution cpu{device, thread_pool(), isa()};
+  const Execution run_on{device, thread_pool(), isa()};
+  const DeviceUnderBench under = under_bench(run_on);
   std::vector<double> seconds;
   for (const double start = now_seconds();
        std::ssize(seconds) < kMost && (std::ssize(seconds) < kFewest || now_seconds() - start < kSeconds);) {
-    if (device.kind() == DeviceKind::cpu) bench.peak_gflops = std::max(bench.peak_gflops, sample_flops(cpu) * 1e-9);
+    bench.peak_gflops = std::max(bench.peak_gflops, sample_flops(under) * 1e-9);
     seconds.push_back(run.timed_step());
   }
   std::ranges::sort(seconds);

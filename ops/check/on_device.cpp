@@ -16,13 +16,6 @@ bool is_whole(const Trial& trial) {
   return std::ranges::all_of(trial.in(), [](const Tensor& x) { return x.count() != 0; });
 }
 
-bool is_small(const RowInfo& row, const CheckCase& c, const DeviceUnderCheck& device) {
-  Specs specs;
-  for (const Operand& operand : c.of.in) specs.push_back(spec_of(operand, DType::f32));
-  return static_cast<double>(elements(row, c)) <= device.most_elements &&
-         row.flops(c.of.attrs, specs) <= device.most_flops;
-}
-
 // A case whose kernels the device must have been asked for.
 void check_launches(const Subject& subject, const Execution& run, const DeviceUnderCheck& device, Report& report) {
   Trial trial(subject.row, subject.c, DType::f32, run);
@@ -95,6 +88,13 @@ void check_row_on(const RowInfo& row, const Options& options, const DeviceUnderC
 }
 
 }  // namespace
+
+bool is_small(const RowInfo& row, const CheckCase& c, const DeviceUnderCheck& device) {
+  Specs specs;
+  for (const Operand& operand : c.of.in) specs.push_back(spec_of(operand, DType::f32));
+  return static_cast<double>(elements(row, c)) <= device.most_elements &&
+         row.flops(c.of.attrs, specs) <= device.most_flops;
+}
 
 DeviceReport check_rows_on(std::span<const RowInfo* const> rows, const Options& options,
                            const DeviceUnderCheck& device) {

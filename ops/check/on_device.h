@@ -20,6 +20,9 @@ struct DeviceUnderCheck {
   double most_elements = 0, most_flops = 0;
 };
 
+// Whether the device takes the case.
+bool is_small(const RowInfo& row, const CheckCase& c, const DeviceUnderCheck& device);
+
 struct DeviceReport {
   Report report;
   int skipped = 0;                        // cases left out
