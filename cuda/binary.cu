@@ -1,4 +1,5 @@
 #include "cuda/binary.h"
+#include "cuda/block.h"
 #include "cuda/elementwise_kernel.h"
 
 namespace gesso::cuda {
@@ -24,10 +25,8 @@ struct Mul {
 struct Div {
   __device__ float operator()(float a, float b) const { return a / b; }
 };
-struct Maximum {
-  __device__ float operator()(float a, float b) const { return b != b || a < b ? b : a; }
-};
-struct Minimum {
+// NaN where one is NaN, as Larger.
+struct Smaller {
   __device__ float operator()(float a, float b) const { return b != b || b < a ? b : a; }
 };
 struct SlopeOfDivisor {
@@ -60,8 +59,8 @@ const BinaryKernels& binary_kernels<cu::Build>() {
                                           .sub = run<Sub>,
                                           .mul = run<Mul>,
                                           .div = run<Div>,
-                                          .maximum = run<Maximum>,
-                                          .minimum = run<Minimum>,
+                                          .maximum = run<Larger>,
+                                          .minimum = run<Smaller>,
                                           .scaled_difference = scaled_difference,
                                           .slope_of_divisor = run<SlopeOfDivisor>,
                                           .share_of_larger = run<ShareOfLarger>,

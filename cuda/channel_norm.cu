@@ -1,6 +1,7 @@
 #include "cuda/block.h"
 #include "cuda/channel_norm.h"
 #include "cuda/cu.h"
+#include "cuda/logistic.h"
 
 namespace gesso::cuda {
 namespace {
@@ -195,9 +196,7 @@ struct Coefficients {
   }
   // The gradient of what the element of channel i was normalised to.
   __device__ __forceinline__ float dz(const ChannelNorm& norm, int i, float xhat, float dy) const {
-    if (!norm.silu) return dy;
-    const float z = fmaf(xhat, weight[i], bias[i]), s = 1.0f / (1.0f + expf(-z));
-    return dy * s * fmaf(z, 1.0f - s, 1.0f);
+    return norm.silu ? silu_gradient(fmaf(xhat, weight[i], bias[i]), dy) : dy;
   }
 };
 
@@ -210,7 +209,7 @@ __global__ void __launch_bounds__(kThreads) apply_norm(ChannelExtent e, ChannelN
     CU_UNROLL
     for (int i = 0; i < kWide; ++i) {
       const float z = fmaf((v.at[i] - c.mean[i]) * c.rstd[i], c.weight[i], c.bias[i]);
-      v.at[i] = norm.silu ? z / (1.0f + expf(-z)) : z;
+      v.at[i] = norm.silu ? silu(z) : z;
     }
     store<kWide>(y + element, v);
   });

@@ -1,4 +1,5 @@
 #include "cuda/elementwise_kernel.h"
+#include "cuda/logistic.h"
 #include "cuda/loss.h"
 
 namespace gesso::cuda {
@@ -30,7 +31,7 @@ struct BinaryCrossEntropy {
   static __device__ float value(float x, float target, float) {
     return (x < 0.0f ? 0.0f : x) - x * target + log1pf(expf(-fabsf(x)));
   }
-  static __device__ float to_first(float x, float target, float) { return 1.0f / (1.0f + expf(-x)) - target; }
+  static __device__ float to_first(float x, float target, float) { return logistic(x) - target; }
   static __device__ float to_second(float x, float, float) { return -x; }
 };
 // The parameter is the sign: 1 of real pictures, -1 of generated ones.

@@ -1,12 +1,12 @@
 #include "cuda/movement.h"
 
 #include <algorithm>
-#include <array>
 #include <span>
 #include <vector>
 
 #include "cuda/entry.h"
 #include "cuda/unit.h"
+#include "ops/broadcast.h"
 #include "ops/concat.h"
 #include "ops/pad.h"
 #include "ops/permute.h"
@@ -17,13 +17,10 @@ namespace {
 
 TableByDevice<MovementKernels> tables;
 
-using Steps = std::array<std::int64_t, Shape::kMaxRank>;
-Steps dense_steps(const Shape& shape, std::int64_t element) {
-  Steps steps{};
-  for (int d = shape.rank() - 1; d >= 0; --d) {
-    steps[static_cast<std::size_t>(d)] = element;
-    element *= shape[d];
-  }
+// In bytes; 0 along dimensions of one.
+Steps byte_steps(const Shape& shape, std::int64_t element) {
+  Steps steps = steps_of(shape, shape);
+  for (std::int64_t& step : steps) step *= element;
   return steps;
 }
 std::int64_t element_bytes(const Tensor& t) { return static_cast<std::int64_t>(size_of(t.dtype())); }
@@ -93,7 +90,7 @@ void move_rows(const Execution& run, const Copy& copy, const void* from, void* t
 
 // Dimensions of one rank from x to y, both dense.
 void move_box(const Execution& run, const Tensor& x, const Tensor& y, const Shape& offset, int sign, bool repeat_edge) {
-  const Steps from = dense_steps(x.shape(), element_bytes(x)), to = dense_steps(y.shape(), element_bytes(x));
+  const Steps from = byte_steps(x.shape(), element_bytes(x)), to = byte_steps(y.shape(), element_bytes(x));
   std::vector<Dimension> dims;
   for (int d = 0; d < y.shape().rank(); ++d) {
     const auto i = static_cast<std::size_t>(d);
@@ -136,7 +133,7 @@ void transpose(const Execution& run, const Copy& copy, std::int64_t element, con
 
 void permute(const Execution& run, const ops::PermuteAttrs& order, const Tensor& x, const Tensor& y) {
   const std::int64_t element = element_bytes(x);
-  const Steps from = dense_steps(x.shape(), element), to = dense_steps(y.shape(), element);
+  const Steps from = byte_steps(x.shape(), element), to = byte_steps(y.shape(), element);
   std::vector<Dimension> dims;
   for (int d = 0; d < order.rank; ++d)
     dims.push_back({y.dim(d), y.dim(d), 0, from[static_cast<std::size_t>(order[d])], to[static_cast<std::size_t>(d)]});
@@ -176,7 +173,7 @@ void pad_backward(const Attributes& attributes, const Backward& b) {
   if (attrs.mode == ops::PadMode::zero) return move_box(b.run, dy, dx, attrs.before, 1, false);
   if (dx.count() == 0) return;
   AddRepeats add{.rank = dx.shape().rank(), .dy = pointer<float>(dy), .dx = pointer<float>(dx)};
-  const Steps steps = dense_steps(dy.shape(), 1);
+  const Steps steps = steps_of(dy.shape(), dy.shape());
   std::vector<Dimension> dims;
   for (int d = add.rank - 1; d >= 0; --d) {
     dims.push_back({.size = dx.dim(d)});

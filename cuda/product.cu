@@ -2,6 +2,7 @@
 // along the terms in steps: while a step is multiplied out of shared memory, the next one is on its way from global
 // memory to registers; then it is stored into the other of two stages.
 #include "cuda/cu.h"
+#include "cuda/logistic.h"
 #include "cuda/product.h"
 #include "cuda/vector.h"
 
@@ -144,7 +145,7 @@ __device__ __forceinline__ void multiply_step(float (&sums)[8][8], const float* 
 
 __device__ __forceinline__ float activated(float sum, Activation activation) {
   if (activation == Activation::relu) return sum < 0.0f ? 0.0f : sum;
-  if (activation == Activation::silu) return sum * (1.0f / (1.0f + expf(-sum)));
+  if (activation == Activation::silu) return silu(sum);
   return sum;
 }
 

@@ -1,21 +1,17 @@
 #include "cuda/elementwise_kernel.h"
+#include "cuda/logistic.h"
 #include "cuda/unary.h"
 
 namespace gesso::cuda {
 namespace {
-
-__device__ __forceinline__ float logistic(float x) { return 1.0f / (1.0f + expf(-x)); }
 
 struct Relu {
   static __device__ float value(float x) { return x < 0.0f ? 0.0f : x; }
   static __device__ float gradient(float y, float dy) { return y > 0.0f ? dy : 0.0f; }
 };
 struct Silu {
-  static __device__ float value(float x) { return x * logistic(x); }
-  static __device__ float gradient(float x, float dy) {
-    const float s = logistic(x);
-    return dy * s * fmaf(x, 1.0f - s, 1.0f);
-  }
+  static __device__ float value(float x) { return silu(x); }
+  static __device__ float gradient(float x, float dy) { return silu_gradient(x, dy); }
 };
 struct Exp {
   static __device__ float value(float x) { return expf(x); }
