@@ -7,7 +7,7 @@
 //   CU_SHARED(float, tile, [32][33]);    a static __shared__ variable; one with no array: CU_SHARED(float2, result);
 //   CU_DYNAMIC_SHARED(memory);           unsigned char* memory: the launch's dynamic shared memory, 1024-byte aligned
 //   CU_UNROLL for (...)                  unrolls for the device
-//   cu::launch({.grid = ..., .block = ..., .shared_bytes = ..., .stream = ..., .cluster = ...}, kernel, arguments...);
+//   cu::launch({.grid = ..., .block = ..., .shared_bytes = ..., .stream = ...}, kernel, arguments...);
 //                                        arguments are converted to the kernel's parameter types; throws gesso::Error
 //   cu::load_as<float4>(p), cu::store_as(p, v)   one access of 8 or 16 bytes, checked for alignment
 //   cu::Build                            the tag of the build at work: cu::Cuda or cu::Emulated (cuda/build.h)
@@ -29,7 +29,8 @@
 
 #include <cuda_runtime.h>
 
-#include <cstdint>
+#include <cstddef>
+#include <source_location>
 #include <utility>
 
 #include "cuda/launch_record.h"
@@ -38,59 +39,9 @@
 #define CU_DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #define CU_UNROLL _Pragma("unroll")
 
-namespace gesso::cu {
-inline namespace device {
-
-using Build = Cuda;
-
-struct LaunchConfig {
-  dim3 grid, block;
-  std::size_t shared_bytes = 0;
-  Stream stream = nullptr;
-  unsigned cluster = 1;
-};
-
-template <class... Parameters, class... Arguments>
-void launch(const LaunchConfig& config, void (*kernel)(Parameters...), Arguments&&... arguments) {
-  static_assert(sizeof...(Parameters) == sizeof...(Arguments));
-  constexpr std::size_t kWithoutAsking = 48 << 10;  // bytes of shared memory; more is by the kernel's attribute
-  cudaError_t error = cudaSuccess;
-  if (config.shared_bytes > kWithoutAsking)
-    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                 static_cast<int>(config.shared_bytes));
-  cudaLaunchAttribute cluster{};
-  cluster.id = cudaLaunchAttributeClusterDimension;
-  cluster.val.clusterDim = {config.cluster, 1, 1};
-  cudaLaunchConfig_t options{};
-  options.gridDim = config.grid;
-  options.blockDim = config.block;
-  options.dynamicSmemBytes = config.shared_bytes;
-  options.stream = reinterpret_cast<cudaStream_t>(config.stream);
-  options.attrs = &cluster;
-  options.numAttrs = config.cluster > 1 ? 1 : 0;
-  if (error == cudaSuccess)
-    error = cudaLaunchKernelEx(&options, kernel, static_cast<Parameters>(std::forward<Arguments>(arguments))...);
-  if (error == cudaSuccess) return count_launch();
-  const char* name = nullptr;
-  cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
-  fail_launch(name, cudaGetErrorString(error));
-}
-
-template <class Vector, class T>
-__device__ __forceinline__ Vector load_as(const T* source) {
-  return *reinterpret_cast<const Vector*>(source);
-}
-template <class Vector, class T>
-__device__ __forceinline__ void store_as(T* target, Vector value) {
-  *reinterpret_cast<Vector*>(target) = value;
-}
-
-}  // namespace device
-}  // namespace gesso::cu
-
 #else  // the emulator
 
-#include <cstdint>
+#include <cstddef>
 #include <cstring>
 #include <memory>
 #include <source_location>
@@ -115,25 +66,65 @@ __device__ __forceinline__ void store_as(T* target, Vector value) {
 #define CU_DYNAMIC_SHARED(name) unsigned char* name = ::gesso::emulator::dynamic_shared()
 #define CU_UNROLL
 
-namespace gesso::cu {
-inline namespace emulated {
+#endif
 
+namespace gesso::cu {
+
+#if defined(__CUDACC__)
+inline namespace device {
+using Build = Cuda;
+#else
+inline namespace emulated {
 using Build = Emulated;
+#endif
 
 struct LaunchConfig {
   dim3 grid, block;
   std::size_t shared_bytes = 0;
   Stream stream = nullptr;
-  unsigned cluster = 1;
-  std::source_location place = std::source_location::current();
+  std::source_location place = std::source_location::current();  // for errors
 };
+
+#if defined(__CUDACC__)
+
+template <class... Parameters, class... Arguments>
+void launch(const LaunchConfig& config, void (*kernel)(Parameters...), Arguments&&... arguments) {
+  static_assert(sizeof...(Parameters) == sizeof...(Arguments));
+  constexpr std::size_t kWithoutAsking = 48 << 10;  // bytes of shared memory; more is by the kernel's attribute
+  cudaError_t error = cudaSuccess;
+  if (config.shared_bytes > kWithoutAsking)
+    error = cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                 static_cast<int>(config.shared_bytes));
+  cudaLaunchConfig_t options{};
+  options.gridDim = config.grid;
+  options.blockDim = config.block;
+  options.dynamicSmemBytes = config.shared_bytes;
+  options.stream = reinterpret_cast<cudaStream_t>(config.stream);
+  if (error == cudaSuccess)
+    error = cudaLaunchKernelEx(&options, kernel, static_cast<Parameters>(std::forward<Arguments>(arguments))...);
+  if (error == cudaSuccess) return count_launch();
+  const char* name = nullptr;
+  cudaFuncGetName(&name, reinterpret_cast<const void*>(kernel));
+  fail_launch(name, cudaGetErrorString(error), config.place);
+}
+
+template <class Vector, class T>
+__device__ __forceinline__ Vector load_as(const T* source) {
+  return *reinterpret_cast<const Vector*>(source);
+}
+template <class Vector, class T>
+__device__ __forceinline__ void store_as(T* target, Vector value) {
+  *reinterpret_cast<Vector*>(target) = value;
+}
+
+#else
 
 template <class... Parameters, class... Arguments>
 void launch(const LaunchConfig& config, void (*kernel)(Parameters...), Arguments&&... arguments) {
   static_assert(sizeof...(Parameters) == sizeof...(Arguments));
   using Call = emulator::KernelCall<Parameters...>;
   emulator::Stream::of(config.stream)
-      .launch({config.grid, config.block, config.shared_bytes, config.cluster, config.place},
+      .launch({config.grid, config.block, config.shared_bytes, config.place},
               std::make_unique<const Call>(kernel, std::forward<Arguments>(arguments)...));
 }
 
@@ -153,7 +144,8 @@ template <class Vector, class T>
   __builtin_memcpy(static_cast<void*>(target), &value, sizeof(Vector));
 }
 
-}  // namespace emulated
-}  // namespace gesso::cu
-
 #endif
+
+}  // namespace device or emulated
+
+}  // namespace gesso::cu

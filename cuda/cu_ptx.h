@@ -2,7 +2,7 @@
 // on a whole warp elsewhere. Runs on sm_80 and later.
 //
 //   cu::to_float(bf16), cu::to_bf16(float)   conversions that kernels may use; pack_bf16(low, high): two to a register
-//   cu::cp_async<16>(shared, global, valid)  asynchronous copy of 4, 8 or 16 bytes; zeros where not valid
+//   cu::cp_async<16>(shared, global, valid)  asynchronous copy of 4 or 16 bytes; zeros where not valid
 //   cu::cp_async_commit(), cu::cp_async_wait<N>()   closes a group; waits until at most N groups are under way
 //   cu::ldmatrix_x4(r, row), ldmatrix_x4_trans      four 8x8 matrices of bf16; row: this lane's 16-byte row
 //   cu::mma_bf16(d, a, b0, b1)               D(16x8) += A(16x16) B(16x8), fp32 accumulators
@@ -38,7 +38,7 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* memory) {
 
 template <int Bytes>
 __device__ __forceinline__ void cp_async(void* shared, const void* global, bool valid = true) {
-  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
+  static_assert(Bytes == 4 || Bytes == 16);
   const int source_bytes = valid ? Bytes : 0;
   if constexpr (Bytes == 16)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_address(shared)), "l"(global),
@@ -85,7 +85,7 @@ inline std::uint32_t pack_bf16(float low, float high) { return bf16(low).bits | 
 
 template <int Bytes>
 void cp_async(void* shared, const void* global, bool valid = true, emulator::Place place = emulator::Place::current()) {
-  static_assert(Bytes == 4 || Bytes == 8 || Bytes == 16);
+  static_assert(Bytes == 4 || Bytes == 16);
   emulator::async_copy(shared, global, Bytes, valid ? Bytes : 0, place);
 }
 inline void cp_async_commit() { emulator::async_copy_commit(); }

@@ -11,11 +11,12 @@ namespace {
 std::atomic<std::uint64_t> launched = 0;
 }  // namespace
 
-void fail_launch(const char* kernel, const char* reason) {
+void fail_launch(const char* kernel, const char* reason, const std::source_location& place) {
   const std::string_view op = op_at_work();
   fail(
-      "cuda: kernel {}{}{} was not launched: {}; an earlier kernel may have failed: CUDA_LAUNCH_BLOCKING=1 shows which",
-      kernel ? kernel : "?", op.empty() ? "" : " of op ", op, reason);
+      "cuda: kernel {}{}{} was not launched at {}:{}: {}; an earlier kernel may have failed: CUDA_LAUNCH_BLOCKING=1 "
+      "shows which",
+      kernel ? kernel : "?", op.empty() ? "" : " of op ", op, place.file_name(), place.line(), reason);
 }
 
 void count_launch() { launched.fetch_add(1, std::memory_order_relaxed); }

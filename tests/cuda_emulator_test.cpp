@@ -35,16 +35,20 @@ TEST_SUITE("cuda emulator") {
     });
   }
 
-  TEST_CASE("a barrier makes shared memory visible to the block") {
+  TEST_CASE("a barrier makes shared memory visible to the block, or to the warp") {
     constexpr int kCount = 3 * probes::kBlock;
-    under_all_schedules([] {
-      const auto host = ramp(kCount);
+    const auto host = ramp(kCount);
+    const auto backwards = [&](int each) {
+      auto values = host;
+      for (auto part = values.begin(); part != values.end(); part += each) std::reverse(part, part + each);
+      return values;
+    };
+    under_all_schedules([&] {
       const EmulatedMemory<float> x(host), y(kCount);
       probes::reverse_blocks(nullptr, x.data(), y.data(), kCount);
-      auto expected = host;
-      for (auto block = expected.begin(); block != expected.end(); block += probes::kBlock)
-        std::reverse(block, block + probes::kBlock);
-      REQUIRE(y.to_host() == expected);
+      REQUIRE(y.to_host() == backwards(probes::kBlock));
+      probes::reverse_warps(nullptr, x.data(), y.data(), kCount);
+      REQUIRE(y.to_host() == backwards(32));
     });
   }
 

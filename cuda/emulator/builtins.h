@@ -76,24 +76,6 @@ struct Add {
     return a + b;
   }
 };
-struct Min {
-  template <class T>
-  [[gnu::always_inline]] T operator()(T a, T b) const {
-    return b < a ? b : a;
-  }
-};
-struct Max {
-  template <class T>
-  [[gnu::always_inline]] T operator()(T a, T b) const {
-    return a < b ? b : a;
-  }
-};
-struct And {
-  template <class T>
-  [[gnu::always_inline]] T operator()(T a, T b) const {
-    return a & b;
-  }
-};
 struct Or {
   template <class T>
   [[gnu::always_inline]] T operator()(T a, T b) const {
@@ -119,20 +101,13 @@ template <class T, class Update>
 inline void __syncthreads(gesso::emulator::Place place = gesso::emulator::Place::current()) {
   gesso::emulator::barrier(place);
 }
-inline int __syncthreads_and(int predicate, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::barrier_reduce(predicate, gesso::emulator::BarrierKind::all, place);
-}
-inline int __syncthreads_or(int predicate, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::barrier_reduce(predicate, gesso::emulator::BarrierKind::any, place);
-}
 inline int __syncthreads_count(int predicate, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::barrier_reduce(predicate, gesso::emulator::BarrierKind::count, place);
+  return gesso::emulator::barrier_count(predicate, place);
 }
 inline void __syncwarp(unsigned mask = 0xffffffffu, gesso::emulator::Place place = gesso::emulator::Place::current()) {
   gesso::emulator::warp_collective(
       mask, "__syncwarp", [](void* const*, unsigned) {}, nullptr, true, place);
 }
-inline void __threadfence() { gesso::emulator::memory_fence(); }
 
 // ---- Shuffles and votes
 template <class T>
@@ -163,28 +138,11 @@ inline unsigned __ballot_sync(unsigned mask, int predicate,
   const unsigned bit = predicate ? 1u << gesso::emulator::current->lane : 0u;
   return gesso::emulator::reduce<gesso::emulator::Or>(mask, bit, "__ballot_sync", place);
 }
-inline int __any_sync(unsigned mask, int predicate, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::reduce<gesso::emulator::Or>(mask, static_cast<int>(predicate != 0), "__any_sync", place);
-}
-inline int __all_sync(unsigned mask, int predicate, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::reduce<gesso::emulator::And>(mask, static_cast<int>(predicate != 0), "__all_sync", place);
-}
 template <class T>
 T __reduce_add_sync(unsigned mask, T value, gesso::emulator::Place place = gesso::emulator::Place::current()) {
   static_assert(std::is_integral_v<T> && sizeof(T) == 4);
   return gesso::emulator::reduce<gesso::emulator::Add>(mask, value, "__reduce_add_sync", place);
 }
-template <class T>
-T __reduce_min_sync(unsigned mask, T value, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  static_assert(std::is_integral_v<T> && sizeof(T) == 4);
-  return gesso::emulator::reduce<gesso::emulator::Min>(mask, value, "__reduce_min_sync", place);
-}
-template <class T>
-T __reduce_max_sync(unsigned mask, T value, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  static_assert(std::is_integral_v<T> && sizeof(T) == 4);
-  return gesso::emulator::reduce<gesso::emulator::Max>(mask, value, "__reduce_max_sync", place);
-}
-
 // ---- Atomics
 template <class T>
 T atomicAdd(T* target, std::type_identity_t<T> value,
@@ -192,67 +150,10 @@ T atomicAdd(T* target, std::type_identity_t<T> value,
   return gesso::emulator::atomic_update(
       target, [value](T old) { return static_cast<T>(old + value); }, place);
 }
-template <class T>
-T atomicMax(T* target, std::type_identity_t<T> value,
-            gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::atomic_update(
-      target, [value](T old) { return old < value ? value : old; }, place);
-}
-template <class T>
-T atomicMin(T* target, std::type_identity_t<T> value,
-            gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::atomic_update(
-      target, [value](T old) { return value < old ? value : old; }, place);
-}
-template <class T>
-T atomicOr(T* target, std::type_identity_t<T> value, gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::atomic_update(
-      target, [value](T old) { return static_cast<T>(old | value); }, place);
-}
-template <class T>
-T atomicExch(T* target, std::type_identity_t<T> value,
-             gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::atomic_update(
-      target, [value](T) { return value; }, place);
-}
-template <class T>
-T atomicCAS(T* target, std::type_identity_t<T> compare, std::type_identity_t<T> value,
-            gesso::emulator::Place place = gesso::emulator::Place::current()) {
-  return gesso::emulator::atomic_update(
-      target, [=](T old) { return old == compare ? value : old; }, place);
-}
-
-// ---- Arithmetic. The approximate ones are exact here: kernels are compared within tolerances.
-template <class T>
-T __ldg(const T* source) {
-  return *source;
-}
-template <class T>
-constexpr T max(T a, std::type_identity_t<T> b) {
-  return a < b ? b : a;
-}
-template <class T>
-constexpr T min(T a, std::type_identity_t<T> b) {
-  return b < a ? b : a;
-}
-inline float __expf(float x) { return expf(x); }
-inline float __logf(float x) { return logf(x); }
-inline float __fdividef(float a, float b) { return a / b; }
-inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
+// ---- Arithmetic
 // Rounded once, never contracted into a fused multiply-add: what must have the CPU's bits.
 inline float __fadd_rn(float a, float b) { return a + b; }
-inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
-inline float __fdiv_rn(float a, float b) { return a / b; }
-inline float __fsqrt_rn(float x) { return sqrtf(x); }
-inline float __fmaf_rn(float a, float b, float c) { return fmaf(a, b, c); }
 inline double __dadd_rn(double a, double b) { return a + b; }
 inline double __dmul_rn(double a, double b) { return a * b; }
 inline int __popc(unsigned x) { return std::popcount(x); }
-inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
-inline int __ffs(int x) { return x ? std::countr_zero(static_cast<unsigned>(x)) + 1 : 0; }
-inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((std::uint64_t{a} * b) >> 32); }
-inline unsigned __float_as_uint(float value) { return std::bit_cast<unsigned>(value); }
-inline float __uint_as_float(unsigned bits) { return std::bit_cast<float>(bits); }
-inline int __float_as_int(float value) { return std::bit_cast<int>(value); }
-inline float __int_as_float(int bits) { return std::bit_cast<float>(bits); }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <span>
 
 #include "cuda/emulator/check.h"
 
@@ -45,13 +46,14 @@ std::vector<Range> program_image() {
 }
 
 template <class T>
-bool lies_in(const std::vector<T>& array, std::uintptr_t address) {
-  return address - reinterpret_cast<std::uintptr_t>(array.data()) < array.size() * sizeof(T);
+bool lies_in(std::span<const T> array, std::uintptr_t address) {
+  return address - reinterpret_cast<std::uintptr_t>(array.data()) < array.size_bytes();
 }
 
 bool kernel_may_touch(std::uintptr_t address) {
   if (gang->stack_area.contains(reinterpret_cast<const void*>(address))) return true;
-  if (lies_in(gang->threads, address) || lies_in(gang->blocks, address)) return true;  // threadIdx, blockIdx, ...
+  if (lies_in(std::span<const Thread>(gang->threads), address)) return true;   // threadIdx, ...
+  if (lies_in(std::span<const Block>(&gang->block, 1), address)) return true;  // blockIdx, ...
   static thread_local const Range stack = os_stack();
   if (stack.contains(address)) return true;
   static const std::vector<Range> image = program_image();

@@ -52,14 +52,14 @@ void check_bounds(std::size_t offset, std::size_t bytes, const char* what, Site 
 // Whether that access, of this launch, may come before or after what this thread does now.
 bool unordered(const LastAccess& other) {
   if (other.block != current->block->linear) return true;
-  return other.thread != current->id && other.clock > current->clock[other.thread];
+  return other.thread != current->linear && other.clock > current->clock[other.thread];
 }
 
 void check_word(WordShadow& word, std::uint8_t bytes, Access access, Site site) {
   const auto launch = static_cast<std::uint32_t>(launch_number);
   const auto of_this_launch = [&](const LastAccess& last) { return last.launch == launch && (last.bytes & bytes); };
-  const LastAccess mine{launch, current->block->linear, current->clock[current->id],
-                        static_cast<std::uint16_t>(current->id), bytes};
+  const LastAccess mine{launch, current->block->linear, current->clock[current->linear],
+                        static_cast<std::uint16_t>(current->linear), bytes};
   const bool both_atomic = access == Access::atomic && word.write_by_atomic;
   if (of_this_launch(word.write) && !both_atomic && unordered(word.write))
     race(access == Access::read ? "written, then read" : "written, then written", word.write, site);

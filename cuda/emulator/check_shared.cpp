@@ -45,23 +45,23 @@ class ByteCheck {
     check_readers();
     if (cell_.readers) block_.free_read_clocks.push_back(cell_.readers);
     cell_ = ShadowCell{};
-    cell_.writer = static_cast<std::uint16_t>(me_.id);
+    cell_.writer = static_cast<std::uint16_t>(me_.linear);
     cell_.write_clock = now();
     cell_.by_atomic = access == Access::atomic;
   }
 
  private:
-  std::uint32_t now() const { return me_.clock[me_.id]; }
+  std::uint32_t now() const { return me_.clock[me_.linear]; }
   // Whether what that thread did at its time `clock` happened before what this thread does now.
   bool before(std::uint16_t thread, std::uint32_t clock) const {
-    return thread == kNoThread || thread == me_.id || clock <= me_.clock[thread];
+    return thread == kNoThread || thread == me_.linear || clock <= me_.clock[thread];
   }
 
   void note_reader() {
     if (cell_.readers) {
-      block_.read_clocks[cell_.readers - 1u][me_.id] = now();
+      block_.read_clocks[cell_.readers - 1u][me_.linear] = now();
     } else if (before(cell_.reader, cell_.read_clock)) {
-      cell_.reader = static_cast<std::uint16_t>(me_.id);
+      cell_.reader = static_cast<std::uint16_t>(me_.linear);
       cell_.read_clock = now();
     } else {
       keep_all_readers();
@@ -79,7 +79,7 @@ class ByteCheck {
     Clock& clock = block_.read_clocks[cell_.readers - 1u];
     clock.assign(gang->threads.size(), 0);
     clock[cell_.reader] = cell_.read_clock;
-    clock[me_.id] = now();
+    clock[me_.linear] = now();
   }
 
   void check_readers() const {
@@ -89,7 +89,7 @@ class ByteCheck {
     }
     const Clock& clock = block_.read_clocks[cell_.readers - 1u];
     for (std::size_t reader = 0; reader < clock.size(); ++reader)
-      if (reader != me_.id && clock[reader] > me_.clock[reader])
+      if (reader != me_.linear && clock[reader] > me_.clock[reader])
         race(static_cast<std::uint16_t>(reader), "read, then written");
   }
 

@@ -24,7 +24,7 @@ void acquire_from(const Clock& clock, Thread& thread) {
 }
 
 void tick(Thread& thread) {
-  if (thread.clock) ++thread.clock[thread.id];
+  if (thread.clock) ++thread.clock[thread.linear];
 }
 
 }  // namespace gesso::emulator

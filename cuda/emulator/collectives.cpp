@@ -1,7 +1,6 @@
 // Warp operations and barriers: the last thread to arrive does the work for all of them.
 #include <fmt/format.h>
 
-#include <atomic>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -39,28 +38,45 @@ bool same_line(const Place& a, const Place& b) {
   return a.line() == b.line() && std::strcmp(a.file_name(), b.file_name()) == 0;
 }
 
-int combine(const Barrier& barrier, int value, BarrierKind kind) {
-  const int one = value != 0;
-  if (barrier.arrived == 0) return one;
-  switch (kind) {
-    case BarrierKind::all:
-      return barrier.value & one;
-    case BarrierKind::any:
-      return barrier.value | one;
-    default:
-      return barrier.value + one;
-  }
-}
-
-void check_arrival(const Block& block, Warp& warp, BarrierKind kind, const Place& place) {
+void check_arrival(const Block& block, Warp& warp, bool counts, const Place& place) {
   if (block.live < block.threads)
     stop(fmt::format("barrier{} after some threads of the block have returned", at(place)));
-  if (block.barrier.arrived && block.barrier.kind != kind)
+  if (block.barrier.arrived && block.barrier.counts != counts)
     stop(fmt::format("barrier{}: threads disagree on its kind", at(place)));
   if (warp.at_barrier && !same_line(warp.barrier_place, place))
     stop(fmt::format("divergent barrier: lanes of one warp are{} and{}", at(warp.barrier_place), at(place)));
   warp.at_barrier = true;
   warp.barrier_place = place;
+}
+
+// What barriers do; counts: __syncthreads_count.
+int arrive(int predicate, bool counts, const Place& place) {
+  Thread* me = current;
+  Block& block = *me->block;
+  check_arrival(block, block.warps[me->warp], counts, place);
+  Barrier& barrier = block.barrier;
+  barrier.counts = counts;
+  barrier.count += predicate != 0;
+  ++barrier.arrived;
+  ++gang->statistics.barriers;
+  release_to(barrier.clock, *me);
+  if (barrier.arrived < block.threads) {
+    int result = 0;
+    barrier.waiters.push_back({me, &result});
+    suspend("a barrier", place);
+    return result;
+  }
+  const Barrier complete = std::exchange(barrier, Barrier{});
+  for (Warp& warp : block.warps) warp.at_barrier = false;
+  for (const Barrier::Waiter& waiter : complete.waiters) {
+    *waiter.result = complete.count;
+    acquire_from(complete.clock, *waiter.thread);
+    make_ready(waiter.thread);
+  }
+  acquire_from(complete.clock, *me);
+  if (checker.segment_end)
+    for (unsigned warp = 0; warp < block.warps.size(); ++warp) checker.segment_end(warp);
+  return complete.count;
 }
 
 }  // namespace
@@ -89,37 +105,7 @@ void warp_collective(unsigned mask, const char* name, Collective function, void*
   if (checker.segment_end && mask == warp.exists) checker.segment_end(me->warp);
 }
 
-int barrier_reduce(int value, BarrierKind kind, const Place& place) {
-  Thread* me = current;
-  Block& block = *me->block;
-  check_arrival(block, block.warps[me->warp], kind, place);
-  Barrier& barrier = block.barrier;
-  barrier.kind = kind;
-  barrier.value = combine(barrier, value, kind);
-  ++barrier.arrived;
-  ++gang->statistics.barriers;
-  release_to(barrier.clock, *me);
-  if (barrier.arrived < block.threads) {
-    int result = 0;
-    barrier.waiters.push_back({me, &result});
-    suspend("a barrier", place);
-    return result;
-  }
-  const Barrier complete = std::exchange(barrier, Barrier{});
-  for (Warp& warp : block.warps) warp.at_barrier = false;
-  for (const Barrier::Waiter& waiter : complete.waiters) {
-    *waiter.result = complete.value;
-    acquire_from(complete.clock, *waiter.thread);
-    make_ready(waiter.thread);
-  }
-  acquire_from(complete.clock, *me);
-  if (checker.segment_end)
-    for (unsigned warp = 0; warp < block.warps.size(); ++warp) checker.segment_end(warp);
-  return complete.value;
-}
-
-void memory_fence() { std::atomic_thread_fence(std::memory_order_seq_cst); }
-
-void barrier(const Place& place) { barrier_reduce(0, BarrierKind::plain, place); }
+void barrier(const Place& place) { arrive(0, false, place); }
+int barrier_count(int predicate, const Place& place) { return arrive(predicate, true, place); }
 
 }  // namespace gesso::emulator

@@ -72,7 +72,6 @@ class BoundKernel {
 struct LaunchShape {
   dim3 grid, block;
   std::size_t shared_bytes = 0;  // dynamic shared memory
-  unsigned cluster = 1;          // blocks that run together
   std::source_location place;    // where the host launched it
 };
 

@@ -21,12 +21,11 @@ struct BlockView {
 };
 
 struct Thread {
-  uint3 index{};  // threadIdx
-  unsigned linear = 0, lane = 0, warp = 0;
+  uint3 index{};                            // threadIdx
+  unsigned linear = 0, lane = 0, warp = 0;  // linear: within the block
   const BlockView* view = nullptr;
   // The scheduler's:
   Block* block = nullptr;
-  unsigned id = 0;                // among the threads of all blocks that run together
   void* stack_pointer = nullptr;  // while switched out
   std::byte* stack = nullptr;
   enum class State : std::uint8_t { fresh, ready, waiting, done } state = State::fresh;
@@ -57,10 +56,8 @@ unsigned shared_offset(const void* memory);  // as the 18-bit addresses of wgmma
 using Collective = void (*)(void* const* arguments, unsigned mask);
 void warp_collective(unsigned mask, const char* name, Collective function, void* argument, bool orders_memory,
                      const Place& place);
-void barrier(const Place& place);  // of all threads of the block
-enum class BarrierKind : std::uint8_t { plain, all, any, count };
-int barrier_reduce(int value, BarrierKind kind, const Place& place);
-void memory_fence();
+void barrier(const Place& place);                      // of all threads of the block
+int barrier_count(int predicate, const Place& place);  // of how many it holds
 
 // ---- Checked accesses, made on a thread's behalf by what is not compiled with the kernel
 // landing: an asynchronous copy, reported at its issue already, that now writes.

@@ -1,4 +1,4 @@
-// A launch: the limits of the hardware, the order of blocks, and each gang of blocks from start to end.
+// A launch: the limits of the hardware, the order of blocks, and each block from start to end.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -39,8 +39,6 @@ void check_limits(const LaunchShape& launch) {
     fail("a grid of {}x{}x{} blocks; each extent must be at least 1, y and z at most 65535", gx, gy, gz);
   if (launch.shared_bytes > kMaxDynamicBytes)
     fail("{} bytes of dynamic shared memory; a block has {}", launch.shared_bytes, kMaxDynamicBytes);
-  if (launch.cluster == 0 || launch.cluster > 16 || volume(launch.grid) % launch.cluster)
-    fail("a cluster of {} blocks does not divide the grid of {}", launch.cluster, volume(launch.grid));
 }
 
 void reserve_stacks(Gang& g, std::size_t threads) {
@@ -57,17 +55,17 @@ void reserve_stacks(Gang& g, std::size_t threads) {
 }
 
 void prepare(Gang& g, const LaunchShape& shape, const BoundKernel& kernel) {
-  const std::size_t threads = std::size_t{volume(shape.block)} * shape.cluster;
+  const std::size_t threads = volume(shape.block);
   g.shape = &shape;
   g.kernel = &kernel;
-  if (g.blocks.size() != shape.cluster) g.blocks = std::vector<Block>(shape.cluster);
   g.threads.resize(threads);
   g.queue.resize(threads);
   if (is_checked()) g.clocks.resize(threads * threads);
   reserve_stacks(g, threads);
 }
 
-void start_block(Gang& g, Block& block, unsigned linear, unsigned first_thread) {
+void start_block(Gang& g, unsigned linear) {
+  Block& block = g.block;
   const LaunchShape& launch = *g.shape;
   const unsigned threads = volume(launch.block);
   block.view = {position(linear, launch.grid), launch.block, launch.grid};
@@ -80,8 +78,7 @@ void start_block(Gang& g, Block& block, unsigned linear, unsigned first_thread) 
   if (checker.forget_block) checker.forget_block(block);
   start_shared_memory(block, launch.shared_bytes);
   for (unsigned t = 0; t < threads; ++t) {
-    const unsigned id = first_thread + t;
-    Thread& thread = g.threads[id];
+    Thread& thread = g.threads[t];
     thread = Thread{};
     thread.index = position(t, launch.block);
     thread.linear = t;
@@ -89,54 +86,49 @@ void start_block(Gang& g, Block& block, unsigned linear, unsigned first_thread) 
     thread.warp = t / 32;
     thread.view = &block.view;
     thread.block = &block;
-    thread.id = id;
     block.warps[thread.warp].exists |= 1u << thread.lane;
     if (is_checked()) {
-      thread.clock = g.clocks.data() + id * g.threads.size();
+      thread.clock = g.clocks.data() + t * g.threads.size();
       std::fill_n(thread.clock, g.threads.size(), 0u);
-      thread.clock[id] = 1;
+      thread.clock[t] = 1;
     }
     make_ready(&thread);
   }
 }
 
-// Throws where a block ended with work that nobody waited for.
-void end_blocks(const Gang& g) {
+// Throws where the block ended with work that nobody waited for.
+void end_block(const Gang& g) {
   for (const AsyncCopies& copies : g.async_copies) {
     if (!copies.open.empty()) fail("a block ended with a cp.async never committed{}", at(copies.open[0].place));
     for (const auto& group : copies.groups)
       if (!group.empty()) fail("a block ended with a cp.async never waited for{}", at(group[0].place));
   }
-  for (const Block& block : g.blocks) {
-    end_shared_memory(block);
-    for (const WarpGroup& group : block.warp_groups)
-      if (!group.operations.empty())
-        fail("a block ended with a wgmma never waited for{}", at(group.operations[0].place));
-  }
+  end_shared_memory(g.block);
+  for (const WarpGroup& group : g.block.warp_groups)
+    if (!group.operations.empty()) fail("a block ended with a wgmma never waited for{}", at(group.operations[0].place));
   if (!g.bulk_copies.empty()) fail("a block ended with a bulk copy in flight{}", at(g.bulk_copies[0].place));
 }
 
-void run_gang(Gang& g, unsigned first_block) {
+void run_block(Gang& g, unsigned linear) {
   const unsigned threads = static_cast<unsigned>(g.threads.size());
-  const unsigned cluster = g.shape->cluster;
   g.head = g.runnable = 0;
   g.alive = threads;
   g.error.clear();
   g.bulk_copies.clear();
   g.async_copies.assign(threads, {});
   g.wgmma_commits.assign(threads, 0);
-  g.random = options().seed * 0x9E3779B97F4A7C15u + first_block;
-  for (unsigned i = 0; i < cluster; ++i) start_block(g, g.blocks[i], first_block + i, i * (threads / cluster));
-  g.statistics.blocks += cluster;
+  g.random = options().seed * 0x9E3779B97F4A7C15u + linear;
+  start_block(g, linear);
+  ++g.statistics.blocks;
   g.statistics.threads += threads;
   run_all_threads();
   if (!g.error.empty()) fail("{}", g.error);
-  end_blocks(g);
+  end_block(g);
 }
 
-// In which order the gangs of a grid run: indices of their first blocks.
-std::vector<unsigned> gang_order(const LaunchShape& launch) {
-  std::vector<unsigned> order(volume(launch.grid) / launch.cluster);
+// In which order the blocks of a grid run.
+std::vector<unsigned> block_order(const LaunchShape& launch) {
+  std::vector<unsigned> order(volume(launch.grid));
   std::iota(order.begin(), order.end(), 0u);
   if (options().blocks == Order::lifo) std::reverse(order.begin(), order.end());
   if (options().blocks == Order::random) {
@@ -144,13 +136,12 @@ std::vector<unsigned> gang_order(const LaunchShape& launch) {
     for (std::size_t left = order.size(); left > 1; --left)
       std::swap(order[left - 1], order[next_random(random) % left]);
   }
-  for (unsigned& first : order) first *= launch.cluster;
   return order;
 }
 
-// The work that OS threads share: each takes the next gang until none is left or one has failed.
+// The work that OS threads share: each takes the next block until none is left or one has failed.
 struct Grid {
-  Grid(const LaunchShape& of, const BoundKernel& runs) : shape(of), kernel(runs), order(gang_order(of)) {}
+  Grid(const LaunchShape& of, const BoundKernel& runs) : shape(of), kernel(runs), order(block_order(of)) {}
   const LaunchShape& shape;
   const BoundKernel& kernel;
   std::vector<unsigned> order;
@@ -175,7 +166,7 @@ void work(Grid& grid) {
   try {
     catch_crashes();
     prepare(*gang, grid.shape, grid.kernel);
-    for (std::size_t i = 0; (i = grid.next++) < grid.order.size();) run_gang(*gang, grid.order[i]);
+    for (std::size_t i = 0; (i = grid.next++) < grid.order.size();) run_block(*gang, grid.order[i]);
   } catch (const std::exception& thrown) {
     grid.next = grid.order.size();
     error = thrown.what();

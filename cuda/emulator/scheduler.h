@@ -59,8 +59,8 @@ struct Barrier {
     int* result;
   };
   unsigned arrived = 0;
-  int value = 0;
-  BarrierKind kind = BarrierKind::plain;
+  int count = 0;        // of predicates that hold
+  bool counts = false;  // rather than only waits
   std::vector<Waiter> waiters;
   Clock clock;
 };
@@ -141,11 +141,11 @@ struct BulkCopy {
   Place place;
 };
 
-// The blocks that run together on one OS thread.
+// The threads that run together, those of one block, on one OS thread.
 struct Gang {
   const LaunchShape* shape = nullptr;
   const BoundKernel* kernel = nullptr;
-  std::vector<Block> blocks;
+  Block block;
   std::vector<Thread> threads;
   std::vector<AsyncCopies> async_copies;  // by thread
   std::vector<unsigned> wgmma_commits;    // by thread

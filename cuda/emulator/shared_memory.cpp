@@ -98,17 +98,17 @@ void async_copy(void* shared, const void* global, unsigned bytes, unsigned sourc
   if (source_bytes) touch(global, source_bytes, Access::read, site_of(place));
   poison(shared, bytes);
   if (checker.set_in_flight) checker.set_in_flight(block, offset, bytes, true);
-  gang->async_copies[current->id].open.push_back(
+  gang->async_copies[current->linear].open.push_back(
       {static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, source_bytes, place});
 }
 
 void async_copy_commit() {
-  AsyncCopies& copies = gang->async_copies[current->id];
+  AsyncCopies& copies = gang->async_copies[current->linear];
   copies.groups.push_back(std::exchange(copies.open, {}));
 }
 
 void async_copy_wait(unsigned allowed, const Place& place) {
-  auto& groups = gang->async_copies[current->id].groups;
+  auto& groups = gang->async_copies[current->linear].groups;
   Block& block = *current->block;
   while (groups.size() > allowed) {
     for (const AsyncCopy& copy : groups.front()) {

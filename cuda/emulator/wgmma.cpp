@@ -123,7 +123,7 @@ void wgmma(float* d, int n, std::uint64_t a, std::uint64_t b, bool accumulate, b
   mine.transpose_a = transpose_a;
   mine.transpose_b = transpose_b;
   mine.place = place;
-  mine.group = gang->wgmma_commits[current->id];
+  mine.group = gang->wgmma_commits[current->linear];
   if (group.arrived == 0)
     group.next = std::move(mine);
   else if (!same_operation(group.next, mine))
@@ -148,12 +148,12 @@ void wgmma(float* d, int n, std::uint64_t a, std::uint64_t b, bool accumulate, b
   for (Thread* thread : std::exchange(group.waiters, {})) make_ready(thread);
 }
 
-void wgmma_commit() { ++gang->wgmma_commits[current->id]; }
+void wgmma_commit() { ++gang->wgmma_commits[current->linear]; }
 
 void wgmma_wait(unsigned allowed, const Place& place) {
   const Block& block = *current->block;
   WarpGroup& group = current->block->warp_groups[current->warp / 4];
-  const unsigned committed = gang->wgmma_commits[current->id];
+  const unsigned committed = gang->wgmma_commits[current->linear];
   const auto must_finish = [&] {
     return !group.operations.empty() && group.operations.front().group + allowed < committed;
   };

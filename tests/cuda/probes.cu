@@ -17,6 +17,14 @@ __global__ void reverse_kernel(const float* x, float* y) {
   y[first + t] = tile[kBlock - 1 - t];
 }
 
+__global__ void reverse_warp_kernel(const float* x, float* y) {
+  CU_SHARED(float, tile, [kBlock]);
+  const unsigned t = threadIdx.x, first = blockIdx.x * kBlock;
+  tile[t] = x[first + t];
+  __syncwarp();
+  y[first + t] = tile[t ^ 31];
+}
+
 __global__ void sum_kernel(const float* x, float* sums) {
   CU_SHARED(float, partial, [kBlock / 32]);
   const unsigned t = threadIdx.x;
@@ -98,6 +106,9 @@ void add_scaled(cu::Stream stream, float scale, const float* x, float* y, int n)
 }
 void reverse_blocks(cu::Stream stream, const float* x, float* y, int n) {
   cu::launch({.grid = blocks_of(n), .block = dim3(kBlock), .stream = stream}, reverse_kernel, x, y);
+}
+void reverse_warps(cu::Stream stream, const float* x, float* y, int n) {
+  cu::launch({.grid = blocks_of(n), .block = dim3(kBlock), .stream = stream}, reverse_warp_kernel, x, y);
 }
 void sum_blocks(cu::Stream stream, const float* x, float* sums, int n) {
   cu::launch({.grid = blocks_of(n), .block = dim3(kBlock), .stream = stream}, sum_kernel, x, sums);

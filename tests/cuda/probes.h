@@ -10,6 +10,7 @@ constexpr int kBlock = 128;
 // Device pointers throughout; n is a multiple of kBlock unless said otherwise.
 void add_scaled(cu::Stream stream, float scale, const float* x, float* y, int n);  // y += scale x, any n
 void reverse_blocks(cu::Stream stream, const float* x, float* y, int n);           // each kBlock elements backwards
+void reverse_warps(cu::Stream stream, const float* x, float* y, int n);            // each 32 elements backwards
 void sum_blocks(cu::Stream stream, const float* x, float* sums, int n);            // sums[n / kBlock]
 void count_positive(cu::Stream stream, const int* x, int* count, int n);           // count += how many are above 0
 // y[i]: of the 32 elements of its warp, x of the lane below, above, across, and of lane 3, added up.
