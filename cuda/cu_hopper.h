@@ -1,5 +1,6 @@
 // Hopper's instructions (sm_90a alone): mbarriers, bulk tensor copies (TMA), wgmma, behind plain functions.
 //
+//   cu::has_hopper()                                  whether the device has them: launches fail where not
 //   cu::TensorMap, tensor_map(...), im2col_map(...)   made on the host, passed to kernels as __grid_constant__
 //   cu::mbar_init/arrive/expect_tx/wait(barrier, ...) barriers in shared memory, 8 bytes each; wait takes the parity
 //   cu::tma_load_2d, tma_load_im2col                  one thread issues; bytes count on the barrier; target 128-byte
@@ -23,6 +24,14 @@ namespace gesso::cu {
 
 #if defined(__CUDACC__)
 inline namespace device {
+
+inline bool has_hopper() {
+  int major = 0, minor = 0;
+  if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, 0) != cudaSuccess ||
+      cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, 0) != cudaSuccess)
+    fail_launch("of Hopper", "the GPU's compute capability cannot be read");
+  return major == 9 && minor == 0;
+}
 
 struct TensorMap {
   CUtensorMap map;  // the driver's type carries its own alignment
@@ -146,6 +155,8 @@ __device__ __forceinline__ void wgmma_bf16(float (&d)[N / 2], std::uint64_t a, s
 inline namespace emulated {
 
 using TensorMap = emulator::TensorMap;
+
+inline bool has_hopper() { return true; }
 
 inline TensorMap tensor_map(const bf16* base, int rank, const std::uint64_t* dims, const std::uint64_t* strides,
                             const std::uint32_t* box) {

@@ -38,8 +38,7 @@ check::DeviceUnderCheck device_under_check(DeviceKind kind) {
     return device;
   }
   if (emulator::is_checked()) {  // ten to a hundred times slower; what orders could show, it finds in one
-    device.most_elements = 2048;
-    device.most_flops = 2e5;
+    device.keep_small_cases();
     return device;
   }
   // The emulator takes some 30 ns a thread, and runs kernels at one operation a nanosecond.

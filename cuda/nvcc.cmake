@@ -41,6 +41,11 @@ if(GESSO_VENDOR)
   target_link_libraries(gesso_vendor INTERFACE CUDA::cublasLt ${CUDNN_LIBRARY})
 endif()
 
+# Programs with these kernels are carried to machines that have a GPU and none of our packages (tools/gpu_check --pack):
+# they need the C library and the driver there, nothing else.
+set(CMAKE_FIND_LIBRARY_SUFFIXES .a .so)
+add_link_options(-static-libstdc++ -static-libgcc -Wl,--as-needed)
+
 function(gesso_gpu_kernels target hopper_target)
   set(hopper ${ARGN})
   set(common ${ARGN})

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -98,6 +99,22 @@ TEST_SUITE("bench") {
     CHECK(result["peak_bytes"] > 0);
     CHECK(result["gflop"] > 0);
     CHECK(result["share_of_peak"].is_null());
+  }
+
+  TEST_CASE("bench step traces a step: what it did, by time, and a file for trace viewers") {
+    const TemporaryDirectory folder;
+    const Output output = run_bench({"bench", "step", "vqvae-shapes", "data.size=8", "data.count=40", "model.hidden=8",
+                                     "model.residual_hidden=4", "train.batch=4", "--trace", folder / "trace.json",
+                                     "--device", "emulated"});
+    if (output.text.find("device emulated is not part of") != std::string::npos) return;
+    REQUIRE_MESSAGE(output.status == 0, output.text);
+    CHECK(output.text.find("self ms") != std::string::npos);
+    const auto events = nlohmann::json::parse(read_text_file(folder / "trace.json", 1 << 24)).at("traceEvents");
+    const auto count = [&](const std::string& name) {
+      return std::ranges::count_if(events, [&](const auto& event) { return event.at("name") == name; });
+    };
+    CHECK(count("step") == 1);
+    CHECK(count("conv2d") > 4);  // none if the step had been replayed
   }
 
   TEST_CASE("bench ops refuses a name that no op has, and lists the ops") {

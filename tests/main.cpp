@@ -1,8 +1,9 @@
-// The test program: doctest's own options, `--seed N`, and the count of what ran, by suite.
+// The test program: doctest's own options, `--seed N`, `--device NAME`, and the count of what ran, by suite.
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -20,6 +21,7 @@ namespace gesso {
 namespace {
 
 constexpr const char* kSeedVariable = "GESSO_TEST_SEED";
+constexpr const char* kDeviceVariable = "GESSO_TEST_DEVICE";
 
 struct Count {
   int cases = 0;
@@ -73,20 +75,23 @@ std::uint64_t parse_seed() {
   return seed;
 }
 
-// Child processes of a test inherit the seed through the environment.
-void take_seed_option(int argc, char** argv) {
-  for (int i = 1; i < argc; ++i) {
-    if (std::string_view(argv[i]) != "--seed") continue;
-    if (i + 1 == argc) fail("gesso_tests: --seed needs a number, as in --seed 7");
-    setenv(kSeedVariable, argv[i + 1], 1);
-  }
+// Child processes of a test inherit seed and device through the environment.
+void take_options(int argc, char** argv) {
+  for (const auto& [option, variable, example] :
+       {std::array{"--seed", kSeedVariable, "7"}, std::array{"--device", kDeviceVariable, "cuda"}})
+    for (int i = 1; i < argc; ++i) {
+      if (std::string_view(argv[i]) != option) continue;
+      if (i + 1 == argc) fail("gesso_tests: {0} needs a value, as in {0} {1}", option, example);
+      setenv(variable, argv[i + 1], 1);
+    }
 }
 
 int run(int argc, char** argv) {
-  take_seed_option(argc, argv);
+  take_options(argc, argv);
   parse_seed();  // refuses a bad one before any test runs
   register_cuda_devices();
-  const TemporaryDirectory cache;  // tests leave nothing in the user's own
+  if (std::getenv(kDeviceVariable)) (void)device(test_device());  // so does this: a device that is not there
+  const TemporaryDirectory cache;                                 // tests leave nothing in the user's own
   setenv("XDG_CACHE_HOME", cache.path().c_str(), 1);
   doctest::registerReporter<SuiteCounter>("suites", 0, /*isReporter=*/false);
   doctest::Context context(argc, argv);
@@ -102,6 +107,11 @@ std::uint64_t test_seed() {
     return parsed;
   }();
   return seed;
+}
+
+DeviceKind test_device() {
+  const char* name = std::getenv(kDeviceVariable);
+  return name ? device_kind(name) : DeviceKind::emulated;
 }
 
 }  // namespace gesso

@@ -12,6 +12,7 @@
 #include "tools/bench_step.h"
 #include "tools/bench_table.h"
 #include "tools/verbs.h"
+#include "train/files.h"
 
 namespace gesso {
 namespace {
@@ -45,7 +46,7 @@ void add_step(Verb verb) {
   Verb step = verb.add_verb("step", "Times a recipe's training step");
   struct Options {
     StepBenchRequest request;
-    std::string data, device = "cpu";
+    std::string data, device = "cpu", trace;
     bool json = false;
   };
   auto options = std::make_shared<Options>();
@@ -53,11 +54,18 @@ void add_step(Verb verb) {
   step.add("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
   step.add("--data", options->data, "Where the data are (data.path)");
   add_device_option(step, options->device);
+  step.add("--trace", options->trace, "First write one step, op by op, for Perfetto into this file");
   step.add("--json", options->json, "Print one JSON object as the last line");
   step.footer("Example: gesso bench step vqvae-shapes train.batch=32");
   step.runs([options] {
     if (!options->data.empty()) options->request.assignments.push_back("data.path=" + options->data);
-    const StepBench bench = bench_step(options->request, device(device_kind(options->device)));
+    Device& chosen = device(device_kind(options->device));
+    if (!options->trace.empty()) {
+      const StepTrace trace = trace_step(options->request, chosen);
+      fmt::print("{}\n", trace.table);
+      write_file_atomically(options->trace, trace.chrome_json);
+    }
+    const StepBench bench = bench_step(options->request, chosen);
     print(bench);
     if (options->json) print_json(to_json(bench));
   });

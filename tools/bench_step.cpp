@@ -24,7 +24,7 @@ double now_seconds() {
 // A run's parts, without its directory.
 class BenchedRun {
  public:
-  BenchedRun(const StepBenchRequest& request, Device& device) {
+  BenchedRun(const StepBenchRequest& request, Device& device, bool replay) {
     file_.config().load_file(recipe_path(request.recipe));
     for (const std::string& assignment : request.assignments) file_.config().assign(assignment);
     Recipe& recipe = file_.recipe();
@@ -39,7 +39,7 @@ class BenchedRun {
     batch_.resize(images_.spec().bytes());
     images_.copy_to_host(batch_);
     optimizer_ = std::make_unique<nn::Optimizer>(task_->store(), recipe.optimizer);
-    step_ = std::make_unique<TrainStep>(*task_, *optimizer_, images_, StepOptions{.seed = seed});
+    step_ = std::make_unique<TrainStep>(*task_, *optimizer_, images_, StepOptions{.seed = seed, .replay = replay});
   }
 
   std::int64_t images() const { return images_.dim(0); }
@@ -53,15 +53,16 @@ class BenchedRun {
     (void)task_->statistics();
     return now_seconds() - begin;
   }
-  double counted_flops() {
+  // What `read` takes of the profiler after one step.
+  template <class Read>
+  auto profiled_step(Read&& read) {
     Profiler& profiler = Profiler::instance();
     profiler.start();
     timed_step();
     profiler.stop();
-    double flops = 0;
-    for (const ProfileRow& row : profiler.rows()) flops += row.flops;
+    auto result = read(profiler);
     profiler.clear();
-    return flops;
+    return result;
   }
 
  private:
@@ -74,15 +75,29 @@ class BenchedRun {
   std::int64_t steps_ = 0;
 };
 
+double flops_of(const Profiler& profiler) {
+  double flops = 0;
+  for (const ProfileRow& row : profiler.rows()) flops += row.flops;
+  return flops;
+}
+
 }  // namespace
+
+StepTrace trace_step(const StepBenchRequest& request, Device& device) {
+  BenchedRun run(request, device, /*replay=*/false);
+  run.timed_step();  // the first one fetches memory and starts the codebook
+  return run.profiled_step([](const Profiler& profiler) {
+    return StepTrace{.table = profiler.table(), .chrome_json = profiler.chrome_trace()};
+  });
+}
 
 StepBench bench_step(const StepBenchRequest& request, Device& device) {
   constexpr int kFewest = 5, kMost = 100;
   constexpr double kSeconds = 5;
-  BenchedRun run(request, device);
+  BenchedRun run(request, device, /*replay=*/true);
   StepBench bench{.device = std::string(device.name())};
   run.timed_step();  // the first one fetches memory and starts the codebook
-  const double flops = run.counted_flops();
+  const double flops = run.profiled_step(flops_of);
   bench.gflop = flops * 1e-9;
   device.allocator().reset_peak();
   const Execution run_on{device, thread_pool(), isa()};

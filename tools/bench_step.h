@@ -29,4 +29,11 @@ struct StepBench {
 // Throws what a training run of the recipe would throw before its first step.
 StepBench bench_step(const StepBenchRequest& request, Device& device);
 
+// Where the host's time of one step goes, op by op; of a GPU's own time where each launch waits
+// (CUDA_LAUNCH_BLOCKING=1).
+struct StepTrace {
+  std::string table, chrome_json;
+};
+StepTrace trace_step(const StepBenchRequest& request, Device& device);  // throws as bench_step
+
 }  // namespace gesso

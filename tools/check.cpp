@@ -24,7 +24,7 @@ struct CheckVerb {
   std::vector<std::string> names;
   check::Options options;
   std::string device = "cpu";
-  bool mutate = false, markdown = false, json = false;
+  bool mutate = false, markdown = false, json = false, small = false;
 
   std::vector<const RowInfo*> rows() const {
     if (names.empty()) return {all_rows().begin(), all_rows().end()};
@@ -57,7 +57,9 @@ int run_checks(const CheckVerb& verb) {
 }
 
 int run_checks_on(const CheckVerb& verb, DeviceKind kind) {
-  const check::DeviceReport all = check::check_rows_on(verb.rows(), verb.options, device_under_check(kind));
+  check::DeviceUnderCheck device = device_under_check(kind);
+  if (verb.small) device.keep_small_cases();
+  const check::DeviceReport all = check::check_rows_on(verb.rows(), verb.options, device);
   if (all.skipped) fmt::print("{} cases are too large for this device and were left out\n", all.skipped);
   if (!all.missing.empty()) fmt::print("no kernel on {} yet: {}\n", name_of(kind), fmt::join(all.missing, ", "));
   print_report(all.report, verb.options.seed);
@@ -91,6 +93,7 @@ int run(const CheckVerb& verb) {
     if (verb.mutate || verb.markdown) fail("check: --mutate and --markdown do not go with --device {}", verb.device);
     return run_checks_on(verb, kind);
   }
+  if (verb.small) fail("check: --small goes with --device cuda or emulated");
   return verb.markdown ? print_page(verb) : verb.mutate ? run_mutations(verb) : run_checks(verb);
 }
 
@@ -105,6 +108,7 @@ void add_check(Verb program, Outcome& outcome) {
       .between(0, 1000000)
       .shows_default();
   add_device_option(sub, verb->device);
+  sub.add("--small", verb->small, "With --device: only small cases, for tools that slow kernels down");
   const VerbOption mutate =
       sub.add("--mutate", verb->mutate, "Plant faults in every result instead, and see that each is caught");
   const VerbOption json = sub.add("--json", verb->json, "Last line of standard output: one JSON object");

@@ -7,6 +7,15 @@ die() {
   exit 1
 }
 
+# number KEY TEXT: the value of KEY in one line of JSON.
+number() { grep -oE "\"$1\": *[0-9]+" <<<"$2" | grep -oE '[0-9]+$'; }
+
+# from_here PATH: as the caller of a script means it, whose directory is called_from.
+from_here() { if [[ "$1" == /* ]]; then printf '%s' "$1"; else printf '%s' "$called_from/$1"; fi; }
+
+# Suites of gesso_tests that run on the device which --device names.
+device_suites="device*,cuda gemm"
+
 # Debian 12's packages without which gesso does not build.
 required_packages=(g++ cmake ninja-build libfmt-dev nlohmann-json3-dev libcli11-dev doctest-dev libpng-dev
                    libjpeg62-turbo-dev zlib1g-dev liblzma-dev libxxhash-dev)

@@ -1,4 +1,4 @@
-// A training step on the emulated device, recorded and replayed, against one that is asked for anew each time.
+// A training step on a device with kernels, recorded and replayed, against one that is asked for anew each time.
 #include <doctest/doctest.h>
 
 #include <fstream>
@@ -79,7 +79,7 @@ class SmallTask final : public Task {
 };
 
 struct SmallRun {
-  explicit SmallRun(bool replay, DeviceKind kind = DeviceKind::emulated)
+  explicit SmallRun(bool replay, DeviceKind kind = test_device())
       : task(device(kind)),
         optimizer(task.store(), {.weight_decay = 0.01, .clip_norm = 0.05, .ema_decay = 0.9}),
         images({kBatch, DType::u8}, device(kind)),
@@ -117,11 +117,11 @@ struct SmallRun {
   TrainStep step;
 };
 
-void train_emulated(const Path& directory, int steps, bool replay, bool resume = false) {
+void train_on_device(const Path& directory, int steps, bool replay, bool resume = false) {
   std::vector<std::string> more = {fmt::format("train.steps={}", steps)};
   if (!resume) more.push_back("log.every=1");
   (void)train_small(std::move(more),
-                    {.directory = directory, .resume = resume, .device = DeviceKind::emulated, .replay = replay});
+                    {.directory = directory, .resume = resume, .device = test_device(), .replay = replay});
 }
 
 // Without what depends on the clock.
@@ -136,13 +136,13 @@ std::vector<std::string> logged(const Path& run) {
   return lines;
 }
 
-TEST_SUITE("emulated training") {
+TEST_SUITE("device training") {
   TEST_CASE("a VQ-VAE that is trained by replaying its step has the bits of one that is not, resumed or not") {
     const TemporaryDirectory directory;
-    train_emulated(directory / "anew", 6, false);
-    train_emulated(directory / "replayed", 6, true);
-    train_emulated(directory / "resumed", 3, true);
-    train_emulated(directory / "resumed", 6, true, /*resume=*/true);
+    train_on_device(directory / "anew", 6, false);
+    train_on_device(directory / "replayed", 6, true);
+    train_on_device(directory / "resumed", 3, true);
+    train_on_device(directory / "resumed", 6, true, /*resume=*/true);
     const auto want = state_files(directory / "anew");
     CHECK(want.size() >= 5);
     CHECK(state_files(directory / "replayed") == want);

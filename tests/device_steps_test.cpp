@@ -1,4 +1,4 @@
-// The VQ-VAE trains on the emulated device as it does on the CPU: step by step from identical state, running freely,
+// The VQ-VAE trains on a device with kernels as it does on the CPU: step by step from identical state, running freely,
 // and across a resume from one device to the other.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
@@ -202,22 +202,22 @@ std::vector<float> weights_of_run(const Path& directory, std::int64_t first_half
   return run->task->store().weights().to_host<float>();
 }
 
-TEST_SUITE("emulated steps") {
+TEST_SUITE("device steps") {
   TEST_CASE("from identical state each step agrees in loss, in every gradient and in every update") {
     const TemporaryDirectory folder;
     const Prepared prepared(folder / "run");
     Trainee cpu(prepared.recipe, *prepared.data, DeviceKind::cpu);
-    Trainee emulated(prepared.recipe, *prepared.data, DeviceKind::emulated);
-    Trainee updated(prepared.recipe, *prepared.data, DeviceKind::emulated);
+    Trainee tested(prepared.recipe, *prepared.data, test_device());
+    Trainee updated(prepared.recipe, *prepared.data, test_device());
     std::int64_t steps_with_revival = 0;
     for (std::int64_t step = 0; step < kSteps; ++step) {
       INFO("step " << step);
-      emulated.take_state_of(cpu);
+      tested.take_state_of(cpu);
       updated.take_state_of(cpu);
-      const double got = emulated.run(step), want = cpu.run(step);
+      const double got = tested.run(step), want = cpu.run(step);
       CHECK(got == doctest::Approx(want).epsilon(1e-5));
-      check_gradients(emulated, cpu);
-      check_state(emulated, cpu);
+      check_gradients(tested, cpu);
+      check_state(tested, cpu);
       updated.update(step, cpu);
       check_update(updated, cpu);
       steps_with_revival += revived(cpu) > 0 && step > 0;
@@ -228,8 +228,7 @@ TEST_SUITE("emulated steps") {
   TEST_CASE("running freely, the loss stays within one percent for twenty steps") {
     const TemporaryDirectory folder;
     const Prepared prepared(folder / "run");
-    const std::vector<double> want = losses_of(prepared, DeviceKind::cpu),
-                              got = losses_of(prepared, DeviceKind::emulated);
+    const std::vector<double> want = losses_of(prepared, DeviceKind::cpu), got = losses_of(prepared, test_device());
     for (std::size_t step = 0; step < want.size(); ++step)
       CHECK_MESSAGE(got[step] == doctest::Approx(want[step]).epsilon(0.01), "step ", step);
     CHECK(want.back() < want.front());
@@ -238,9 +237,8 @@ TEST_SUITE("emulated steps") {
   TEST_CASE("a run goes on on another device") {
     const TemporaryDirectory folder;
     const std::vector<float> want = weights_of_run(folder / "cpu", 4, DeviceKind::cpu, DeviceKind::cpu);
-    CHECK(difference(weights_of_run(folder / "to", 4, DeviceKind::cpu, DeviceKind::emulated), want) < kResumeTolerance);
-    CHECK(difference(weights_of_run(folder / "from", 4, DeviceKind::emulated, DeviceKind::cpu), want) <
-          kResumeTolerance);
+    CHECK(difference(weights_of_run(folder / "to", 4, DeviceKind::cpu, test_device()), want) < kResumeTolerance);
+    CHECK(difference(weights_of_run(folder / "from", 4, test_device(), DeviceKind::cpu), want) < kResumeTolerance);
   }
 }
 
