@@ -230,7 +230,6 @@ inline Known known_for(std::string_view name) {
   constexpr std::pair<std::string_view, Make> kAll[] = {
       {"cvt.rn.bf16", known_rounding},
       {"cp.async 4", [] { return known_copy(1); }},
-      {"cp.async 8", [] { return known_copy(2); }},
       {"cp.async 16", [] { return known_copy(4); }},
       {"ldmatrix.x4", [] { return known_ldmatrix(false); }},
       {"ldmatrix.x4.trans", [] { return known_ldmatrix(true); }},

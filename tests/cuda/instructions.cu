@@ -88,13 +88,9 @@ void run_mma(cu::Stream stream, const uint32_t* in, uint32_t* out) {
 template <>
 std::span<const InstructionProbe> warp_probes<cu::Build>() {
   static constexpr InstructionProbe probes[] = {
-      {"cvt.rn.bf16", kRoundings, 2 * kRoundings, run_round},
-      {"cp.async 4", kCopies, kCopies, run_copy<4>},
-      {"cp.async 8", kCopies * 2, kCopies * 2, run_copy<8>},
-      {"cp.async 16", kCopies * 4, kCopies * 4, run_copy<16>},
-      {"ldmatrix.x4", 128, 128, run_ldmatrix<false>},
-      {"ldmatrix.x4.trans", 128, 128, run_ldmatrix<true>},
-      {"mma.m16n8k16", 320, 128, run_mma},
+      {"cvt.rn.bf16", kRoundings, 2 * kRoundings, run_round},  {"cp.async 4", kCopies, kCopies, run_copy<4>},
+      {"cp.async 16", kCopies * 4, kCopies * 4, run_copy<16>}, {"ldmatrix.x4", 128, 128, run_ldmatrix<false>},
+      {"ldmatrix.x4.trans", 128, 128, run_ldmatrix<true>},     {"mma.m16n8k16", 320, 128, run_mma},
   };
   return probes;
 }

@@ -30,7 +30,7 @@ bool has_hopper();
 // What the probes read, in elements, and where their copies begin.
 namespace shapes {
 constexpr int kRoundings = 256;  // floats
-constexpr int kCopies = 64;      // of cp.async, 4 to 16 bytes each
+constexpr int kCopies = 64;      // of cp.async, 4 or 16 bytes each
 // mbarrier: phases, each of a block of threads.
 constexpr int kPhases = 3, kThreads = 128;
 // Tiles of bf16 of a matrix [kRows,kColumns] that the copy engine reads, by first column and row.
