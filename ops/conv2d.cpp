@@ -11,22 +11,11 @@ ConvGeometry geometry_of(const ops::Conv2dAttrs& a, const Shape& x, const Shape&
     const std::int64_t room = size + padding - dilation * (kernel - 1) - 1;
     return room < 0 ? 0 : room / stride + 1;
   };
-  return {.N = x[0],
-          .H = x[1],
-          .W = x[2],
-          .C = x[3],
-          .K = weight[0],
-          .kernel_h = weight[1],
-          .kernel_w = weight[2],
-          .stride_h = a.stride.h,
-          .stride_w = a.stride.w,
-          .dilation_h = a.dilation.h,
-          .dilation_w = a.dilation.w,
-          .pad_top = a.padding.top,
-          .pad_left = a.padding.left,
-          .groups = a.groups,
-          .OH = extent(x[1], a.padding.top + a.padding.bottom, weight[1], a.dilation.h, a.stride.h),
-          .OW = extent(x[2], a.padding.left + a.padding.right, weight[2], a.dilation.w, a.stride.w)};
+  ConvGeometry g = convolution::window_of(a, weight);
+  g.N = x[0], g.H = x[1], g.W = x[2], g.C = x[3], g.K = weight[0];
+  g.OH = extent(g.H, a.padding.top + a.padding.bottom, g.kernel_h, g.dilation_h, g.stride_h);
+  g.OW = extent(g.W, a.padding.left + a.padding.right, g.kernel_w, g.dilation_w, g.stride_w);
+  return g;
 }
 
 namespace {

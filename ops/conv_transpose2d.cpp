@@ -6,23 +6,13 @@
 namespace gesso {
 
 ConvGeometry geometry_of(const ops::ConvTranspose2dAttrs& a, const Shape& x, const Shape& weight) {
-  const std::int64_t reach_h = a.dilation.h * (weight[1] - 1) + 1, reach_w = a.dilation.w * (weight[2] - 1) + 1;
-  return {.N = x[0],
-          .H = (x[1] - 1) * a.stride.h - a.padding.top - a.padding.bottom + reach_h + a.output_padding.h,
-          .W = (x[2] - 1) * a.stride.w - a.padding.left - a.padding.right + reach_w + a.output_padding.w,
-          .C = weight[3] * a.groups,
-          .K = x[3],
-          .kernel_h = weight[1],
-          .kernel_w = weight[2],
-          .stride_h = a.stride.h,
-          .stride_w = a.stride.w,
-          .dilation_h = a.dilation.h,
-          .dilation_w = a.dilation.w,
-          .pad_top = a.padding.top,
-          .pad_left = a.padding.left,
-          .groups = a.groups,
-          .OH = x[1],
-          .OW = x[2]};
+  const auto extent = [](std::int64_t size, std::int64_t padding, std::int64_t kernel, std::int64_t dilation,
+                         std::int64_t stride) { return (size - 1) * stride - padding + dilation * (kernel - 1) + 1; };
+  ConvGeometry g = convolution::window_of(a, weight);
+  g.N = x[0], g.OH = x[1], g.OW = x[2], g.K = x[3], g.C = weight[3] * a.groups;
+  g.H = extent(g.OH, a.padding.top + a.padding.bottom, g.kernel_h, g.dilation_h, g.stride_h) + a.output_padding.h;
+  g.W = extent(g.OW, a.padding.left + a.padding.right, g.kernel_w, g.dilation_w, g.stride_w) + a.output_padding.w;
+  return g;
 }
 
 namespace {

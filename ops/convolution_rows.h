@@ -30,6 +30,20 @@ inline void check_operands(std::string_view op, const Spec& x, const Spec& weigh
   check_attribute(op, "kernel width", weight.shape[2], 1);
 }
 
+// What attributes and weight say of a convolution, and of one whose input gradient is meant, alike.
+template <class Attrs>
+ConvGeometry window_of(const Attrs& a, const Shape& weight) {
+  return {.kernel_h = weight[1],
+          .kernel_w = weight[2],
+          .stride_h = a.stride.h,
+          .stride_w = a.stride.w,
+          .dilation_h = a.dilation.h,
+          .dilation_w = a.dilation.w,
+          .pad_top = a.padding.top,
+          .pad_left = a.padding.left,
+          .groups = a.groups};
+}
+
 // Calls visit(index in x, index in weight, index in y) for each product of the convolution g: the plain loops that
 // define it.
 template <class Visit>
