@@ -1,7 +1,9 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <set>
+#include <string>
 
 #include "nn/layers.h"
 #include "nn/optimizer.h"
@@ -34,6 +36,26 @@ TEST_SUITE("nn") {
     CHECK(weight.tensor().name() == "encoder.0.weight");
     CHECK(store.named("count").offset() == 0);
     expect_error(ErrorKind::usage, {"'encoder.0.wieght'"}, [&] { (void)store.named("encoder.0.wieght"); });
+  }
+
+  TEST_CASE("every parameter, its gradient and its moments start on a cache line, so that kernels load vectors") {
+    nn::ParamStore store;
+    const nn::Scope root(store);
+    for (const std::int64_t count : {1, 3, 17, 31}) {
+      root.declare(std::to_string(count), {.shape = {count}, .decays = count < 5});
+      root.declare("state" + std::to_string(count), {.shape = {count}, .kind = nn::ParamKind::state});
+    }
+    store.materialize(device(DeviceKind::cpu), 1);
+    const nn::Optimizer optimizer(store, {.ema_decay = 0.9});
+    const auto aligned = [](const Tensor& t) { return reinterpret_cast<std::uintptr_t>(t.bytes()) % 64 == 0; };
+    for (const nn::Param& param : store.params()) {
+      CAPTURE(param.name());
+      CHECK(aligned(param));
+      if (param.spec().kind == nn::ParamKind::state) continue;
+      for (const Tensor& arena :
+           {store.gradients(), optimizer.first_moment(), optimizer.second_moment(), optimizer.ema()})
+        CHECK(aligned(nn::ParamStore::part_of(arena, param)));
+    }
   }
 
   TEST_CASE("a name declared twice, or after the store was materialised, is refused") {
