@@ -24,13 +24,13 @@ struct Passes {
   std::vector<float> y, dqkv;  // [T,heads,head_dim], [T,3,heads,head_dim]
 };
 Passes causal_attention(const std::vector<float>& values, const std::vector<float>& dy) {
-  Device& emulated = device(DeviceKind::emulated);
-  const Tensor qkv = Tensor::from_host<float>(values, {1, kTokens, 3 * kWidth}, emulated);
-  const Tensor gradient(qkv.spec(), emulated);
+  Device& tested = device(test_device());
+  const Tensor qkv = Tensor::from_host<float>(values, {1, kTokens, 3 * kWidth}, tested);
+  const Tensor gradient(qkv.spec(), tested);
   Tape tape;
   tape.watch(qkv, gradient);
   const Tensor y = ops::attention(qkv, {.heads = kHeads, .causal = true}).y;
-  tape.backward(ops::sum(ops::mul(y, Tensor::from_host<float>(dy, y.shape(), emulated))));
+  tape.backward(ops::sum(ops::mul(y, Tensor::from_host<float>(dy, y.shape(), tested))));
   return {y.to_host<float>(), gradient.to_host<float>()};
 }
 
@@ -50,7 +50,7 @@ bool same(std::vector<float>& a, std::vector<float>& b, std::int64_t token, std:
   return std::ranges::equal(row_of(a, token, part, parts), row_of(b, token, part, parts));
 }
 
-TEST_SUITE("emulated attention") {
+TEST_SUITE("device attention") {
   TEST_CASE("causal: keys and values that are no numbers reach no query before them, nor its gradient") {
     std::vector<float> qkv = random_values(kTokens * 3 * kWidth);
     const std::vector<float> dy = random_values(kTokens * kWidth);
