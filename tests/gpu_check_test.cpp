@@ -1,5 +1,6 @@
 // tools/gpu_check: what it makes of what the programs say. They are stood in for by scripts here.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -21,9 +22,10 @@ struct Ended {
   int status = -1;   // as of waitpid
   std::string text;  // both outputs
 };
-Ended run_check(const std::string& programs, const std::string& more) {
-  const std::string command =
-      "'" + (source_directory() / "tools/gpu_check").string() + "' --programs '" + programs + "' " + more + " 2>&1";
+// environment: "NAME=value" assignments for a shell.
+Ended run_check(const std::string& programs, const std::string& more, const std::string& environment = "") {
+  const std::string command = environment + "'" + (source_directory() / "tools/gpu_check").string() + "' --programs '" +
+                              programs + "' " + more + " 2>&1";
   Ended ended;
   std::FILE* pipe = popen(command.c_str(), "r");
   if (!pipe) fail(ErrorKind::io, "cannot start {}", command);
@@ -86,6 +88,28 @@ esac
                                                      {"compute-sanitizer racecheck", "skipped"},
                                                      {"compute-sanitizer initcheck", "skipped"},
                                                      {"compute-sanitizer synccheck", "skipped"}});
+  }
+
+  TEST_CASE("compute-sanitizer's tools are run where there is one, and what they find fails") {
+    const TemporaryDirectory folder;
+    write_script(folder, "gesso", kGesso);
+    write_script(folder, "gesso_tests", "echo 'gesso_tests: cases=3 failed=0'\n");
+    // compute-sanitizer --tool NAME --error-exitcode 9 PROGRAM...
+    write_script(folder, "compute-sanitizer", R"(tool=$2
+shift 4
+"$@"
+echo '========= ERROR SUMMARY'
+test $tool != racecheck || exit 9
+)");
+    const Ended ended = run_check(folder.path(), "--out '" + (folder / "out").string() + "'",
+                                  "PATH='" + folder.path().string() + "':$PATH ");
+    CHECK_MESSAGE(WEXITSTATUS(ended.status) == 1, ended.text);
+    for (const char* tool : {"memcheck", "initcheck", "synccheck"})
+      CHECK_MESSAGE(ended.text.find(fmt::format("{:<42} passed ", fmt::format("compute-sanitizer {}", tool))) !=
+                        std::string::npos,
+                    ended.text);
+    CHECK(ended.text.find(fmt::format("{:<42} failed ", "compute-sanitizer racecheck")) != std::string::npos);
+    CHECK(ended.text.find("10 passed, 1 failed, 0 skipped on cuda") != std::string::npos);
   }
 
   TEST_CASE("a device that is not there is one error, and programs that are not there are another") {

@@ -2,12 +2,10 @@
 // whole numbers: exact, in whatever order they are added.
 #pragma once
 
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <random>
 #include <string_view>
 #include <utility>

@@ -111,7 +111,10 @@ std::uint64_t test_seed() {
 
 DeviceKind test_device() {
   const char* name = std::getenv(kDeviceVariable);
-  return name ? device_kind(name) : DeviceKind::emulated;
+  const DeviceKind kind = name ? device_kind(name) : DeviceKind::emulated;
+  if (kind != DeviceKind::cuda && kind != DeviceKind::emulated)
+    fail("test device: {} does not run the kernels; take cuda or emulated", name);
+  return kind;
 }
 
 }  // namespace gesso
