@@ -86,6 +86,7 @@ void Allocator::release(void* memory) noexcept {
   const Block block = it->second;
   live_.erase(it);
   auto* raw = static_cast<std::byte*>(memory) - kGuardBytes;
+  if (block.guarded && watch_) watch_(raw, block.bytes, true);
   if (open_ && !block.pool) {  // the pool holds it as it is: a fill would become part of the recorded work
     open_->kept_[block.bytes].push_back(raw);
     return;
@@ -143,8 +144,10 @@ void Allocator::dissolve(MemoryPool& pool) {
 }
 
 void Allocator::write_guard(std::byte* raw, const Block& block) {
-  device_.fill_bytes(raw, kPoison, kGuardBytes);
-  device_.fill_bytes(raw + kGuardBytes + block.requested, kPoison, kGuardBytes);
+  for (std::byte* guard : {raw, raw + kGuardBytes + block.requested}) {
+    device_.fill_bytes(guard, kPoison, kGuardBytes);
+    if (watch_) watch_(guard, kGuardBytes, false);
+  }
 }
 
 bool Allocator::guard_intact(const void* memory) const {

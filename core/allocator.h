@@ -68,6 +68,11 @@ class Allocator {
   // Whether the guard bytes before and behind this block are as written; true for a block made without guard mode.
   bool guard_intact(const void* memory) const;
 
+  // Told which bytes of the device nobody may touch, the guard bytes of a block until it is released: for a device that
+  // checks what its kernels touch.
+  using Watch = void (*)(void* memory, std::size_t bytes, bool usable);
+  void set_watch(Watch watch) { watch_ = watch; }
+
   // Refuses to have more than this many bytes live and cached together; 0: no limit.
   void set_limit(std::size_t bytes) { limit_ = bytes; }
   MemoryStatistics statistics() const;
@@ -97,6 +102,7 @@ class Allocator {
   MemoryPool* open_ = nullptr;
   MemoryStatistics statistics_;
   std::size_t limit_ = 0;
+  Watch watch_ = nullptr;
   bool poison_ = false, guard_ = false;
 };
 

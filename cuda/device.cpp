@@ -42,7 +42,9 @@ class CudaGraph final : public Graph {
 }  // namespace
 
 CudaDevice::CudaDevice(DeviceKind kind, const Runtime& runtime)
-    : Device(kind), runtime_(runtime), stream_(runtime.make_stream()), staging_(runtime) {}
+    : Device(kind), runtime_(runtime), stream_(runtime.make_stream()), staging_(runtime) {
+  allocator().set_watch(runtime.set_usable);
+}
 
 // What the allocator still keeps goes back while there is a runtime to give it to.
 CudaDevice::~CudaDevice() {

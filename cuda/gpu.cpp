@@ -99,6 +99,7 @@ void drop(Recorded recorded) { (void)cudaGraphExecDestroy(of(recorded)); }
 
 constexpr Runtime kRuntime = {.allocate = allocate,
                               .release = release,
+                              .set_usable = nullptr,
                               .allocate_host = allocate_host,
                               .release_host = release_host,
                               .make_stream = make_stream,

@@ -6,6 +6,7 @@
 
 #include "core/error.h"
 #include "cuda/emulator/emulator.h"
+#include "cuda/emulator/usable_memory.h"
 #include "cuda/runtime.h"
 
 namespace gesso::cuda {
@@ -88,6 +89,7 @@ std::uint64_t launches() { return emulator::statistics().launches; }
 const Runtime& emulated_runtime() {
   static constexpr Runtime table = {.allocate = allocate,
                                     .release = release,
+                                    .set_usable = emulator::set_usable,
                                     .allocate_host = allocate_host,
                                     .release_host = release_host,
                                     .make_stream = make_stream,

@@ -9,6 +9,7 @@
 #include <memory>
 #include <set>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "core/device.h"
@@ -141,6 +142,24 @@ TEST_SUITE("allocator") {
     bytes(memory)[1000] = std::byte{0};
     CHECK(allocator.guard_intact(memory));  // made without
     allocator.release(memory);
+  }
+
+  TEST_CASE("who watches is told of the guards of a block, and when the block is whole again") {
+    SmallDevice device(1 << 20);
+    Allocator& allocator = device.allocator();
+    static std::vector<std::pair<std::ptrdiff_t, bool>> told;  // from the first byte of the first block
+    static const std::byte* first = nullptr;
+    told.clear();
+    first = nullptr;
+    allocator.set_watch([](void* memory, std::size_t, bool usable) {
+      if (!first) first = bytes(memory);
+      told.emplace_back(bytes(memory) - first, usable);
+    });
+    allocator.release(allocator.allocate(100));
+    CHECK(told.empty());
+    allocator.set_guard(true);
+    allocator.release(allocator.allocate(100));
+    CHECK(told == std::vector<std::pair<std::ptrdiff_t, bool>>{{0, false}, {164, false}, {0, true}});
   }
 
   TEST_CASE("a limit counts cached memory, drops it before it refuses, and refuses with the figures") {

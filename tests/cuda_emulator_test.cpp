@@ -8,7 +8,9 @@
 #include <string>
 #include <vector>
 
+#include "core/allocator.h"
 #include "core/profiler.h"
+#include "core/tensor.h"
 #include "cuda/emulator/emulator.h"
 #include "tests/cuda/probes.h"
 #include "tests/emulated_device.h"
@@ -201,6 +203,21 @@ TEST_SUITE("cuda emulator") {
     probes::block_of(nullptr, 1024);
     probes::use_shared(nullptr, y.data(), 227 << 10);
     CHECK(y.to_host()[0] == probes::kBlock - 1);
+  }
+
+  TEST_CASE("the checker knows tensors to the byte where their guards are watched") {
+    if (!emulator::is_checked()) return;
+    Device& device = gesso::device(DeviceKind::emulated);
+    device.allocator().set_guard(true);
+    for (const int count : {3, 4, 60}) {
+      const Tensor y({{count}, DType::f32}, device);
+      const EmulatedMemory<float> x(128);
+      const auto add = [&](int n) { probes::add_scaled(nullptr, 1.0f, x.data(), y.data<float>().data(), n); };
+      y.fill_zero();
+      add(count);
+      expect_error(ErrorKind::usage, {"read of 4 bytes", "probes.cu:"}, [&] { add(count + 1); });
+    }
+    device.allocator().set_guard(false);
   }
 
   TEST_CASE("a write past the end of device or shared memory is an error") {

@@ -14,7 +14,7 @@ void forget_shadow(Block& block);
 void set_in_flight(Block& block, std::size_t offset, std::size_t bytes, bool on);
 
 void check_device(std::size_t offset, std::size_t bytes, Access access, Site site);
-void set_allocated(std::size_t offset, std::size_t bytes, bool on);
+void set_usable(std::size_t offset, std::size_t bytes, bool on);
 
 // Notes an access of the current thread for access_costs(); closes the warp's requests.
 void record_access(const void* memory, std::size_t bytes, bool shared, bool store, Site site);

@@ -84,7 +84,7 @@ void install_checker() {
   checker.forget_block = forget_shadow;
   checker.touch = check_access;
   checker.set_in_flight = set_in_flight;
-  checker.set_allocated = set_allocated;
+  checker.set_usable = set_usable;
   checker.segment_end = close_requests;
 }
 

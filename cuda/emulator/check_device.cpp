@@ -24,7 +24,7 @@ struct WordShadow {
 
 // Pages appear as they are touched.
 struct Shadow {
-  MappedMemory valid{kDeviceBytes / kValidGranule};  // how many bytes of each granule are allocated
+  MappedMemory valid{kDeviceBytes / kValidGranule};  // how many bytes of each granule may be touched
   MappedMemory words{kDeviceBytes / kWord * sizeof(WordShadow)};
 };
 Shadow& shadow() {
@@ -77,10 +77,12 @@ void check_word(WordShadow& word, std::uint8_t bytes, Access access, Site site) 
 
 }  // namespace
 
-void set_allocated(std::size_t offset, std::size_t bytes, bool on) {
+void set_usable(std::size_t offset, std::size_t bytes, bool on) {
   std::byte* valid = shadow().valid.data();
-  for (std::size_t i = 0; i < bytes; i += kValidGranule)
-    valid[(offset + i) / kValidGranule] = std::byte(on ? std::min(kValidGranule, bytes - i) : 0);
+  for (std::size_t i = offset / kValidGranule; i * kValidGranule < offset + bytes; ++i) {
+    const std::size_t granule = i * kValidGranule, end = std::min(kValidGranule, offset + bytes - granule);
+    valid[i] = std::byte(on ? end : std::max(granule, offset) - granule);
+  }
 }
 
 void check_device(std::size_t offset, std::size_t bytes, Access access, Site site) {

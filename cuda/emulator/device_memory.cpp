@@ -12,6 +12,7 @@
 
 #include "core/error.h"
 #include "cuda/emulator/scheduler.h"
+#include "cuda/emulator/usable_memory.h"
 
 namespace gesso::emulator {
 namespace {
@@ -84,7 +85,7 @@ void* DeviceMemory::allocate(std::size_t bytes) {
   open();  // what is new of the range
   poison(base() + offset, span);
   close();
-  if (checker.set_allocated) checker.set_allocated(offset, bytes, true);
+  if (checker.set_usable) checker.set_usable(offset, bytes, true);
   return base() + offset;
 }
 
@@ -97,7 +98,7 @@ void DeviceMemory::release(void* memory) {
   const HostAccess access;
   const bool intact = is_poison(base() + offset + bytes, span - bytes);
   poison(base() + offset, span);
-  if (checker.set_allocated) checker.set_allocated(offset, bytes, false);
+  if (checker.set_usable) checker.set_usable(offset, bytes, false);
   live_.erase(found);
   live_bytes_ -= bytes;
   add_free(offset, span);
@@ -188,6 +189,11 @@ void fill(void* to, std::byte value, std::size_t bytes) {
   DeviceMemory::instance().check_range(to, bytes);
   const HostAccess access;
   if (bytes) std::memset(to, std::to_integer<int>(value), bytes);
+}
+
+void set_usable(void* memory, std::size_t bytes, bool usable) {
+  if (checker.set_usable)
+    checker.set_usable(static_cast<std::size_t>(static_cast<std::byte*>(memory) - device_base()), bytes, usable);
 }
 
 bool is_device_memory(const void* memory) {

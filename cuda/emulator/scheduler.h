@@ -173,8 +173,8 @@ struct Checker {
   void (*forget_block)(Block&) = nullptr;  // the one that ran here before
   void (*touch)(const void* memory, std::size_t bytes, Access access, Site site) = nullptr;
   void (*set_in_flight)(Block& block, std::size_t offset, std::size_t bytes, bool on) = nullptr;
-  void (*set_allocated)(std::size_t offset, std::size_t bytes, bool on) = nullptr;  // of device memory
-  void (*segment_end)(unsigned warp) = nullptr;                                     // a warp met a collective
+  void (*set_usable)(std::size_t offset, std::size_t bytes, bool on) = nullptr;  // of device memory
+  void (*segment_end)(unsigned warp) = nullptr;                                  // a warp met a collective
 };
 extern constinit Checker checker;
 void install_checker();
