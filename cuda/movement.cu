@@ -109,12 +109,11 @@ void transposed(cu::Stream stream, const MoveTransposed& move) {
 __global__ void __launch_bounds__(kThreads) add_padding(const __grid_constant__ AddRepeats add) {
   const std::int64_t element = static_cast<std::int64_t>(blockIdx.x) * kThreads + threadIdx.x;
   if (element >= add.count) return;
-  std::uint32_t places[kMoveRank], all = 1;
+  std::uint32_t places[kMoveRank] = {}, all = 1;
   std::int64_t first = 0;
   auto rest = static_cast<std::uint32_t>(element);
   CU_UNROLL
   for (int d = 0; d < kMoveRank; ++d) {
-    places[d] = 1;
     if (d >= add.rank) continue;
     const RepeatDimension& dim = add.dim[d];
     const std::uint32_t outer = dim.size.quotient(rest), place = rest - outer * dim.size.value();
