@@ -19,6 +19,7 @@ namespace gesso {
 //   infer(attrs, x, weight) -> Spec                              y, or a clear Error
 //   for_each_product(attrs, x, weight, visit(in_x, in_weight, in_y))    shapes; positions of elements
 //   products(attrs, x, weight) -> double                         their number, those with padding among them
+//   tolerance(attrs, x, weight) -> double                        as a row's
 //   forward(run, attrs, x, weight, y, epilogue), input_gradient(run, attrs, dy, weight, dx),
 //   weight_gradient(run, attrs, x, dy, dweight)                  f32 kernels on tensors
 //   samples, benchmarks, random_case, rejects
@@ -53,8 +54,9 @@ struct Bilinear {
   static double flops(const Attrs& attrs, std::span<const Spec> in) {
     return 2 * P::products(attrs, in[0].shape, in[1].shape);
   }
-  // Sums of up to a few thousand terms of the size of one; on the baseline each is rounded twice.
-  static double tolerance(const Attrs&, std::span<const Spec>) { return 2e-6; }
+  static double tolerance(const Attrs& attrs, std::span<const Spec> in) {
+    return P::tolerance(attrs, in[0].shape, in[1].shape);
+  }
 
   static Tensors composition(const Attrs& attrs, std::span<const Tensor> in) {
     Attrs plain = attrs;

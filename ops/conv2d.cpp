@@ -52,6 +52,9 @@ struct Conv2d {
   static double products(const Attrs& a, const Shape& x, const Shape& weight) {
     return geometry_of(a, x, weight).flops() / 2;
   }
+  static double tolerance(const Attrs& a, const Shape& x, const Shape& weight) {
+    return convolution::error_bound(geometry_of(a, x, weight));
+  }
   template <class Visit>
   static void for_each_product(const Attrs& a, const Shape& x, const Shape& weight, Visit visit) {
     convolution::for_each_product(geometry_of(a, x, weight), visit);
@@ -84,6 +87,7 @@ struct Conv2d {
   }
   static std::vector<Case<Attrs>> samples() {
     constexpr Activation relu = Activation::relu, silu = Activation::silu;
+    constexpr ConvAlgorithm winograd2 = ConvAlgorithm::winograd2, winograd4 = ConvAlgorithm::winograd4;
     return {
         sample("3x3", {.padding = 1}, {2, 6, 5, 20}, {18, 3, 3, 20}, true, false),
         sample("1x1", {}, {2, 4, 4, 24}, {17, 1, 1, 24}, true, true),
@@ -108,18 +112,47 @@ struct Conv2d {
                true),
         sample("few gradients of long sums", {.padding = 1}, {1, 1, 2, 2}, {64, 3, 3, 2}, false, false),
         sample("many pixels of one channel", {.padding = 1}, {1, 16, 32, 1}, {2, 3, 3, 1}, true, false),
+        sample("winograd2", {.padding = 1, .algorithm = winograd2}, {2, 7, 5, 20}, {18, 3, 3, 20}, true, false),
+        sample("winograd4", {.padding = 1, .algorithm = winograd4}, {2, 9, 6, 20}, {18, 3, 3, 20}, true, false),
+        sample("winograd2, silu", {.activation = silu, .algorithm = winograd2}, {1, 6, 8, 35}, {21, 3, 3, 35}, true,
+               true),
+        sample("winograd4, relu", {.activation = relu, .algorithm = winograd4}, {1, 8, 10, 35}, {21, 3, 3, 35}, true,
+               true),
+        sample("winograd4, padding wider than kernel", {.padding = {5, 0, 1, 3}, .algorithm = winograd4}, {1, 3, 5, 3},
+               {4, 3, 3, 3}, true, false),
+        sample("winograd4, groups", {.padding = 1, .groups = 2, .algorithm = winograd4}, {1, 5, 5, 8}, {6, 3, 3, 4},
+               true, true),
+        sample("winograd4, many tiles", {.padding = 1, .algorithm = winograd4}, {2, 119, 120, 1}, {2, 3, 3, 1}, true,
+               false),
+        sample("winograd4 where it does not apply", {.stride = 2, .padding = 1, .algorithm = winograd4}, {1, 7, 7, 5},
+               {4, 3, 3, 5}, true, false),
+        sample("many channels", {.padding = 1}, {1, 9, 9, 48}, {52, 3, 3, 48}, true, false),
         sample("no images", {.padding = 1}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false),
         sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
         sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};
   }
   static std::vector<Case<Attrs>> benchmarks() {
-    return {
-        sample("N16 64->64 32x32 k3", {.padding = 1}, {16, 32, 32, 64}, {64, 3, 3, 64}, true, false),
-        sample("N16 128->128 16x16 k3", {.padding = 1}, {16, 16, 16, 128}, {128, 3, 3, 128}, true, false),
-        sample("N16 256->256 8x8 k3", {.padding = 1}, {16, 8, 8, 256}, {256, 3, 3, 256}, true, false),
+    std::vector<Case<Attrs>> cases = {
         sample("N16 256->128 16x16 k1", {}, {16, 16, 16, 256}, {128, 1, 1, 256}, true, false),
         sample("N16 3->64 32x32 k3", {.padding = 1}, {16, 32, 32, 3}, {64, 3, 3, 3}, true, false),
         sample("N16 64->128 32x32 k4 s2", {.stride = 2, .padding = 1}, {16, 32, 32, 64}, {128, 4, 4, 64}, true, false)};
+    const auto add = [&](std::int64_t batch, std::int64_t channels, std::int64_t size, ConvAlgorithm algorithm) {
+      const std::string chosen =
+          algorithm == ConvAlgorithm::automatic ? "" : fmt::format(" {}", gesso::name_of(algorithm));
+      cases.push_back(sample(fmt::format("N{} {}->{} {}x{} k3{}", batch, channels, channels, size, size, chosen),
+                             {.padding = 1, .algorithm = algorithm}, {batch, size, size, channels},
+                             {channels, 3, 3, channels}, true, false));
+    };
+    add(16, 64, 32, ConvAlgorithm::automatic);
+    add(16, 128, 32, ConvAlgorithm::automatic);
+    add(16, 256, 16, ConvAlgorithm::automatic);
+    add(1, 256, 8, ConvAlgorithm::automatic);
+    for (const ConvAlgorithm algorithm : {ConvAlgorithm::automatic, ConvAlgorithm::direct, ConvAlgorithm::winograd2,
+                                          ConvAlgorithm::winograd4}) {  // what the plan chooses, and among what
+      add(16, 128, 16, algorithm);
+      add(16, 256, 8, algorithm);
+    }
+    return cases;
   }
   static Case<Attrs> random_case(Random& random) {
     Attrs a;
@@ -128,7 +161,12 @@ struct Conv2d {
     a.dilation = {pick(random, 1, 2), pick(random, 1, 2)};
     a.padding = {pick(random, 0, 2), pick(random, 0, 2), pick(random, 0, 2), pick(random, 0, 2)};
     a.activation = static_cast<Activation>(pick(random, 0, 2));
-    const Shape weight = {a.groups * pick(random, 1, 12), pick(random, 1, 4), pick(random, 1, 4), pick(random, 1, 20)};
+    Shape weight = {a.groups * pick(random, 1, 12), pick(random, 1, 4), pick(random, 1, 4), pick(random, 1, 20)};
+    if (pick(random, 0, 1) == 0) {  // where there is a choice
+      a.stride = a.dilation = 1;
+      weight[1] = weight[2] = 3;
+      a.algorithm = static_cast<ConvAlgorithm>(pick(random, 0, 3));
+    }
     const Shape x = {pick(random, 1, 2), pick(random, 0, 6) + a.dilation.h * (weight[1] - 1) + 1,
                      pick(random, 0, 6) + a.dilation.w * (weight[2] - 1) + 1, a.groups * weight[3]};
     return sample("random", a, x, weight, pick(random, 0, 1) == 1, pick(random, 0, 1) == 1);
@@ -162,7 +200,9 @@ std::vector<const RowInfo*> conv2d_rows() { return {&row_of<Bilinear<Conv2d>>()}
 
 Tensor ops::conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs, const Tensor& bias,
                    const Tensor& residual) {
-  return dispatch(row_of<Bilinear<Conv2d>>(), attrs, {x, weight, bias, residual})[0];
+  Conv2dAttrs resolved = attrs;
+  if (attrs.algorithm == ConvAlgorithm::automatic) resolved.algorithm = conv_algorithm();
+  return dispatch(row_of<Bilinear<Conv2d>>(), resolved, {x, weight, bias, residual})[0];
 }
 
 }  // namespace gesso

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "ops/activation.h"
+#include "ops/conv_algorithm.h"
 #include "ops/op.h"
 
 namespace gesso {
@@ -35,6 +36,7 @@ struct Conv2dAttrs {
   HeightWidth dilation = 1;
   std::int64_t groups = 1;
   Activation activation = Activation::none;
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;  // on the CPU
 };
 
 // activation(conv(x, weight) + bias + residual): x [N,H,W,C], weight [K,kernel_h,kernel_w,C/groups], bias [K], result

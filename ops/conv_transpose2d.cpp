@@ -57,6 +57,9 @@ struct ConvTranspose2d {
   static double products(const Attrs& a, const Shape& x, const Shape& weight) {
     return geometry_of(a, x, weight).flops() / 2;
   }
+  static double tolerance(const Attrs& a, const Shape& x, const Shape& weight) {
+    return convolution::error_bound(geometry_of(a, x, weight));
+  }
   template <class Visit>
   static void for_each_product(const Attrs& a, const Shape& x, const Shape& weight, Visit visit) {
     convolution::for_each_product(geometry_of(a, x, weight), [&](std::size_t in_y, std::size_t in_weight,
@@ -92,6 +95,8 @@ struct ConvTranspose2d {
     return {
         sample("4x4 stride 2", {.stride = 2, .padding = 1}, {2, 4, 5, 20}, {20, 4, 4, 18}, true, false),
         sample("3x3 stride 1", {.padding = 1}, {1, 5, 4, 6}, {6, 3, 3, 7}, true, true),
+        sample("winograd4", {.padding = 1, .activation = relu, .algorithm = ConvAlgorithm::winograd4}, {1, 6, 9, 20},
+               {20, 3, 3, 18}, true, true),
         sample("1x1", {}, {2, 3, 3, 9}, {9, 1, 1, 5}, false, false),
         sample("stride larger than kernel", {.stride = {3, 2}}, {1, 3, 4, 4}, {4, 2, 1, 5}, true, false),
         sample("output padding", {.stride = {2, 3}, .padding = 1, .output_padding = {1, 2}}, {1, 4, 3, 4}, {4, 3, 3, 5},
@@ -160,7 +165,9 @@ std::vector<const RowInfo*> conv_transpose2d_rows() { return {&row_of<Bilinear<C
 
 Tensor ops::conv_transpose2d(const Tensor& x, const Tensor& weight, const ConvTranspose2dAttrs& attrs,
                              const Tensor& bias, const Tensor& residual) {
-  return dispatch(row_of<Bilinear<ConvTranspose2d>>(), attrs, {x, weight, bias, residual})[0];
+  ConvTranspose2dAttrs resolved = attrs;
+  if (attrs.algorithm == ConvAlgorithm::automatic) resolved.algorithm = conv_algorithm();
+  return dispatch(row_of<Bilinear<ConvTranspose2d>>(), resolved, {x, weight, bias, residual})[0];
 }
 
 }  // namespace gesso

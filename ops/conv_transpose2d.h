@@ -19,6 +19,7 @@ struct ConvTranspose2dAttrs {
   HeightWidth dilation = 1;
   std::int64_t groups = 1;
   Activation activation = Activation::none;
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;  // on the CPU
 };
 
 // activation(conv_transpose(x, weight) + bias + residual): x [N,H,W,C], weight [C,kernel_h,kernel_w,K/groups], bias

@@ -4,7 +4,7 @@
 #include <array>
 #include <vector>
 
-#include "ops/convolution_gather.h"
+#include "ops/winograd.h"
 
 namespace gesso::convolution {
 namespace {
@@ -44,7 +44,8 @@ void place_joined_rows(const GemmKernels& kernels, const Gather& g, std::int64_t
 }
 
 // c = epilogue(gathered rows times panels); panels [taps][channels][columns] of one group.
-void multiply(const Execution& run, const Gather& g, gemm::Panels& panels, float* c, const GemmEpilogue& epilogue) {
+void multiply_direct(const Execution& run, const Gather& g, gemm::Panels& panels, float* c,
+                     const GemmEpilogue& epilogue) {
   const GemmKernels& kernels = gemm::kernels(run.isa);
   const std::int64_t taps = panels.taps, channels = panels.channels;
   const bool joins = joins_taps(taps, channels);
@@ -66,6 +67,14 @@ void multiply(const Execution& run, const Gather& g, gemm::Panels& panels, float
       place_rows(kernels, g, first, zeros.data<float>().data(), rows);
     gemm::multiply_rows(kernels, rows, panels, begin, std::min(begin + parts.panels_each, panels.count()), c, epilogue);
   });
+}
+
+void multiply(const Execution& run, ConvAlgorithm algorithm, const Gather& g, gemm::Panels& panels, float* c,
+              const GemmEpilogue& epilogue) {
+  if (algorithm == ConvAlgorithm::direct)
+    multiply_direct(run, g, panels, c, epilogue);
+  else
+    multiply_by_winograd(run, algorithm, g, panels, c, epilogue);
 }
 
 GemmEpilogue of_group(const GemmEpilogue& epilogue, std::int64_t first_channel) {
@@ -148,7 +157,8 @@ void sum_taps(const Execution& run, const Gather& g, const TapSums& sums, float*
 void forward(const Execution& run, const ConvGeometry& g, const float* x, const float* weight, float* y,
              const GemmEpilogue& epilogue) {
   if (g.y_count() == 0) return;
-  if (has_few_columns(g, g.K) && g.stride_h == 1 && g.stride_w == 1) {
+  const ConvAlgorithm algorithm = plan(g, Pass::forward, run.isa);
+  if (algorithm == ConvAlgorithm::direct && has_few_columns(g, g.K) && g.stride_h == 1 && g.stride_w == 1) {
     const Tensor products = run.scratch({{g.N * g.H * g.W, g.K * g.taps()}, DType::f32});
     float* all = products.data<float>().data();
     gemm::multiply(run, {.m = g.N * g.H * g.W, .n = g.K * g.taps(), .k = g.C, .transpose_b = true}, x, weight, all);
@@ -160,7 +170,7 @@ void forward(const Execution& run, const ConvGeometry& g, const float* x, const 
     const Gather gather = forward_gather(g, x + group * group_c, g.C);
     gemm::Panels panels(run, g.taps(), group_c, group_k);
     pack_for_forward(run, g, gather.taps, weight + group * group_k * g.taps() * group_c, panels);
-    multiply(run, gather, panels, y + group * group_k, of_group(epilogue, group * group_k));
+    multiply(run, algorithm, gather, panels, y + group * group_k, of_group(epilogue, group * group_k));
   }
 }
 
@@ -168,7 +178,8 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
                     const GemmEpilogue& epilogue) {
   if (g.x_count() == 0) return;
   const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, width = g.taps() * g.C;
-  const bool few = has_few_columns(g, g.C);
+  const ConvAlgorithm algorithm = plan(g, Pass::input_gradient, run.isa);
+  const bool few = algorithm == ConvAlgorithm::direct && has_few_columns(g, g.C);
   const Tensor products = run.scratch({{few ? g.N * g.OH * g.OW : 0, width}, DType::f32});
   float* all = products.data<float>().data();
   if (few) gemm::multiply(run, {.m = g.N * g.OH * g.OW, .n = width, .k = g.K}, dy, weight, all);
@@ -183,7 +194,7 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
     const Gather gather = phase_gather(g, dy + group * group_k, g.K, phase_h, phase_w);
     gemm::Panels panels(run, std::ssize(gather.taps), group_k, group_c);
     pack_for_input_gradient(run, g, gather.taps, weight + group * group_k * g.taps() * group_c, panels);
-    multiply(run, gather, panels, dx + group * group_c, of_group(epilogue, group * group_c));
+    multiply(run, algorithm, gather, panels, dx + group * group_c, of_group(epilogue, group * group_c));
   }
 }
 

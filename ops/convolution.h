@@ -1,10 +1,13 @@
-// The three passes of a 2d convolution on the CPU, NHWC, on the register tile of ops/gemm.h: rows of the image are
-// given by pointers (implicit GEMM), so stride, dilation and padding cost nothing and no copy of the image is unrolled.
+// The three passes of a 2d convolution on the CPU, NHWC, on the register tile of ops/gemm.h. Direct: rows of the image
+// are given by pointers (implicit GEMM), so stride, dilation and padding cost nothing and no copy of the image is
+// unrolled. Kernels of 3x3 with stride 1 may run by Winograd instead (ops/winograd.h), by a plan that depends on shape
+// and instruction set.
 // A transposed convolution is the same three passes with the roles of x and y swapped.
 #pragma once
 
 #include <cstdint>
 
+#include "ops/conv_algorithm.h"
 #include "ops/gemm.h"
 
 namespace gesso::ops {
@@ -21,6 +24,7 @@ struct ConvGeometry {
   std::int64_t pad_top = 0, pad_left = 0;  // padding below and to the right only shows in OH and OW
   std::int64_t groups = 1;
   std::int64_t OH = 0, OW = 0;
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;
 
   std::int64_t taps() const { return kernel_h * kernel_w; }
   std::int64_t x_count() const { return N * H * W * C; }
@@ -46,6 +50,9 @@ void forward(const Execution& run, const ConvGeometry& g, const float* x, const 
 void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy, const float* weight, float* dx,
                     const GemmEpilogue& epilogue = {});
 void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight);
+
+// Tolerance of a row for what g runs, on all instruction sets of this machine (see ops/op.h).
+double error_bound(const ConvGeometry& g);
 
 }  // namespace convolution
 }  // namespace gesso

@@ -41,7 +41,8 @@ ConvGeometry window_of(const Attrs& a, const Shape& weight) {
           .dilation_w = a.dilation.w,
           .pad_top = a.padding.top,
           .pad_left = a.padding.left,
-          .groups = a.groups};
+          .groups = a.groups,
+          .algorithm = a.algorithm};
 }
 
 // Calls visit(index in x, index in weight, index in y) for each product of the convolution g: the plain loops that

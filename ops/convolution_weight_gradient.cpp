@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "ops/convolution.h"
-#include "ops/convolution_gather.h"
+#include "ops/winograd.h"
 
 namespace gesso::convolution {
 namespace {
@@ -146,6 +146,8 @@ void multiply(const Execution& run, const WeightGradient& work, float* dweight) 
 void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight) {
   const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, size = group_k * g.taps() * group_c;
   if (size == 0) return;
+  const ConvAlgorithm algorithm = plan(g, Pass::weight_gradient, run.isa);
+  if (algorithm != ConvAlgorithm::direct) return weight_gradient_by_winograd(run, algorithm, g, x, dy, dweight);
   for (std::int64_t group = 0; group < g.groups; ++group) {
     WeightGradient work = {.gather = forward_gather(g, x + group * group_c, g.C),
                            .channels = group_c,

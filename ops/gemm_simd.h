@@ -16,10 +16,11 @@ struct GemmEpilogue {
   Activation activation = Activation::none;
 };
 
-// Result rows i, columns j: sum over taps t and channels c of rows[t * GemmKernels::rows + i][c] * panel[t][c][j].
+// Result rows i, columns j: sum over taps t and channels c of
+// rows[t * GemmKernels::rows + i][c * step] * panel[t][c][j].
 struct GemmTile {
   int64_t taps, channels;
-  const float* const* rows;  // [taps][GemmKernels::rows]: each points to `first_channel + channels` floats
+  const float* const* rows;  // [taps][GemmKernels::rows]: each points to `first_channel + channels` of them
   int64_t first_channel;
   const float* panel;               // [taps][channels][GemmKernels::columns]
   float* out;                       // where column 0 of the row with offset 0 goes
@@ -27,6 +28,8 @@ struct GemmTile {
   int64_t row_count, column_count;  // those that are stored
   bool add;                         // to what `out` holds
   const GemmEpilogue* epilogue;     // null: none; its pointers start at this tile's column 0
+  int64_t step = 1;                 // floats from one channel of a row to the next
+  bool chains = false;              // sums each tap from zero and then the taps: shorter chains of additions; step 1
 };
 
 struct GemmKernels {

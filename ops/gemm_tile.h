@@ -28,22 +28,55 @@ struct RegisterTile {
 
   // Each sum starts from zero and is added to `out` at its end: a third of the error of one long chain.
   static void run(const GemmTile& tile) {
-    V sums[kRows][kVectors];
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-      for (int j = 0; j < kVectors; ++j) sums[i][j] = 0.0f;
-    const float* panel = tile.panel;
-    for (int64_t tap = 0; tap < tile.taps; ++tap) {
-      accumulate(sums, tile.rows + tap * kRows, tile.first_channel, tile.channels, panel);
-      panel += tile.channels * kStride;
-    }
-    store(sums, tile);
+    const auto next = [](int64_t c) __attribute__((always_inline)) { return c; };
+    if (tile.chains) return run_steps<true>(tile, next);
+    if (tile.step == 1) return run_steps<false>(tile, next);
+    const int64_t step = tile.step;
+    run_steps<false>(
+        tile, [step](int64_t c) __attribute__((always_inline)) { return c * step; });
   }
 
  private:
+  template <bool kChains, class Place>
+  [[gnu::always_inline]] static void run_steps(const GemmTile& tile, Place place) {
+    V sums[kRows][kVectors];
+    const auto clear = [&](int i, int j) __attribute__((always_inline)) { sums[i][j] = 0.0f; };
+    for_each_vector(clear);
+    const float* panel = tile.panel;
+    const auto add_tap = [&](int64_t tap) __attribute__((always_inline)) {
+      accumulate(sums, tile.rows + tap * kRows, place(tile.first_channel), tile.channels, panel, place);
+      panel += tile.channels * kStride;
+    };
+    if constexpr (kChains) {
+      V totals[kRows][kVectors];
+      for_each_vector([&](int i, int j) __attribute__((always_inline)) { totals[i][j] = 0.0f; });
+      for (int64_t tap = 0; tap < tile.taps; ++tap) {
+        add_tap(tap);
+        for_each_vector([&](int i, int j) __attribute__((always_inline)) { totals[i][j] = totals[i][j] + sums[i][j]; });
+        for_each_vector(clear);
+      }
+      for_each_vector([&](int i, int j) __attribute__((always_inline)) { sums[i][j] = totals[i][j]; });
+    } else {
+      for (int64_t tap = 0; tap < tile.taps; ++tap) add_tap(tap);
+    }
+    if (tile.row_count == kRows && tile.column_count >= kVectors * kLanes && tile.epilogue == nullptr)
+      store_whole(sums, tile);
+    else
+      store(sums, tile);
+  }
+
+  template <class F>
+  [[gnu::always_inline]] static void for_each_vector(F f) {
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+      for (int j = 0; j < kVectors; ++j) f(i, j);
+  }
+
+  // place: of a channel in its row.
+  template <class Place>
   [[gnu::always_inline]] static void accumulate(V (&sums)[kRows][kVectors], const float* const* rows, int64_t first,
-                                                int64_t channels, const float* panel) {
+                                                int64_t channels, const float* panel, Place place) {
     const float* x[kRows];
 #pragma GCC unroll 16
     for (int i = 0; i < kRows; ++i) x[i] = rows[i] + first;
@@ -54,11 +87,25 @@ struct RegisterTile {
       for (int j = 0; j < kVectors; ++j) b[j] = V::load(panel + c * kStride + j * kLanes);
 #pragma GCC unroll 16
       for (int i = 0; i < kRows; ++i) {
-        const V a = x[i][c];
+        const V a = x[i][place(c)];
 #pragma GCC unroll 4
         for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(a, b[j], sums[i][j]);
       }
     }
+  }
+
+  // What most tiles need, without a question for each vector.
+  [[gnu::always_inline]] static void store_whole(const V (&sums)[kRows][kVectors], const GemmTile& tile) {
+    const int64_t* offsets = tile.row_offsets;
+    float* out = tile.out;
+    if (tile.add)
+      for_each_vector([&](int i, int j) __attribute__((always_inline)) {
+        float* to = out + offsets[i] + j * kLanes;
+        (V::load(to) + sums[i][j]).store(to);
+      });
+    else
+      for_each_vector([&](int i, int j)
+                          __attribute__((always_inline)) { sums[i][j].store(out + offsets[i] + j * kLanes); });
   }
 
   [[gnu::always_inline]] static void store(const V (&sums)[kRows][kVectors], const GemmTile& tile) {

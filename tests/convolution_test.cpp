@@ -9,6 +9,9 @@
 #include <vector>
 
 #include "core/isa.h"
+#include "ops/conv2d.h"
+#include "ops/winograd.h"
+#include "tests/own_process.h"
 #include "tests/support.h"
 
 namespace gesso {
@@ -30,9 +33,9 @@ Floats random_floats(Random& random, std::int64_t count) {
 }
 
 std::string text(const ConvGeometry& g) {
-  return fmt::format("N{} {}x{} C{} K{} k{}x{} s{}x{} d{}x{} pad {},{} groups {} -> {}x{}", g.N, g.H, g.W, g.C, g.K,
+  return fmt::format("N{} {}x{} C{} K{} k{}x{} s{}x{} d{}x{} pad {},{} groups {} -> {}x{} {}", g.N, g.H, g.W, g.C, g.K,
                      g.kernel_h, g.kernel_w, g.stride_h, g.stride_w, g.dilation_h, g.dilation_w, g.pad_top, g.pad_left,
-                     g.groups, g.OH, g.OW);
+                     g.groups, g.OH, g.OW, name_of(g.algorithm));
 }
 
 ConvGeometry random_geometry(Random& random) {
@@ -53,6 +56,36 @@ ConvGeometry random_geometry(Random& random) {
   g.W = pick(random, 1, 14) + (g.kernel_w - 1) * g.dilation_w;
   g.OH = (g.H + g.pad_top + pick(random, 0, 2) - (g.kernel_h - 1) * g.dilation_h - 1) / g.stride_h + 1;
   g.OW = (g.W + g.pad_left + pick(random, 0, 2) - (g.kernel_w - 1) * g.dilation_w - 1) / g.stride_w + 1;
+  return g;
+}
+
+// 3x3, stride 1: where Winograd applies.
+ConvGeometry square_geometry(std::int64_t N, std::int64_t height, std::int64_t width, std::int64_t C, std::int64_t K,
+                             ConvAlgorithm algorithm) {
+  return {.N = N,
+          .H = height,
+          .W = width,
+          .C = C,
+          .K = K,
+          .kernel_h = 3,
+          .kernel_w = 3,
+          .pad_top = 1,
+          .pad_left = 1,
+          .OH = height,
+          .OW = width,
+          .algorithm = algorithm};
+}
+
+ConvGeometry random_square_geometry(Random& random) {
+  ConvGeometry g = square_geometry(pick(random, 1, 3), pick(random, 3, 14), pick(random, 3, 14), pick(random, 1, 40),
+                                   pick(random, 1, 40), static_cast<ConvAlgorithm>(pick(random, 2, 3)));
+  g.groups = pick(random, 1, 2);
+  g.C *= g.groups;
+  g.K *= g.groups;
+  g.pad_top = pick(random, 0, 6);
+  g.pad_left = pick(random, 0, 6);
+  g.OH = g.H + g.pad_top + pick(random, 0, 6) - 2;
+  g.OW = g.W + g.pad_left + pick(random, 0, 6) - 2;
   return g;
 }
 
@@ -101,22 +134,36 @@ Passes all_passes(const Execution& run, const ConvGeometry& g, const Floats& x, 
   return p;
 }
 
+// One geometry's operands and what plain loops in double make of them.
+struct Truth {
+  Floats x, weight, dy;
+  Doubles y, dx, dweight;
+
+  Truth(const ConvGeometry& g, Random& random)
+      : x(random_floats(random, g.x_count())),
+        weight(random_floats(random, g.weight_count())),
+        dy(random_floats(random, g.y_count())),
+        y(dy.size()),
+        dx(x.size()),
+        dweight(weight.size()) {
+    for_each_product(g, [&](std::size_t in_x, std::size_t in_weight, std::size_t in_y) {
+      y[in_y] += static_cast<double>(x[in_x]) * static_cast<double>(weight[in_weight]);
+      dx[in_x] += static_cast<double>(dy[in_y]) * static_cast<double>(weight[in_weight]);
+      dweight[in_weight] += static_cast<double>(x[in_x]) * static_cast<double>(dy[in_y]);
+    });
+  }
+};
+
 void check_against_loops(const ConvGeometry& g, Random& random) {
-  const Floats x = random_floats(random, g.x_count()), weight = random_floats(random, g.weight_count());
-  const Floats dy = random_floats(random, g.y_count());
-  Doubles y(dy.size()), dx(x.size()), dweight(weight.size());
-  for_each_product(g, [&](std::size_t in_x, std::size_t in_weight, std::size_t in_y) {
-    y[in_y] += static_cast<double>(x[in_x]) * static_cast<double>(weight[in_weight]);
-    dx[in_x] += static_cast<double>(dy[in_y]) * static_cast<double>(weight[in_weight]);
-    dweight[in_weight] += static_cast<double>(x[in_x]) * static_cast<double>(dy[in_y]);
-  });
+  const auto [x, weight, dy, y, dx, dweight] = Truth(g, random);
   ThreadPool one(1), three(3);
+  const double bound = convolution::error_bound(g);
   for (const Isa isa : supported_isas()) {
     INFO(text(g), " on ", std::string(name_of(isa)));
     const Passes p = all_passes(execution(three, isa), g, x, weight, dy);
-    CHECK(error(p.y, y) < 2e-6);
-    CHECK(error(p.dx, dx) < 2e-6);
-    CHECK(error(p.dweight, dweight) < 2e-6);
+    CHECK(error(p.y, y) < bound);
+    CHECK(error(p.dx, dx) < bound);
+    CHECK(error(p.dweight, dweight) < bound);
     const Passes alone = all_passes(execution(one, isa), g, x, weight, dy);
     CHECK(alone.y == p.y);
     CHECK(alone.dx == p.dx);
@@ -130,6 +177,99 @@ TEST_SUITE("convolution") {
     INFO("seed ", seed);
     Random random(seed);
     for (int i = 0; i < 25; ++i) check_against_loops(random_geometry(random), random);
+  }
+
+  TEST_CASE("all three passes by Winograd equal plain loops on random geometries, whatever the number of threads") {
+    const std::uint64_t seed = test_seed();
+    INFO("seed ", seed);
+    Random random(seed);
+    for (int i = 0; i < 20; ++i) check_against_loops(random_square_geometry(random), random);
+  }
+
+  TEST_CASE("all three passes by Winograd equal plain loops where sums are long or tiles are many") {
+    Random random(3);
+    // Blocks of tiles for each thread; blocks that all threads share, several of them; more channels than are summed at
+    // a time; chains of tiles.
+    for (const ConvAlgorithm algorithm : {ConvAlgorithm::winograd2, ConvAlgorithm::winograd4})
+      for (const ConvGeometry& g :
+           {square_geometry(2, 130, 121, 1, 2, algorithm), square_geometry(1, 81, 82, 1, 160, algorithm),
+            square_geometry(1, 6, 5, 800, 20, algorithm)})
+        check_against_loops(g, random);
+  }
+
+  TEST_CASE("the error of Winograd is at most three times that of the direct way, five times for the weight") {
+    Random random(4);
+    ThreadPool pool(2);
+    for (const std::int64_t channels : {16, 64}) {  // the plan leaves fewer to the direct way
+      ConvGeometry g = square_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct);
+      const Truth truth(g, random);
+      for (const Isa isa : supported_isas()) {
+        const auto passes = [&](ConvAlgorithm algorithm) {
+          g.algorithm = algorithm;
+          return all_passes(execution(pool, isa), g, truth.x, truth.weight, truth.dy);
+        };
+        const Passes direct = passes(ConvAlgorithm::direct);
+        for (const ConvAlgorithm algorithm : {ConvAlgorithm::winograd2, ConvAlgorithm::winograd4}) {
+          const Passes p = passes(algorithm);
+          const double y = error(p.y, truth.y) / error(direct.y, truth.y);
+          const double dx = error(p.dx, truth.dx) / error(direct.dx, truth.dx);
+          const double dweight = error(p.dweight, truth.dweight) / error(direct.dweight, truth.dweight);
+          INFO(std::string(name_of(isa)), " ", std::string(name_of(algorithm)), ", ", channels, " channels: ", y, " ",
+               dx, " ", dweight);
+          CHECK(y < 3);
+          CHECK(dx < 3);
+          CHECK(dweight < 5);
+        }
+      }
+    }
+  }
+
+  TEST_CASE("the plan takes Winograd for large squares and the direct way where it does not apply") {
+    using convolution::Pass;
+    for (const Isa isa : supported_isas())
+      for (const Pass pass : {Pass::forward, Pass::input_gradient, Pass::weight_gradient}) {
+        const auto chosen = [&](const ConvGeometry& g) { return convolution::plan(g, pass, isa); };
+        ConvGeometry g = square_geometry(16, 16, 16, 128, 128, ConvAlgorithm::automatic);
+        CHECK(chosen(g) == ConvAlgorithm::winograd4);
+        g.algorithm = ConvAlgorithm::winograd2;
+        CHECK(chosen(g) == ConvAlgorithm::winograd2);
+        g.stride_h = 2;
+        g.OH = 8;
+        CHECK(chosen(g) == ConvAlgorithm::direct);
+        CHECK(chosen(square_geometry(16, 32, 32, 3, 64, ConvAlgorithm::automatic)) == ConvAlgorithm::direct);
+      }
+  }
+
+  TEST_CASE("the algorithm of this process is printed on request" * doctest::skip()) {
+    MESSAGE("algorithm is ", std::string(name_of(conv_algorithm())));
+  }
+
+  TEST_CASE("GESSO_CONV_ALGORITHM chooses, and is refused where it names none") {
+    const std::string name = "the algorithm of this process is printed on request";
+    CHECK(run_own_test("GESSO_CONV_ALGORITHM=winograd2", name).output.find("algorithm is winograd2") !=
+          std::string::npos);
+    const OwnProcess refused = run_own_test("GESSO_CONV_ALGORITHM=fft", name);
+    CHECK(refused.status != 0);
+    CHECK(refused.output.find("unknown convolution algorithm 'fft'; choose one of: auto, direct") != std::string::npos);
+  }
+
+  TEST_CASE("the process's algorithm is that of calls that name none") {
+    Random random(5);
+    const auto tensor = [&](const Shape& shape) {
+      return Tensor::from_host<float>(random_floats(random, shape.count()), shape, device(DeviceKind::cpu));
+    };
+    const Tensor x = tensor({1, 9, 9, 8}), weight = tensor({8, 3, 3, 8});
+    const auto y = [&](ConvAlgorithm algorithm) {
+      const Tensor result = ops::conv2d(x, weight, {.padding = 1, .algorithm = algorithm});
+      return Floats(result.data<float>().begin(), result.data<float>().end());
+    };
+    const ConvAlgorithm before = conv_algorithm();
+    for (const ConvAlgorithm algorithm : {ConvAlgorithm::direct, ConvAlgorithm::winograd2, ConvAlgorithm::winograd4}) {
+      set_conv_algorithm(algorithm);
+      CHECK(y(ConvAlgorithm::automatic) == y(algorithm));
+    }
+    set_conv_algorithm(before);
+    CHECK(y(ConvAlgorithm::direct) != y(ConvAlgorithm::winograd4));
   }
 
   TEST_CASE("all three passes equal plain loops where sums are long or parts are many") {

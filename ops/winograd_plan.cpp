@@ -1,0 +1,102 @@
+#include <algorithm>
+
+#include "ops/winograd.h"
+#include "ops/winograd_tiles.h"
+
+namespace gesso::convolution {
+namespace {
+
+// With fewer channels the direct way has paths of its own and transforms do not pay.
+constexpr std::int64_t kFewestChannels = 16;
+
+// Costs in multiply-adds of a vector. What a transform costs for a vector of channels, or of pairs of channels for the
+// weight: these mostly what it takes to write and read them in L3. Measured on one core of a Zen 3:
+// docs/performance.md.
+struct TransformCost {
+  double input, output, output_gradient, weight, weight_gradient;
+};
+constexpr TransformCost kCost2 = {130, 100, 100, 580, 400};
+constexpr TransformCost kCost4 = {390, 320, 260, 1300, 1100};
+// The share of the arithmetic units that the register tile keeps busy.
+constexpr double kDirectShare = 0.9, kDirectGradientShare = 0.75, kWinogradShare = 0.85;
+
+std::int64_t round_up(std::int64_t n, std::int64_t to) { return divide_up(n, to) * to; }
+
+struct Machine {
+  std::int64_t rows, lanes;
+
+  explicit Machine(Isa isa) : rows(gemm::kernels(isa).rows), lanes(by_isa<std::int64_t>(isa, 4, 8, 16)) {}
+  double vectors(std::int64_t floats) const { return static_cast<double>(divide_up(floats, lanes)); }
+  // Of [m,k] times [k,n].
+  double product(std::int64_t m, std::int64_t n, std::int64_t k) const {
+    return static_cast<double>(round_up(m, rows)) * static_cast<double>(k) * vectors(n);
+  }
+};
+
+// One group of a pass: `channels` in, `results` out, or the gradient of the weight between them.
+struct Sizes {
+  std::int64_t N, height, width, channels, results;  // of the grid that is computed, of y for the weight
+};
+
+double direct_cost(const Machine& machine, const Sizes& s, Pass pass) {
+  const std::int64_t pixels = s.N * s.height * s.width;
+  if (pass == Pass::weight_gradient) return machine.product(s.results, 9 * s.channels, pixels) / kDirectGradientShare;
+  return machine.product(pixels, s.results, 9 * s.channels) / kDirectShare;
+}
+
+double winograd_cost(const Machine& machine, const Sizes& s, Pass pass, ConvAlgorithm algorithm) {
+  const TransformCost& cost = algorithm == ConvAlgorithm::winograd4 ? kCost4 : kCost2;
+  const std::int64_t size = algorithm == ConvAlgorithm::winograd4 ? 4 : 2;
+  const Tiles tiles = {s.N, s.height, s.width, size};
+  const double planes = static_cast<double>((size + 2) * (size + 2)), count = static_cast<double>(tiles.count());
+  const double pixels = count * machine.vectors(s.channels), results = count * machine.vectors(s.results);
+  const double weights = machine.vectors(s.channels * s.results);
+  if (pass == Pass::weight_gradient)
+    return planes * machine.product(s.results, s.channels, tiles.count()) / kWinogradShare + pixels * cost.input +
+           results * cost.output_gradient + weights * cost.weight_gradient;
+  return planes * machine.product(tiles.count(), s.results, s.channels) / kWinogradShare + pixels * cost.input +
+         results * cost.output + weights * cost.weight;
+}
+
+bool applies(const ConvGeometry& g) {
+  return g.kernel_h == 3 && g.kernel_w == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 &&
+         g.dilation_w == 1 && g.x_count() > 0 && g.y_count() > 0;
+}
+
+}  // namespace
+
+const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, Isa isa) {
+  const WinogradTable& table =
+      by_isa(isa, winograd_table<simd::Baseline>, winograd_table<simd::Avx2>, winograd_table<simd::Avx512>)();
+  return algorithm == ConvAlgorithm::winograd4 ? table.f4 : table.f2;
+}
+
+ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa) {
+  if (!applies(g)) return ConvAlgorithm::direct;
+  if (g.algorithm != ConvAlgorithm::automatic) return g.algorithm;
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups;
+  if (std::min(group_c, group_k) < kFewestChannels) return ConvAlgorithm::direct;
+  const Sizes sizes =
+      pass == Pass::input_gradient ? Sizes{g.N, g.H, g.W, group_k, group_c} : Sizes{g.N, g.OH, g.OW, group_c, group_k};
+  const Machine machine(isa);
+  ConvAlgorithm best = ConvAlgorithm::direct;
+  double least = direct_cost(machine, sizes, pass);
+  for (const ConvAlgorithm algorithm : {ConvAlgorithm::winograd2, ConvAlgorithm::winograd4}) {
+    const double cost = winograd_cost(machine, sizes, pass, algorithm);
+    if (cost >= least) continue;
+    least = cost;
+    best = algorithm;
+  }
+  return best;
+}
+
+double error_bound(const ConvGeometry& g) {
+  // Sums of up to a few thousand terms of the size of one; on the baseline each is rounded twice.
+  constexpr double kDirect = 2e-6;
+  for (const Isa isa : supported_isas())
+    for (const Pass pass : {Pass::forward, Pass::input_gradient, Pass::weight_gradient})
+      if (plan(g, pass, isa) == ConvAlgorithm::winograd4) return 3 * kDirect;
+  return kDirect;
+}
+
+}  // namespace gesso::convolution

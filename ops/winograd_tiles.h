@@ -1,0 +1,52 @@
+// What the passes of Winograd's convolution share: the tiles of a grid and the squares of pixels that they see.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+#include "ops/convolution_gather.h"
+#include "ops/winograd_simd.h"
+
+namespace gesso::convolution {
+
+const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, Isa isa);
+
+// Floats from one plane to the next: an odd number of cache lines, so that the same places of all planes lie in
+// different sets of L1.
+inline std::int64_t plane_apart(std::int64_t floats) { return (divide_up(floats, 16) | 1) * 16; }
+// Channels as they lie in transformed pixels: whole vectors on every instruction set.
+inline std::int64_t whole_vectors(std::int64_t channels) { return divide_up(channels, 16) * 16; }
+
+// A grid of N x height x width pixels in squares, `size` pixels wide; those at the end may reach beyond it.
+struct Tiles {
+  std::int64_t N, height, width, size;
+
+  struct At {
+    std::int64_t n, h, w;  // the first pixel
+  };
+  std::int64_t down() const { return divide_up(height, size); }
+  std::int64_t across() const { return divide_up(width, size); }
+  std::int64_t count() const { return N * down() * across(); }
+  At at(std::int64_t i) const { return {i / across() / down(), i / across() % down() * size, i % across() * size}; }
+};
+
+// An image [N,height,width,channels], pixels `apart` floats from each other; `zeros` holds as many as it has channels.
+struct Image {
+  const float* first;
+  std::int64_t height, width, apart;
+  const float* zeros;
+};
+using Square = std::array<const float*, WinogradKernels::kMaxPlanes>;
+
+// The size x size pixels from `at` on, row by row, zeros outside the image.
+inline void look_at(const Image& image, const Tiles::At& at, std::int64_t size, Square& square) {
+  std::size_t next = 0;
+  for (std::int64_t h = at.h; h < at.h + size; ++h) {
+    const std::int64_t line = (at.n * image.height + h) * image.width;
+    const bool inside = h >= 0 && h < image.height;
+    for (std::int64_t w = at.w; w < at.w + size; ++w)
+      square[next++] = inside && w >= 0 && w < image.width ? image.first + (line + w) * image.apart : image.zeros;
+  }
+}
+
+}  // namespace gesso::convolution

@@ -1,0 +1,146 @@
+#include <algorithm>
+#include <array>
+
+#include "ops/winograd.h"
+#include "ops/winograd_tiles.h"
+
+namespace gesso::convolution {
+namespace {
+
+// Tiles that are transformed at a time: x and dy of them lie in L3.
+constexpr std::int64_t kSharedBytes = 8 << 20;
+// Tiles a chain of additions: each starts from zero and is added to the sum at its end, which takes two thirds off the
+// error of one long chain.
+constexpr std::int64_t kChain = 128;
+constexpr std::int64_t kPanelsEach = 4;  // panels a chunk, whose dy comes from L3 once
+constexpr std::int64_t kTilesEach = 8;   // tiles a chunk
+constexpr std::int64_t kRowsEach = 8;    // register tiles, whose dy of a chain stays in L1 for all panels of a chunk
+constexpr std::int64_t kBlock = 16;      // channels of dy that lie side by side, tile after tile
+
+// The weight gradient of one group: for each plane, dy transposed times x, both transformed.
+struct Gradient {
+  const GemmKernels& gemm;
+  const WinogradKernels& winograd;
+  Tiles tiles;  // of y
+  std::int64_t pad_top, pad_left;
+  std::int64_t channels, rows, width, panels;  // result [rows = K, channels]
+  std::int64_t tiles_each = 0;
+  std::int64_t x_plane = 0, dy_plane = 0, sums_plane = 0;
+  float* x = nullptr;     // [planes][panels][tiles_each][width], transformed
+  float* dy = nullptr;    // [planes][blocks of rows][tiles_each][kBlock], transformed
+  float* sums = nullptr;  // [planes][rows][sum_floats]
+
+  std::int64_t planes() const { return std::int64_t{winograd.patch} * winograd.patch; }
+  std::int64_t dy_floats() const { return divide_up(rows, kBlock) * kBlock; }
+  std::int64_t sum_floats() const { return panels * width; }
+};
+
+void transform(const Gradient& g, const Image& x, const Image& dy, std::int64_t first, std::int64_t begin,
+               std::int64_t end) {
+  Square square;
+  for (std::int64_t i = begin; i < end; ++i) {
+    const Tiles::At at = g.tiles.at(first + i);
+    look_at(x, {at.n, at.h - g.pad_top, at.w - g.pad_left}, g.winograd.patch, square);
+    g.winograd.input({.pixels = square.data(),
+                      .channels = g.channels,
+                      .planes = g.x + i * g.width,
+                      .plane = g.x_plane,
+                      .block = g.width,
+                      .block_apart = g.tiles_each * g.width});
+    look_at(dy, at, g.winograd.tile, square);
+    g.winograd.output_gradient({.pixels = square.data(),
+                                .channels = g.rows,
+                                .planes = g.dy + i * kBlock,
+                                .plane = g.dy_plane,
+                                .block = kBlock,
+                                .block_apart = g.tiles_each * kBlock});
+  }
+}
+
+// sums[row.., columns of the panel] (+)= the sum over `count` tiles from `tile` on, of one plane and one register tile.
+void multiply_tile(const Gradient& g, std::int64_t plane, std::int64_t row, std::int64_t panel, std::int64_t tile,
+                   std::int64_t count, bool add) {
+  const float* dy = g.dy + plane * g.dy_plane + tile * kBlock;
+  std::array<const float*, GemmKernels::kMaxRows> rows;
+  std::array<std::int64_t, GemmKernels::kMaxRows> offsets;
+  for (std::int64_t i = 0; i < g.gemm.rows; ++i) {
+    const std::int64_t k = std::min(row + i, g.rows - 1);
+    rows[static_cast<std::size_t>(i)] = dy + k / kBlock * g.tiles_each * kBlock + k % kBlock;
+    offsets[static_cast<std::size_t>(i)] = (row + i) * g.sum_floats();
+  }
+  g.gemm.tile({.taps = 1,
+               .channels = count,
+               .rows = rows.data(),
+               .first_channel = 0,
+               .panel = g.x + plane * g.x_plane + (panel * g.tiles_each + tile) * g.width,
+               .out = g.sums + plane * g.sums_plane + panel * g.width,
+               .row_offsets = offsets.data(),
+               .row_count = std::min<std::int64_t>(g.gemm.rows, g.rows - row),
+               .column_count = std::min(g.width, g.channels - panel * g.width),
+               .add = add,
+               .epilogue = nullptr,
+               .step = kBlock});
+}
+
+// The same for the panels [begin, end), all rows and the tiles [0, count).
+void multiply_panels(const Gradient& g, std::int64_t plane, std::int64_t begin, std::int64_t end, std::int64_t count,
+                     bool add) {
+  const std::int64_t rows_each = kRowsEach * g.gemm.rows;
+  for (std::int64_t tile = 0; tile < count; tile += kChain)
+    for (std::int64_t first = 0; first < g.rows; first += rows_each)
+      for (std::int64_t panel = begin; panel < end; ++panel)
+        for (std::int64_t row = first; row < std::min(first + rows_each, g.rows); row += g.gemm.rows)
+          multiply_tile(g, plane, row, panel, tile, std::min(kChain, count - tile), add || tile > 0);
+}
+
+void run_group(const Execution& run, const Gradient& g, const Image& x, const Image& dy, float* dweight) {
+  const std::int64_t panel_blocks = divide_up(g.panels, kPanelsEach), taps = 9;
+  for (std::int64_t first = 0; first < g.tiles.count(); first += g.tiles_each) {
+    const std::int64_t count = std::min(g.tiles_each, g.tiles.count() - first);
+    parallel_for(run.pool, count, kTilesEach,
+                 [&](std::int64_t begin, std::int64_t end) { transform(g, x, dy, first, begin, end); });
+    run.pool.run(g.planes() * panel_blocks, [&](std::int64_t chunk, int) {
+      const std::int64_t begin = chunk % panel_blocks * kPanelsEach;
+      multiply_panels(g, chunk / panel_blocks, begin, std::min(begin + kPanelsEach, g.panels), count, first > 0);
+    });
+  }
+  parallel_for(run.pool, g.rows, kTilesEach, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t k = begin; k < end; ++k)
+      g.winograd.weight_gradient(g.channels, g.sums + k * g.sum_floats(), g.sums_plane, dweight + k * taps * g.channels,
+                                 g.channels);
+  });
+}
+
+}  // namespace
+
+void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, const ConvGeometry& geometry,
+                                 const float* x, const float* dy, float* dweight) {
+  const std::int64_t group_c = geometry.C / geometry.groups, group_k = geometry.K / geometry.groups;
+  const GemmKernels& gemm = gemm::kernels(run.isa);
+  Gradient g = {.gemm = gemm,
+                .winograd = winograd_kernels(algorithm, run.isa),
+                .tiles = {geometry.N, geometry.OH, geometry.OW, winograd_kernels(algorithm, run.isa).tile},
+                .pad_top = geometry.pad_top,
+                .pad_left = geometry.pad_left,
+                .channels = group_c,
+                .rows = group_k,
+                .width = gemm.columns,
+                .panels = divide_up(group_c, gemm.columns)};
+  const std::int64_t tile_floats = g.planes() * (g.sum_floats() + g.dy_floats());
+  const std::int64_t most = std::max(kSharedBytes / 4 / tile_floats / kChain * kChain, kChain);
+  g.tiles_each = std::min(most, g.tiles.count());
+  g.x_plane = plane_apart(g.tiles_each * g.sum_floats());
+  g.dy_plane = plane_apart(g.tiles_each * g.dy_floats());
+  g.sums_plane = plane_apart(g.rows * g.sum_floats());
+  const Tensor memory = run.scratch({{g.planes(), g.x_plane + g.dy_plane + g.sums_plane}, DType::f32});
+  g.x = memory.data<float>().data();
+  g.dy = g.x + g.planes() * g.x_plane;
+  g.sums = g.dy + g.planes() * g.dy_plane;
+  const Tensor zeros = Tensor::zeros({{std::max(group_c, group_k)}, DType::f32}, run.device);
+  for (std::int64_t group = 0; group < geometry.groups; ++group)
+    run_group(run, g, {x + group * group_c, geometry.H, geometry.W, geometry.C, zeros.data<float>().data()},
+              {dy + group * group_k, geometry.OH, geometry.OW, geometry.K, zeros.data<float>().data()},
+              dweight + group * group_k * 9 * group_c);
+}
+
+}  // namespace gesso::convolution
