@@ -95,8 +95,6 @@ TEST_SUITE("files") {
     write_file_atomically(directory / "file", "x");
     expect_error(ErrorKind::io, {"make the directory", "file", "Not a directory"},
                  [&] { make_directories(directory / "file/below"); });
-    expect_error(ErrorKind::io, {"remove", "no-such-directory"},
-                 [&] { remove_directory(directory / "no-such-directory"); });
   }
 
   TEST_CASE("a write that fails half way leaves the old file and nothing else") {
@@ -146,14 +144,6 @@ TEST_SUITE("files") {
     }
     CHECK(list_directory(directory.path()) == Names{"step-1", "step-2"});
     expect_error(ErrorKind::io, {"step-1", "exists already"}, [&] { StagedDirectory again(directory / "step-1"); });
-  }
-
-  TEST_CASE("removing a directory takes all that is in it") {
-    TemporaryDirectory directory;
-    make_directories(directory / "a/b/c");
-    write_file_atomically(directory / "a/b/file", "x");
-    remove_directory(directory / "a/");
-    CHECK(list_directory(directory.path()).empty());
   }
 
   TEST_CASE("threads that write the same file each write it whole") {

@@ -56,7 +56,7 @@ inline RunSummary train_small(std::vector<std::string> more, const RunOptions& o
 // The files of a run's last checkpoint, and its step.
 inline std::map<std::string, std::string> state_files(const Path& run) {
   std::map<std::string, std::string> files;
-  const Checkpoint checkpoint = latest_checkpoint(run);
+  const Checkpoint checkpoint = list_checkpoints(run).back();
   for (const std::string& name : list_directory(checkpoint.directory))
     files[name] = read_text_file(checkpoint.directory / name, 1 << 24);
   files["step"] = std::to_string(checkpoint.step);

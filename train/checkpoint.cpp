@@ -3,17 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
-#include <filesystem>
+#include <memory>
+#include <utility>
 
 #include "core/error.h"
 #include "ops/weight_layout.h"
-#include "train/safetensors.h"
 
 namespace gesso {
 namespace {
-
-constexpr std::string_view kPrefix = "step-";
 
 // One file of a checkpoint: which parameters, and in which arena their values lie.
 struct RoleFile {
@@ -22,6 +19,8 @@ struct RoleFile {
   Tensor arena;
 };
 
+std::string file_name(std::string_view role) { return std::string(role) + ".safetensors"; }
+
 std::vector<RoleFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
   std::vector<RoleFile> files = {{"weights", nn::ParamKind::trained, store.weights()},
                                  {"state", nn::ParamKind::state, store.state()}};
@@ -29,10 +28,6 @@ std::vector<RoleFile> training_files(const nn::ParamStore& store, const nn::Opti
   if (optimizer.second_moment()) files.push_back({"moment2", nn::ParamKind::trained, optimizer.second_moment()});
   if (optimizer.ema()) files.push_back({"ema", nn::ParamKind::trained, optimizer.ema()});
   return files;
-}
-
-Path file_path(const Path& directory, std::string_view role) {
-  return directory / (std::string(role) + ".safetensors");
 }
 
 Tensor to_disk_order(const Tensor& value, const nn::Param& param) {
@@ -46,26 +41,11 @@ Shape disk_shape(const nn::Param& param) {
   return param.spec().disk_order == nn::DiskOrder::same ? s : Shape{s[0], s[3], s[1], s[2]};
 }
 
-std::string step_text(std::int64_t step) { return fmt::format("{}{:08}", kPrefix, step); }
-
-void write_role(const Path& directory, const RoleFile& file, std::int64_t step, const nn::ParamStore& store) {
-  std::vector<std::vector<std::byte>> contents;
-  std::vector<SafetensorsEntry> entries;
-  for (const nn::Param& param : store.params()) {
-    if (param.spec().kind != file.kind) continue;
-    const Tensor value = to_disk_order(nn::ParamStore::part_of(file.arena, param), param);
-    contents.emplace_back(value.spec().bytes());
-    value.copy_to_host(contents.back());
-    entries.push_back(safetensors_entry(param.name(), value.spec(), contents.back()));
-  }
-  write_safetensors(file_path(directory, file.name), entries, {{"format", "pt"}, {"gesso.step", std::to_string(step)}});
-}
-
 // What a file of a role holds, checked against the parameters and ready to be copied.
 class RoleReader {
  public:
-  RoleReader(const Path& directory, RoleFile role, const nn::ParamStore& store)
-      : role_(std::move(role)), file_(file_path(directory, role_.name)), store_(store) {}
+  RoleReader(const Path& path, std::span<const std::byte> content, RoleFile role, const nn::ParamStore& store)
+      : role_(std::move(role)), file_(path, content), store_(store) {}
 
   void check(std::vector<std::string>& complaints) const {
     std::size_t expected = 0;
@@ -103,71 +83,82 @@ class RoleReader {
   const nn::ParamStore& store_;
 };
 
-void load_files(const Checkpoint& checkpoint, const nn::ParamStore& store, const std::vector<RoleFile>& files) {
+void load_files(const VerifiedCheckpoint& verified, const nn::ParamStore& store, const std::vector<RoleFile>& files) {
+  const Path& directory = verified.checkpoint.directory;
   std::vector<std::unique_ptr<RoleReader>> readers;
   std::vector<std::string> complaints;
-  for (const RoleFile& file : files) {
-    readers.push_back(std::make_unique<RoleReader>(checkpoint.directory, file, store));
+  for (const RoleFile& role : files) {
+    const auto content = verified.files.find(file_name(role.name));
+    if (content == verified.files.end()) {
+      complaints.push_back(fmt::format("it has no {}", file_name(role.name)));
+      continue;
+    }
+    readers.push_back(std::make_unique<RoleReader>(directory / content->first, content->second, role, store));
     readers.back()->check(complaints);
   }
   if (!complaints.empty())
     fail(ErrorKind::data, "checkpoint {} does not fit this model: {}; was it made by another recipe?",
-         checkpoint.directory.string(), fmt::join(complaints, "; "));
+         directory.string(), fmt::join(complaints, "; "));
   for (const auto& reader : readers) reader->copy();
   store.mark_written("load_checkpoint");
 }
 
 }  // namespace
 
-std::vector<Checkpoint> list_checkpoints(const Path& run) {
-  std::vector<Checkpoint> found;
-  const Path all = run / "checkpoints";
-  if (!std::filesystem::is_directory(all)) return found;
-  for (const std::string& name : list_directory(all)) {
-    if (!name.starts_with(kPrefix)) continue;
-    const char* const end = name.data() + name.size();
-    std::int64_t step = -1;
-    const auto parsed = std::from_chars(name.data() + kPrefix.size(), end, step);
-    if (parsed.ec == std::errc() && parsed.ptr == end && step >= 0) found.push_back({step, all / name});
+CheckpointStore checkpoint_store(const Path& run, FileSystem& files) { return {run / "checkpoints", files}; }
+
+std::vector<Checkpoint> list_checkpoints(const Path& run) { return checkpoint_store(run).list(); }
+
+CheckpointSnapshot::CheckpointSnapshot(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+  for (const RoleFile& file : training_files(store, optimizer)) {
+    Role role{.file = file_name(file.name), .arena = file.arena};
+    std::vector<nn::Param> declared;
+    for (const nn::Param& param : store.params()) {
+      if (param.spec().kind != file.kind) continue;
+      declared.push_back(param);
+      role.entries.push_back(safetensors_entry(param.name(), {disk_shape(param), file.arena.dtype()}, {}));
+    }
+    const SafetensorsHead head = safetensors_head(role.file, role.entries);
+    for (const std::size_t i : head.order) role.params.push_back(declared[i]);
+    role.data.resize(head.data_bytes);
+    roles_.push_back(std::move(role));
   }
-  std::ranges::sort(found, {}, &Checkpoint::step);
-  return found;
 }
 
-Checkpoint latest_checkpoint(const Path& run) {
-  const std::vector<Checkpoint> all = list_checkpoints(run);
-  if (all.empty())
-    fail(ErrorKind::data, "no checkpoint in {}; expected folders {}<digits> there, as gesso train writes them",
-         (run / "checkpoints").string(), kPrefix);
-  return all.back();
+void CheckpointSnapshot::take(std::int64_t step) {
+  for (Role& role : roles_) {
+    const SafetensorsMetadata metadata = {{"format", "pt"}, {"gesso.step", std::to_string(step)}};
+    role.head = safetensors_head(role.file, role.entries, metadata).bytes;
+    std::span<std::byte> left = role.data;
+    for (const nn::Param& param : role.params) {
+      const Tensor value = to_disk_order(nn::ParamStore::part_of(role.arena, param), param);
+      value.copy_to_host(left.first(value.spec().bytes()));
+      left = left.subspan(value.spec().bytes());
+    }
+  }
+  step_ = step;
 }
 
-Checkpoint save_checkpoint(const Path& run, std::int64_t step, const nn::ParamStore& store,
-                           const nn::Optimizer& optimizer) {
-  const Checkpoint checkpoint{step, run / "checkpoints" / step_text(step)};
-  if (std::filesystem::exists(checkpoint.directory)) return checkpoint;
-  make_directories(checkpoint.directory.parent_path());
-  StagedDirectory staged(checkpoint.directory);
-  for (const RoleFile& file : training_files(store, optimizer)) write_role(staged.path(), file, step, store);
-  staged.publish();
-  return checkpoint;
+std::vector<CheckpointFile> CheckpointSnapshot::files() const {
+  std::vector<CheckpointFile> files;
+  for (const Role& role : roles_) files.push_back({role.file, {std::as_bytes(std::span(role.head)), role.data}});
+  return files;
 }
 
-void load_checkpoint(const Checkpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store,
+                     const nn::Optimizer& optimizer) {
   load_files(checkpoint, store, training_files(store, optimizer));
 }
 
-void load_weights(const Checkpoint& checkpoint, const nn::ParamStore& store, bool average) {
-  const bool has_average = std::filesystem::exists(file_path(checkpoint.directory, "ema"));
+void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store) {
+  const bool has_average = checkpoint.files.contains(file_name("ema"));
   load_files(checkpoint, store,
-             {{average && has_average ? "ema" : "weights", nn::ParamKind::trained, store.weights()},
+             {{has_average ? "ema" : "weights", nn::ParamKind::trained, store.weights()},
               {"state", nn::ParamKind::state, store.state()}});
 }
 
-void prune_checkpoints(const Path& run, std::int64_t keep) {
-  const std::vector<Checkpoint> all = list_checkpoints(run);
-  if (keep <= 0) return;
-  for (std::size_t i = 0; i + static_cast<std::size_t>(keep) < all.size(); ++i) remove_directory(all[i].directory);
+bool is_wanted_for_inference(std::string_view file) {
+  return file == file_name("weights") || file == file_name("ema") || file == file_name("state");
 }
 
 }  // namespace gesso

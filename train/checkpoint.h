@@ -1,46 +1,60 @@
-// Checkpoints: a directory of safetensors files, one a role, with the same parameter names in each. It appears under
-// its name whole or not at all.
+// A model's tensors as the files of a checkpoint: one safetensors file a role, the same parameter names in each, so
+// that others' programs read them. How they get to disk and back, and survive: train/checkpoint_store.h.
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "nn/optimizer.h"
 #include "nn/param_store.h"
-#include "train/files.h"
+#include "train/checkpoint_store.h"
+#include "train/safetensors.h"
 
 namespace gesso {
 
-// checkpoints/step-<digits>/
+// <run>/checkpoints/step-<digits>/
 //   weights.safetensors       the trained parameters
 //   state.safetensors         codebooks, running statistics
 //   moment1, moment2          the optimiser's, where it has them
 //   ema.safetensors           the weights' moving average, where there is one
-// Each file's metadata say the step: how many steps were done.
-struct Checkpoint {
-  std::int64_t step = 0;
-  Path directory;
-};
+//   manifest.json             step, sizes and checksums
+// Each file's metadata say the step, too.
+CheckpointStore checkpoint_store(const Path& run, FileSystem& files = posix_file_system());
 
-// Under <run>/checkpoints, by rising step; what is not named as a finished checkpoint does not count.
+// Of a run's store; see there.
 std::vector<Checkpoint> list_checkpoints(const Path& run);
-// Throws ErrorKind::data, saying where it looked, where there is none.
-Checkpoint latest_checkpoint(const Path& run);
 
-// Writes all tensors of store and optimiser after `step` steps; a checkpoint of that step is left as it is.
-Checkpoint save_checkpoint(const Path& run, std::int64_t step, const nn::ParamStore& store,
-                           const nn::Optimizer& optimizer);
+// The state of one moment, in memory of the host that is taken once: training goes on while it is written.
+class CheckpointSnapshot {
+ public:
+  // Store and optimiser must live longer.
+  CheckpointSnapshot(const nn::ParamStore& store, const nn::Optimizer& optimizer);
+
+  // Copies all tensors, after `step` steps. Waits for the device.
+  void take(std::int64_t step);
+  std::int64_t step() const { return step_; }
+  // What was taken last. They lie in this snapshot.
+  std::vector<CheckpointFile> files() const;
+
+ private:
+  struct Role {
+    std::string file;
+    Tensor arena;
+    std::vector<nn::Param> params = {};          // in the order of their data
+    std::vector<SafetensorsEntry> entries = {};  // the same, without data
+    std::string head = {};
+    std::vector<std::byte> data = {};
+  };
+  std::int64_t step_ = -1;
+  std::vector<Role> roles_;
+};
 
 // Overwrites store and optimiser. Throws ErrorKind::data, listing missing, unexpected and misshaped tensors together,
 // before anything is overwritten.
-void load_checkpoint(const Checkpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer);
-// Only what inference needs: the weights (or their moving average where the checkpoint has one and `average` is set)
-// and state.
-void load_weights(const Checkpoint& checkpoint, const nn::ParamStore& store, bool average);
-
-// Removes the oldest, all but the newest `keep`; 0 keeps all.
-void prune_checkpoints(const Path& run, std::int64_t keep);
+void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer);
+// Only what inference needs: the weights (or their moving average where the checkpoint has one) and state.
+void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store);
+bool is_wanted_for_inference(std::string_view file);
 
 }  // namespace gesso

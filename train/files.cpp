@@ -15,58 +15,31 @@
 namespace gesso {
 namespace {
 
-[[noreturn]] void fail_io(std::string_view verb, const Path& path, int error) {
-  fail(ErrorKind::io, "cannot {} {}: {}", verb, path.string(), std::generic_category().message(error));
-}
-
-// "." where the path has no directory of its own, so that it can be opened.
-Path directory_of(const Path& path) {
-  const Path parent = path.parent_path();
-  return parent.empty() ? Path(".") : parent;
-}
-
 // "runs/a/" is the directory "runs/a"; its last part must not be empty here.
 Path without_trailing_slash(Path path) { return path.has_filename() ? path : path.parent_path(); }
 
-// A name beside `path` that no other thread or process uses: the process and a count within it.
-Path name_beside(const Path& path, std::string_view prefix) {
+// A name beside `path` that nothing has: the process and a count within it. Killed processes leave theirs, and in
+// containers numbers come again.
+Path name_beside(const Path& path) {
   static std::atomic<unsigned> count = 0;
-  return directory_of(path) / fmt::format("{}{}-{}-{}", prefix, path.filename().string(), getpid(), ++count);
+  std::error_code ignored;
+  Path free;
+  do
+    free =
+        directory_of(path) / fmt::format("{}{}-{}-{}", kTemporaryPrefix, path.filename().string(), getpid(), ++count);
+  while (std::filesystem::exists(free, ignored));
+  return free;
 }
 
-void sync(int descriptor, const Path& path) {
-  // EINVAL: a file system that cannot sync this kind of file; there is no more to ask of it.
-  while (fsync(descriptor) != 0)
-    if (errno == EINVAL)
-      return;
-    else if (errno != EINTR)
-      fail_io("sync", path, errno);
-}
-
-void sync_path(const Path& path) {
-  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) fail_io("open for syncing", path, errno);
-  try {
-    sync(descriptor, path);
-  } catch (...) {
-    close(descriptor);
-    throw;
-  }
-  close(descriptor);
-}
+void sync_path(const Path& path) { OpenFile::to_read(posix_file_system(), path).sync(); }
 
 // The name is there when this fails, so what is reported is not that the saving failed.
 void sync_name(const Path& path) {
   try {
-    sync_path(directory_of(path));
+    sync_directory(posix_file_system(), directory_of(path));
   } catch (const Error& error) {
     fail(ErrorKind::io, "{} is saved, but not surely on disk: {}", path.string(), error.what());
   }
-}
-
-void remove_quietly(const Path& path) {
-  std::error_code ignored;
-  std::filesystem::remove_all(path, ignored);
 }
 
 }  // namespace
@@ -126,29 +99,17 @@ std::string read_text_file(const Path& path, std::size_t max_bytes) {
 
 AtomicFile::AtomicFile(Path path)
     : path_(std::move(path)),
-      temporary_(name_beside(path_, kTemporaryPrefix)),
-      descriptor_(open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
-  if (descriptor_ < 0) fail_io("write", path_, errno);
-}
+      temporary_(name_beside(path_)),
+      file_(OpenFile::to_write(posix_file_system(), temporary_, path_)) {}
 
 AtomicFile::~AtomicFile() {
-  if (descriptor_ >= 0) close(descriptor_);
-  if (!temporary_.empty()) unlink(temporary_.c_str());
-}
-
-void AtomicFile::write(std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) fail_io("write", path_, errno);
-    bytes = bytes.subspan(static_cast<std::size_t>(written));
-  }
+  if (!temporary_.empty()) posix_file_system().remove(temporary_);
 }
 
 void AtomicFile::commit() {
-  sync(descriptor_, path_);
-  if (close(std::exchange(descriptor_, -1)) != 0) fail_io("write", path_, errno);
-  if (rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("rename a finished file to", path_, errno);
+  file_.sync();
+  file_.close();
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("rename a finished file to", path_, errno);
   temporary_.clear();
   sync_name(path_);
 }
@@ -164,21 +125,21 @@ void write_file_atomically(const Path& path, std::string_view text) {
 }
 
 StagedDirectory::StagedDirectory(Path final_path)
-    : final_path_(without_trailing_slash(std::move(final_path))),
-      temporary_(name_beside(final_path_, kTemporaryPrefix)) {
+    : final_path_(without_trailing_slash(std::move(final_path))), temporary_(name_beside(final_path_)) {
   if (std::error_code ignored; std::filesystem::exists(final_path_, ignored))
     fail(ErrorKind::io, "cannot write {}: it exists already", final_path_.string());
   if (mkdir(temporary_.c_str(), 0777) != 0) fail_io("make the directory", temporary_, errno);
 }
 
 StagedDirectory::~StagedDirectory() {
-  if (!temporary_.empty()) remove_quietly(temporary_);
+  std::error_code ignored;
+  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
 }
 
 void StagedDirectory::publish() {
   for (const std::string& name : list_directory(temporary_)) sync_path(temporary_ / name);
-  sync_path(temporary_);
-  if (rename(temporary_.c_str(), final_path_.c_str()) != 0)
+  sync_directory(posix_file_system(), temporary_);
+  if (::rename(temporary_.c_str(), final_path_.c_str()) != 0)
     fail_io("rename a finished directory to", final_path_, errno);
   temporary_.clear();
   sync_name(final_path_);
@@ -193,11 +154,7 @@ FileStamp file_stamp(const Path& path) {
                       status.st_ctim.tv_sec, status.st_ctim.tv_nsec)};
 }
 
-void make_directories(const Path& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) fail_io("make the directory", path, error.value());
-}
+void make_directories(const Path& path) { make_directories(posix_file_system(), path); }
 
 std::vector<std::string> list_directory(const Path& path) {
   std::error_code error;
@@ -208,15 +165,6 @@ std::vector<std::string> list_directory(const Path& path) {
   if (error) fail_io("list", path, error.value());
   std::ranges::sort(names);
   return names;
-}
-
-void remove_directory(const Path& path) {
-  const Path trash = name_beside(without_trailing_slash(path), kTrashPrefix);
-  if (rename(path.c_str(), trash.c_str()) != 0) fail_io("remove", path, errno);
-  sync_path(directory_of(trash));
-  std::error_code error;
-  std::filesystem::remove_all(trash, error);
-  if (error) fail_io("remove", trash, error.value());
 }
 
 }  // namespace gesso

@@ -4,15 +4,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace gesso {
+#include "train/file_calls.h"
 
-using Path = std::filesystem::path;
+namespace gesso {
 
 // An open file that is only read.
 class InputFile {
@@ -47,12 +46,12 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
-  void write(std::span<const std::byte> bytes);
+  void write(std::span<const std::byte> bytes) { file_.write(bytes); }
   void commit();
 
  private:
   Path path_, temporary_;
-  int descriptor_;
+  OpenFile file_;
 };
 
 void write_file_atomically(const Path& path, std::span<const std::byte> bytes);
@@ -74,7 +73,6 @@ class StagedDirectory {
  private:
   Path final_path_, temporary_;
 };
-inline constexpr std::string_view kTemporaryPrefix = ".tmp-", kTrashPrefix = ".trash-";
 
 struct FileStamp {
   std::uint64_t size = 0;  // bytes
@@ -89,8 +87,5 @@ FileStamp file_stamp(const Path& path);
 void make_directories(const Path& path);
 // Names in a directory without "." and "..", sorted.
 std::vector<std::string> list_directory(const Path& path);
-// Removes a directory and all in it. Its name vanishes first, in one piece: a kill half way leaves rubbish under
-// kTrashPrefix, never half a directory.
-void remove_directory(const Path& path);
 
 }  // namespace gesso

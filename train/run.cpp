@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <filesystem>
 #include <utility>
 
@@ -92,10 +93,13 @@ std::unique_ptr<TrainedRun> open_run(const Path& directory, const std::vector<st
   auto run = std::make_unique<TrainedRun>();
   load_run_config(directory, run->file.config());
   for (const std::string& assignment : assignments) run->file.config().assign(assignment);
-  const Checkpoint checkpoint = latest_checkpoint(directory);
+  const VerifiedCheckpoint verified = checkpoint_store(directory).load_newest(is_wanted_for_inference);
+  for (const auto& [checkpoint, why] : verified.damaged)
+    fmt::print(stderr, "{} is damaged: {}; {} is used\n", checkpoint.directory.string(), why,
+               verified.checkpoint.directory.filename().string());
   run->task = make_task(run->file.recipe(), device);
-  load_weights(checkpoint, run->task->store(), true);
-  run->step = checkpoint.step;
+  load_weights(verified, run->task->store());
+  run->step = verified.checkpoint.step;
   return run;
 }
 

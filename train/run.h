@@ -1,4 +1,4 @@
-// A run directory: config.json (the resolved recipe), metrics.jsonl, samples/, checkpoints/.
+// A run directory: config.json (the resolved recipe), metrics.jsonl, samples/, checkpoints/, lock: docs/runs.md.
 #pragma once
 
 #include <memory>
@@ -31,7 +31,8 @@ struct TrainedRun {
   std::unique_ptr<Task> task;
   std::int64_t step = 0;  // of its newest checkpoint
 };
-// Reads config.json and the newest checkpoint of a run; the weights' moving average where there is one.
+// Reads config.json and the newest checkpoint of a run that is good, and tells of damaged ones; the weights' moving
+// average where there is one. A run that is being trained may be read.
 std::unique_ptr<TrainedRun> open_run(const Path& directory, const std::vector<std::string>& assignments,
                                      Device& device);
 

@@ -7,10 +7,11 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
-#include <cstring>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "train/file_calls.h"
 
 namespace gesso {
 namespace {
@@ -50,11 +51,11 @@ std::string format_number(double value) {
 MetricsFile::MetricsFile(const Path& run, std::int64_t from_step) : path_(run / "metrics.jsonl") {
   if (std::filesystem::exists(path_))
     write_file_atomically(path_, lines_up_to(read_text_file(path_, kMaxMetricsBytes), from_step));
-  file_ = std::fopen(path_.c_str(), "ae");
-  if (!file_) fail(ErrorKind::io, "{}: cannot be opened for writing: {}", path_.string(), std::strerror(errno));
+  descriptor_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
+  if (descriptor_ < 0) fail_io("write", path_, errno);
 }
 
-MetricsFile::~MetricsFile() { std::fclose(file_); }
+MetricsFile::~MetricsFile() { close(descriptor_); }
 
 void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
   nlohmann::ordered_json object = {{"step", step}, {"split", split}};
@@ -65,8 +66,18 @@ void MetricsFile::write(std::int64_t step, std::string_view split, const std::ve
       object[metric.name] = fmt::format("{}", metric.value);
   }
   const std::string line = object.dump() + '\n';
-  if (std::fwrite(line.data(), 1, line.size(), file_) != line.size() || std::fflush(file_) != 0)
-    fail(ErrorKind::io, "{}: cannot be written: {}", path_.string(), std::strerror(errno));
+  const off_t before = lseek(descriptor_, 0, SEEK_END);
+  for (std::size_t done = 0; done < line.size();) {
+    const ssize_t went = ::write(descriptor_, line.data() + done, line.size() - done);
+    if (went < 0 && errno == EINTR) continue;
+    if (went < 0) {
+      const int error = errno;
+      // Half a line would swallow the next one.
+      if (done > 0 && ftruncate(descriptor_, before) != 0) fail_io("shorten", path_, errno);
+      fail_io("write", path_, error);
+    }
+    done += static_cast<std::size_t>(went);
+  }
 }
 
 ProgressLine::ProgressLine(std::string name) : name_(std::move(name)), terminal_(isatty(STDERR_FILENO) == 1) {}

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <cstdio>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -21,12 +20,13 @@ class MetricsFile {
   MetricsFile(const MetricsFile&) = delete;
   MetricsFile& operator=(const MetricsFile&) = delete;
 
-  // {"step":step,"split":split,"loss":...}; a value that is not finite is written as a string.
+  // {"step":step,"split":split,"loss":...}; a value that is not finite is written as a string. Throws ErrorKind::io
+  // where the line cannot be written whole; nothing of it stands there then.
   void write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
 
  private:
   Path path_;
-  std::FILE* file_;
+  int descriptor_;
 };
 
 // What the live line shows. Rates in images a second; seconds_left < 0: not known yet.

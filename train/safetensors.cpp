@@ -70,13 +70,10 @@ std::unique_ptr<std::byte[]> read_exactly(InputFile& file, std::uint64_t bytes) 
   return memory;
 }
 
+using LengthWord = std::array<std::byte, kLengthBytes>;
+
 // The header's length, checked against the file before anything is allocated.
-std::uint64_t read_header_length(InputFile& file, std::uint64_t file_bytes) {
-  const std::string source = file.path().string();
-  if (file_bytes < kLengthBytes)
-    fail(ErrorKind::data, "{}: {} bytes are too few for a safetensors file", source, file_bytes);
-  std::array<std::byte, kLengthBytes> word{};
-  if (file.read(word) != kLengthBytes) fail(ErrorKind::data, "{}: became shorter while it was read", source);
+std::uint64_t header_length(const LengthWord& word, std::uint64_t file_bytes, const std::string& source) {
   const auto length = std::bit_cast<std::uint64_t>(word);
   if (length > SafetensorsFile::kMaxHeaderBytes)
     fail(ErrorKind::data, "{}: a header of {} bytes is above the limit of {}; is this a safetensors file?", source,
@@ -85,6 +82,11 @@ std::uint64_t read_header_length(InputFile& file, std::uint64_t file_bytes) {
     fail(ErrorKind::data, "{}: the header is said to have {} bytes but the file has only {} behind its length", source,
          length, file_bytes - kLengthBytes);
   return length;
+}
+
+void refuse_without_length(std::uint64_t file_bytes, const std::string& source) {
+  if (file_bytes < kLengthBytes)
+    fail(ErrorKind::data, "{}: {} bytes are too few for a safetensors file", source, file_bytes);
 }
 
 std::string json_text(const std::string& text, const Path& path) {
@@ -123,36 +125,6 @@ void refuse_equal_names(const Path& path, std::span<const SafetensorsEntry> entr
     fail("{}: cannot write tensor {} twice", path.string(), in_quotes(*twice));
 }
 
-// Sets how many bytes of data belong to it.
-std::string header_text(const Path& path, std::span<const SafetensorsEntry> entries,
-                        const SafetensorsMetadata& metadata, std::uint64_t& data_bytes) {
-  refuse_equal_names(path, entries);
-  std::vector<std::string> members;
-  if (!metadata.empty()) {
-    std::vector<std::string> pairs;
-    for (const auto& [key, value] : metadata) pairs.push_back(json_text(key, path) + ":" + json_text(value, path));
-    members.push_back(fmt::format("\"{}\":{{{}}}", kSafetensorsMetadata, fmt::join(pairs, ",")));
-  }
-  std::uint64_t begin = 0;
-  for (std::size_t i : writing_order(entries)) {
-    const SafetensorsEntry& entry = entries[i];
-    std::uint64_t end = 0;
-    if (__builtin_add_overflow(begin, checked_bytes(entry, path), &end))
-      fail("{}: cannot write: the data overflow 64 bits", path.string());
-    members.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
-                                  json_text(entry.name, path), name_of(entry.dtype), fmt::join(entry.shape, ","), begin,
-                                  end));
-    begin = end;
-  }
-  data_bytes = begin;
-  std::string text = fmt::format("{{{}}}", fmt::join(members, ","));
-  text.resize((text.size() + 7) / 8 * 8, ' ');
-  if (text.size() > SafetensorsFile::kMaxHeaderBytes)
-    fail("{}: cannot write: a header of {} bytes is above the limit of {}", path.string(), text.size(),
-         SafetensorsFile::kMaxHeaderBytes);
-  return text;
-}
-
 }  // namespace
 
 std::string_view name_of(SafetensorsDType dtype) { return row_of(dtype).name; }
@@ -184,7 +156,10 @@ SafetensorsFile::SafetensorsFile(const Path& path, std::uint64_t max_file_bytes,
   const std::uint64_t file_bytes = file_->size();
   if (file_bytes > max_file_bytes)
     fail(ErrorKind::data, "{}: {} bytes are above the limit of {}", path.string(), file_bytes, max_file_bytes);
-  const std::uint64_t header_bytes = read_header_length(*file_, file_bytes);
+  refuse_without_length(file_bytes, path.string());
+  LengthWord word{};
+  if (file_->read(word) != word.size()) fail(ErrorKind::data, "{}: became shorter while it was read", path.string());
+  const std::uint64_t header_bytes = header_length(word, file_bytes, path.string());
   data_begin_ = kLengthBytes + header_bytes;
   const std::uint64_t data_bytes = file_bytes - data_begin_;
   const std::unique_ptr<std::byte[]> json = read_exactly(*file_, header_bytes);
@@ -194,10 +169,25 @@ SafetensorsFile::SafetensorsFile(const Path& path, std::uint64_t max_file_bytes,
     data_ = read_exactly(*file_, data_bytes);
     file_.reset();
   }
+  take(std::move(header), data_.get());
+}
+
+SafetensorsFile::SafetensorsFile(const Path& path, std::span<const std::byte> content) : path_(path) {
+  refuse_without_length(content.size(), path.string());
+  LengthWord word{};
+  std::ranges::copy(content.first<kLengthBytes>(), word.begin());
+  const std::uint64_t header_bytes = header_length(word, content.size(), path.string());
+  const std::span<const std::byte> json = content.subspan(kLengthBytes, header_bytes);
+  const std::span<const std::byte> data = content.subspan(kLengthBytes + header_bytes);
+  take(parse_safetensors_header({reinterpret_cast<const char*>(json.data()), json.size()}, data.size(), path.string()),
+       data.data());
+}
+
+void SafetensorsFile::take(SafetensorsHeader&& header, const std::byte* data) {
   entries_.reserve(header.tensors.size());
   for (SafetensorsHeader::Tensor& tensor : header.tensors) {
     std::span<const std::byte> bytes;
-    if (data_) bytes = {data_.get() + tensor.begin, static_cast<std::size_t>(tensor.end - tensor.begin)};
+    if (data) bytes = {data + tensor.begin, static_cast<std::size_t>(tensor.end - tensor.begin)};
     begins_.push_back(tensor.begin);
     entries_.push_back({std::move(tensor.name), tensor.dtype, std::move(tensor.shape), bytes});
   }
@@ -235,13 +225,42 @@ const SafetensorsEntry& SafetensorsFile::at(std::string_view name) const {
        near.empty() ? "" : fmt::format("; nearest is {}", in_quotes(near)));
 }
 
+SafetensorsHead safetensors_head(const Path& path, std::span<const SafetensorsEntry> entries,
+                                 const SafetensorsMetadata& metadata) {
+  refuse_equal_names(path, entries);
+  std::vector<std::string> members;
+  if (!metadata.empty()) {
+    std::vector<std::string> pairs;
+    for (const auto& [key, value] : metadata) pairs.push_back(json_text(key, path) + ":" + json_text(value, path));
+    members.push_back(fmt::format("\"{}\":{{{}}}", kSafetensorsMetadata, fmt::join(pairs, ",")));
+  }
+  SafetensorsHead head{.bytes = {}, .order = writing_order(entries)};
+  for (std::size_t i : head.order) {
+    const SafetensorsEntry& entry = entries[i];
+    const std::uint64_t begin = head.data_bytes;
+    if (__builtin_add_overflow(begin, checked_bytes(entry, path), &head.data_bytes))
+      fail("{}: cannot write: the data overflow 64 bits", path.string());
+    members.push_back(fmt::format(R"({}:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})",
+                                  json_text(entry.name, path), name_of(entry.dtype), fmt::join(entry.shape, ","), begin,
+                                  head.data_bytes));
+  }
+  std::string text = fmt::format("{{{}}}", fmt::join(members, ","));
+  text.resize((text.size() + 7) / 8 * 8, ' ');
+  if (text.size() > SafetensorsFile::kMaxHeaderBytes)
+    fail("{}: cannot write: a header of {} bytes is above the limit of {}", path.string(), text.size(),
+         SafetensorsFile::kMaxHeaderBytes);
+  const auto length = std::bit_cast<std::array<char, kLengthBytes>>(std::uint64_t{text.size()});
+  head.bytes = std::string(length.data(), length.size()) + text;
+  return head;
+}
+
 SafetensorsWriter::SafetensorsWriter(const Path& path, std::span<const SafetensorsEntry> entries,
                                      const SafetensorsMetadata& metadata)
     : path_(path) {
-  const std::string header = header_text(path, entries, metadata, missing_);
+  const SafetensorsHead head = safetensors_head(path, entries, metadata);
+  missing_ = head.data_bytes;
   file_.emplace(path);
-  file_->write(std::bit_cast<std::array<std::byte, kLengthBytes>>(std::uint64_t{header.size()}));
-  file_->write(std::as_bytes(std::span(header)));
+  file_->write(std::as_bytes(std::span(head.bytes)));
 }
 
 void SafetensorsWriter::write(std::span<const std::byte> bytes) {

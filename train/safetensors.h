@@ -18,6 +18,8 @@
 
 namespace gesso {
 
+struct SafetensorsHeader;
+
 // Element types of the format, in its normative order of growing alignment (the writer sorts by it).
 enum class SafetensorsDType : std::uint8_t {
   boolean,
@@ -75,6 +77,8 @@ class SafetensorsFile {
   // Throws ErrorKind::data, naming file, tensor and rule, where the file breaks a rule of the format.
   explicit SafetensorsFile(const Path& path, std::uint64_t max_file_bytes = kMaxFileBytes,
                            SafetensorsData data = SafetensorsData::in_memory);
+  // As above, of a file's whole content, which must live longer. path: for messages.
+  SafetensorsFile(const Path& path, std::span<const std::byte> content);
 
   const Path& path() const { return path_; }
   const std::vector<SafetensorsEntry>& entries() const { return entries_; }  // in the order of their data
@@ -87,6 +91,8 @@ class SafetensorsFile {
   void read(const SafetensorsEntry& entry, std::uint64_t begin, std::span<std::byte> to);
 
  private:
+  void take(SafetensorsHeader&& header, const std::byte* data);  // data: null where they stay in the file
+
   Path path_;
   std::optional<InputFile> file_;      // open while data are left in it
   std::uint64_t data_begin_ = 0;       // in the file
@@ -97,12 +103,23 @@ class SafetensorsFile {
   SafetensorsMetadata metadata_;
 };
 
-// Writes a file whose data come piece by piece: those of `entries` (whose own data do not matter), one tensor after the
-// other, in the order of the format: by falling alignment of their type, then by name. Atomic, as AtomicFile.
+// What a file of these tensors begins with: the header's length, and the header. Their data (those of `entries` do not
+// matter) follow in `order`, positions in `entries`: by falling alignment of their type, then by name.
+struct SafetensorsHead {
+  std::string bytes;
+  std::vector<std::size_t> order;
+  std::uint64_t data_bytes = 0;  // of all tensors
+};
+// path: for messages. Throws ErrorKind::usage on what a reader would refuse: a name twice, a size that overflows, a
+// header above the limit, text that is not UTF-8.
+SafetensorsHead safetensors_head(const Path& path, std::span<const SafetensorsEntry> entries,
+                                 const SafetensorsMetadata& metadata = {});
+
+// Writes a file whose data come piece by piece, one tensor after the other, in the order of safetensors_head(). Atomic,
+// as AtomicFile.
 class SafetensorsWriter {
  public:
-  // Throws ErrorKind::usage on what a reader would refuse: a name twice, a size that overflows, a header above the
-  // limit, text that is not UTF-8.
+  // Throws what safetensors_head() throws.
   SafetensorsWriter(const Path& path, std::span<const SafetensorsEntry> entries,
                     const SafetensorsMetadata& metadata = {});
   // Throws where the entries have no room for so many bytes.

@@ -31,20 +31,29 @@ std::string parameters_by_module(const nn::ParamStore& store) {
   return text;
 }
 
+// Bytes of one checkpoint, and of the copy from which it is written.
+std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+  const std::size_t arena = store.weights().spec().bytes();
+  std::size_t bytes = arena + store.state().spec().bytes();
+  for (const Tensor& kept : {optimizer.first_moment(), optimizer.second_moment(), optimizer.ema()})
+    if (kept) bytes += arena;
+  return bytes;
+}
+
 std::string memory_plan(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
   const std::size_t arena = store.weights().spec().bytes();
   const auto bytes = [&](const Tensor& t) { return t ? arena : std::size_t{0}; };
-  return fmt::format("weights {}, gradients {}, moments {}, average {}, state {}; activations are allocated as needed",
-                     format_bytes(arena), format_bytes(arena),
-                     format_bytes(bytes(optimizer.first_moment()) + bytes(optimizer.second_moment())),
-                     format_bytes(bytes(optimizer.ema())), format_bytes(store.state().spec().bytes()));
+  return fmt::format(
+      "weights {}, gradients {}, moments {}, average {}, state {}, copy to save {}; activations are "
+      "allocated as needed",
+      format_bytes(arena), format_bytes(arena),
+      format_bytes(bytes(optimizer.first_moment()) + bytes(optimizer.second_moment())),
+      format_bytes(bytes(optimizer.ema())), format_bytes(store.state().spec().bytes()),
+      format_bytes(checkpoint_bytes(store, optimizer)));
 }
 
 std::string checkpoint_plan(const StartFacts& facts) {
-  const std::size_t arena = facts.store.weights().spec().bytes();
-  std::size_t each = arena + facts.store.state().spec().bytes();
-  for (const Tensor& kept : {facts.optimizer.first_moment(), facts.optimizer.second_moment(), facts.optimizer.ema()})
-    if (kept) each += arena;
+  const std::size_t each = checkpoint_bytes(facts.store, facts.optimizer);
   const Recipe& recipe = facts.recipe;
   const std::int64_t left = recipe.train.steps - facts.start_step;
   const std::int64_t written = (left + recipe.checkpoint.every - 1) / recipe.checkpoint.every;

@@ -10,10 +10,11 @@
 #include "core/allocator.h"
 #include "core/error.h"
 #include "core/profiler.h"
-#include "train/checkpoint.h"
+#include "train/checkpoint_writer.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
 #include "train/png.h"
+#include "train/run_lock.h"
 #include "train/start_block.h"
 #include "train/step.h"
 #include "train/vqvae_task.h"
@@ -58,7 +59,15 @@ class Run {
   void read_last();
   void finish_interval(std::int64_t step, bool due);
   void make_pictures(std::int64_t step);
+  void load();
+  void start_directory(const std::string& configuration);
+  bool save_due(std::int64_t step) const;
   void save(std::int64_t step);
+  void tell_saves(std::int64_t step);
+  void finish_saving();
+  std::string newest_checkpoint() const { return saved_step_ == 0 ? "none" : summary_.checkpoint.string(); }
+  template <class Work>
+  void try_to(Work&& work);
   bool pictures_due(std::int64_t step) const;
   std::int64_t pictures_shown() const { return std::min(recipe_.sample.count, test_data_->size()); }
 
@@ -69,6 +78,8 @@ class Run {
   std::unique_ptr<Dataset> test_data_;
   std::unique_ptr<Task> task_;
   nn::Optimizer optimizer_;
+  std::optional<RunLock> lock_;
+  std::unique_ptr<CheckpointWriter> writer_;
   std::int64_t start_step_ = 0;
   std::unique_ptr<DataLoader> loader_;
   Tensor images_;  // [N,H,W,C] of the data set's type, the batch
@@ -83,6 +94,10 @@ class Run {
   std::int64_t last_step_ = -1;
   std::vector<Metric> last_metrics_;
   RunSummary summary_;
+
+  std::int64_t saved_step_ = 0;                    // of the newest checkpoint
+  std::int64_t retry_step_ = 0, retry_pause_ = 1;  // when a save that failed is tried again; 0: none failed
+  std::string save_problem_;                       // of the newest save
 };
 
 Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options)
@@ -101,14 +116,11 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
          train_data_.name());
   check_grid(GridKind::comparison, pictures_shown(), test_data_->image_shape(), "lower sample.count");
   const std::string configuration = text_of(recipe);
-  if (options.resume) {
-    const Checkpoint checkpoint = latest_checkpoint(options.directory);
-    load_checkpoint(checkpoint, task_->store(), optimizer_);
-    start_step_ = checkpoint.step;
-    summary_.checkpoint = checkpoint.directory;
-  } else {
+  line_ = std::make_unique<ProgressLine>(recipe.model);
+  if (options.resume)
+    load();
+  else
     task_->measure(train_data_);
-  }
   const ImageShape& shape = train_data_.image_shape();
   images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
   step_ = std::make_unique<TrainStep>(*task_, optimizer_, images_,
@@ -120,10 +132,46 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
           .first_step = start_step_,
           .threads = static_cast<int>(recipe.data.loaders),
           .augmentation = {.flip = recipe.data.flip, .crop = recipe.data.crop == Crop::random, .seed = seed(recipe)}});
-  make_directories(options.directory);
-  write_file_atomically(options.directory / kConfigFile, configuration);
-  metrics_ = std::make_unique<MetricsFile>(options.directory, start_step_);
-  line_ = std::make_unique<ProgressLine>(recipe.model);
+  start_directory(configuration);
+}
+
+// Takes damaged checkpoints out of the way of those that training will save.
+void Run::load() {
+  lock_.emplace(*options_.files, options_.directory);
+  CheckpointStore store = checkpoint_store(options_.directory, *options_.files);
+  const VerifiedCheckpoint verified = store.load_newest([](std::string_view) { return true; });
+  load_checkpoint(verified, task_->store(), optimizer_);
+  for (const auto& [checkpoint, why] : verified.damaged)
+    line_->say(fmt::format("{} is damaged: {}; moved to {}, going on from {}", checkpoint.directory.string(), why,
+                           store.set_aside(checkpoint).filename().string(),
+                           verified.checkpoint.directory.filename().string()));
+  start_step_ = saved_step_ = verified.checkpoint.step;
+  summary_.checkpoint = verified.checkpoint.directory;
+}
+
+void Run::start_directory(const std::string& configuration) {
+  const Path& directory = options_.directory;
+  make_directories(*options_.files, directory);
+  if (!lock_) lock_.emplace(*options_.files, directory);
+  CheckpointStore store = checkpoint_store(directory, *options_.files);
+  if (!options_.resume && !store.list().empty())
+    fail("{} came to hold another run just now; choose another --out", directory.string());
+  store.prepare();
+  for (const Path& left : {directory, directory / "samples"}) remove_leftovers(*options_.files, left);
+  writer_ = std::make_unique<CheckpointWriter>(store, recipe_.checkpoint.keep, task_->store(), optimizer_);
+  write_file_atomically(directory / kConfigFile, configuration);
+  metrics_ = std::make_unique<MetricsFile>(directory, start_step_);
+}
+
+// What is written for those who look on: where the system refuses, training goes on.
+template <class Work>
+void Run::try_to(Work&& work) {
+  try {
+    work();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::io) throw;
+    line_->say(fmt::format("{}; training goes on", error.what()));
+  }
 }
 
 // Every host read of a step happens here, one step late; the weights did not move where the gradient norm was not
@@ -134,11 +182,13 @@ void Run::read_last() {
   last_values_.reset();
   const double loss = last_metrics_.front().value, norm = last_metrics_.back().value;
   last_metrics_.push_back({"rate", recipe_.schedule.at(last_step_)});
-  if (!std::isfinite(norm) || !std::isfinite(loss))
-    fail(ErrorKind::numeric,
-         "step {}: loss {} and gradient norm {} are not both finite; weights and state were not changed by it, and the "
-         "last checkpoint is {}; lower schedule.rate or set optimizer.clip_norm",
-         last_step_ + 1, loss, norm, summary_.checkpoint.empty() ? std::string("none") : summary_.checkpoint.string());
+  if (std::isfinite(norm) && std::isfinite(loss)) return;
+  writer_->wait();
+  tell_saves(last_step_);
+  fail(ErrorKind::numeric,
+       "step {}: loss {} and gradient norm {} are not both finite; weights and state were not changed by it, and the "
+       "last checkpoint is {}; lower schedule.rate or set optimizer.clip_norm",
+       last_step_ + 1, loss, norm, newest_checkpoint());
 }
 
 void Run::train_step(std::int64_t step) {
@@ -162,7 +212,7 @@ void Run::finish_interval(std::int64_t step, bool due) {
   if (due) {
     for (Metric& metric : task_->statistics()) metrics.push_back(std::move(metric));
     metrics.push_back({"images_per_second", progress.images_per_second});
-    metrics_->write(step, "train", metrics);
+    try_to([&] { metrics_->write(step, "train", metrics); });
     summary_.metrics = metrics;
     metrics.pop_back();
     waited_ = worked_ = 0;
@@ -193,10 +243,51 @@ void Run::make_pictures(std::int64_t step) {
   summary_.sample = path;
 }
 
+bool Run::save_due(std::int64_t step) const {
+  return step % recipe_.checkpoint.every == 0 || (retry_step_ > 0 && step >= retry_step_);
+}
+
 void Run::save(std::int64_t step) {
   read_last();  // a step that is not finite must not be called good
-  summary_.checkpoint = save_checkpoint(options_.directory, step, task_->store(), optimizer_).directory;
-  prune_checkpoints(options_.directory, recipe_.checkpoint.keep);
+  retry_step_ = 0;
+  writer_->start(step);
+  tell_saves(step);
+}
+
+// What became of saves by now. After one that failed, the next is made 1, 2, 4, ... steps later, at most an interval.
+void Run::tell_saves(std::int64_t step) {
+  for (const SaveReport& report : writer_->reports()) {
+    save_problem_ = report.problem;
+    if (report.directory.empty()) {
+      line_->say(fmt::format("step {} is not saved: {}; training goes on, the last checkpoint is {}", report.step,
+                             report.problem, newest_checkpoint()));
+      retry_step_ = step + retry_pause_;
+      retry_pause_ = std::min(2 * retry_pause_, recipe_.checkpoint.every);
+      continue;
+    }
+    summary_.checkpoint = report.directory;
+    saved_step_ = report.step;
+    retry_pause_ = 1;
+    if (!report.problem.empty())
+      line_->say(
+          fmt::format("step {} is saved in {}, but: {}", report.step, report.directory.string(), report.problem));
+  }
+}
+
+// A run that ends must have saved what it did; what fails only once must not spoil that.
+void Run::finish_saving() {
+  const auto settle = [this] {
+    writer_->wait();
+    tell_saves(summary_.step);
+  };
+  settle();
+  if (saved_step_ != summary_.step) {
+    writer_->start(summary_.step);
+    settle();
+  }
+  if (saved_step_ != summary_.step)
+    fail(ErrorKind::io, "step {}, the last one, could not be saved: {}; the last checkpoint is {}", summary_.step,
+         save_problem_, newest_checkpoint());
 }
 
 RunSummary Run::go() {
@@ -225,14 +316,17 @@ RunSummary Run::go() {
     const bool last = done == recipe_.train.steps;
     const bool stop = options_.interrupted && options_.interrupted->load();
     finish_interval(done, last || stop || done % recipe_.log.every == 0);
-    if (last || stop || done % recipe_.checkpoint.every == 0) save(done);
-    if (pictures_due(done)) make_pictures(done);
+    tell_saves(done);
+    if (last || stop || save_due(done)) save(done);
+    if (pictures_due(done)) try_to([&] { make_pictures(done); });
     if (!stop || last) continue;
     summary_.end = RunEnd::interrupted;
-    line_->say(
-        fmt::format("stopped after step {}, saved in {}; go on with --resume", done, summary_.checkpoint.string()));
     break;
   }
+  finish_saving();
+  if (summary_.end == RunEnd::interrupted)
+    line_->say(fmt::format("stopped after step {}, saved in {}; go on with --resume", summary_.step,
+                           summary_.checkpoint.string()));
   return summary_;
 }
 

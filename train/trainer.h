@@ -8,6 +8,7 @@
 
 #include "nn/optimizer.h"
 #include "train/data_loader.h"
+#include "train/file_system.h"
 #include "train/recipe.h"
 #include "train/run_log.h"
 #include "train/task.h"
@@ -21,6 +22,7 @@ struct RunOptions {
   bool replay = true;                              // record a step and replay it, where the device can
   std::string command_line = {};                   // for the record
   const std::atomic<bool>* interrupted = nullptr;  // set by a signal: save and return
+  FileSystem* files = &posix_file_system();        // where checkpoints go
 };
 
 enum class RunEnd : std::uint8_t { finished, interrupted };
@@ -34,8 +36,10 @@ struct RunSummary {
 
 // Trains on what prepare_run (train/run.h) opened; that is where a directory that holds a run already, and a recipe
 // that may not go on with it, are refused, not here. Nothing is written before all data and, resuming, the checkpoint
-// are found good. Throws Error: usage for a recipe that cannot be right or does not fit the data; data; numeric where a
-// gradient is no longer finite (the last checkpoint is intact); memory; io.
+// are found good. What cannot be written on the way (a full disk) is told, and training goes on; only where the last
+// checkpoint cannot be saved does it end with ErrorKind::io. Throws Error: usage for a recipe that cannot be right or
+// does not fit the data, and where another process trains there; data; numeric where a gradient is no longer finite
+// (the last checkpoint is intact); memory; io.
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
 
 // The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be

@@ -1,0 +1,204 @@
+#include "train/checkpoint_store.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <random>
+
+#include "tests/checkpoint_samples.h"
+#include "tests/expect_error.h"
+#include "tests/memory_file_system.h"
+#include "tests/support.h"
+#include "tests/temporary_directory.h"
+#include "train/file_calls.h"
+#include "train/manifest.h"
+
+namespace gesso {
+namespace {
+
+using Names = std::vector<std::string>;
+
+const Path kStore = "/run/checkpoints";
+
+// A store with steps 1 and 2.
+struct Fixture {
+  MemoryFileSystem files;
+  CheckpointStore store{kStore, files};
+
+  Fixture() {
+    store.prepare();
+    save_sample(store, 1);
+    save_sample(store, 2);
+  }
+  std::vector<std::byte>& content(const std::string& name) { return files.content(kStore / name); }
+  Names names() { return list_if_there(files, kStore); }
+};
+
+void set_text(std::vector<std::byte>& content, const std::string& text) {
+  const auto bytes = std::as_bytes(std::span(text));
+  content.assign(bytes.begin(), bytes.end());
+}
+
+TEST_SUITE("checkpoint store") {
+  TEST_CASE("what is saved on a real disk is read back, byte for byte, newest first") {
+    const TemporaryDirectory directory;
+    CheckpointStore store(directory / "run" / "checkpoints", posix_file_system());
+    CHECK(store.list().empty());
+    expect_error(ErrorKind::data, {"no checkpoint", "checkpoints", "step-"}, [&] { load_all(store); });
+    store.prepare();
+    for (const std::int64_t step : std::vector<std::int64_t>{9, 10, 100'000'000'000}) {
+      const CheckpointStore::Saved saved = save_sample(store, step);
+      CHECK(saved.doubt.empty());
+      CHECK(saved.directory == store.list().back().directory);
+      CHECK(holds_sample(load_all(store), step));
+    }
+    store.keep_newest(0);
+    CHECK(store.list().size() == 3);
+    store.keep_newest(2);
+    CHECK(list_if_there(posix_file_system(), directory / "run" / "checkpoints") ==
+          Names{"step-00000010", "step-100000000000"});
+  }
+
+  TEST_CASE("only what is wanted is read") {
+    Fixture fixture;
+    fixture.content("step-00000002/moment1.safetensors").clear();
+    const VerifiedCheckpoint found =
+        fixture.store.load_newest([](std::string_view name) { return name.starts_with("w"); });
+    CHECK(found.checkpoint.step == 2);
+    CHECK(found.files.size() == 1);
+    CHECK(found.files.at("weights.safetensors") == sample_contents(2).at("weights.safetensors"));
+  }
+
+  TEST_CASE("each kind of damage is told, and the checkpoint before it is taken") {
+    struct Damage {
+      std::string word;
+      std::function<void(Fixture&)> work;
+    };
+    const std::vector<Damage> kinds = {
+        {"weights.safetensors is missing",
+         [](Fixture& f) { f.files.remove(kStore / "step-00000002/weights.safetensors"); }},
+        {"weights.safetensors has", [](Fixture& f) { f.content("step-00000002/weights.safetensors").pop_back(); }},
+        {"weights.safetensors has", [](Fixture& f) { f.content("step-00000002/weights.safetensors").push_back({}); }},
+        {"empty.safetensors has 1 bytes, but 0",
+         [](Fixture& f) { f.content("step-00000002/empty.safetensors").push_back({}); }},
+        {"does not have the checksum",
+         [](Fixture& f) { std::ranges::reverse(f.content("step-00000002/weights.safetensors")); }},
+        {"has no manifest.json", [](Fixture& f) { f.files.remove(kStore / "step-00000002/manifest.json"); }},
+        {"manifest.json is that of step 2",
+         [](Fixture& f) { f.files.rename(kStore / "step-00000002", kStore / "step-00000003"); }},
+        {"has no manifest.json", [](Fixture& f) { f.files.make_directory(kStore / "step-00000004"); }},
+        {"has no manifest.json", [](Fixture& f) { f.files.create_file(kStore / "step-00000004"); }},
+    };
+    for (const Damage& kind : kinds) {
+      INFO(kind.word);
+      Fixture fixture;
+      kind.work(fixture);
+      const Names before = fixture.names();
+      const VerifiedCheckpoint found = load_all(fixture.store);
+      CHECK(found.damaged.at(0).why.find(kind.word) != std::string::npos);
+      CHECK(holds_sample(found, found.damaged.at(0).checkpoint.step == 4 ? 2 : 1));
+      CHECK_MESSAGE(fixture.names() == before, "reading changes nothing");
+    }
+  }
+
+  TEST_CASE("where no checkpoint is good, each is named with what is wrong") {
+    Fixture fixture;
+    fixture.content("step-00000001/state.safetensors").pop_back();
+    fixture.content("step-00000002/manifest.json").pop_back();
+    expect_error(ErrorKind::data, {"step-00000001: state.safetensors has", "step-00000002: the manifest"},
+                 [&] { load_all(fixture.store); });
+  }
+
+  TEST_CASE("a damaged checkpoint is set aside under a free name, and retention leaves it alone") {
+    Fixture fixture;
+    for (const char* name : {"damaged-step-00000002", "damaged-step-00000002-2"}) {
+      fixture.content("step-00000002/state.safetensors").pop_back();
+      const VerifiedCheckpoint found = load_all(fixture.store);
+      CHECK(fixture.store.set_aside(found.damaged.at(0).checkpoint) == kStore / name);
+      save_sample(fixture.store, 2);
+    }
+    fixture.store.keep_newest(1);
+    CHECK(fixture.names() == Names{"damaged-step-00000002", "damaged-step-00000002-2", "step-00000002"});
+    CHECK(holds_sample(load_all(fixture.store), 2));
+  }
+
+  TEST_CASE("every one of 10000 flipped bits, and every bit of the manifest, is found") {
+    Fixture fixture;
+    Names files = {"manifest.json"};
+    for (const auto& [name, content] : sample_contents(2)) files.push_back(name);
+    std::size_t bytes = 0;
+    for (const std::string& name : files) bytes += fixture.content("step-00000002/" + name).size();
+    int unseen = 0;
+    const auto flip = [&](std::size_t bit) {
+      std::size_t byte = bit / 8, file = 0;
+      while (byte >= fixture.content("step-00000002/" + files[file]).size())
+        byte -= fixture.content("step-00000002/" + files[file++]).size();
+      std::byte& flipped = fixture.content("step-00000002/" + files[file])[byte];
+      flipped ^= std::byte{1} << (bit % 8);
+      const VerifiedCheckpoint found = load_all(fixture.store);
+      if (found.damaged.size() != 1 || !holds_sample(found, 1)) ++unseen;
+      flipped ^= std::byte{1} << (bit % 8);
+    };
+    const std::size_t manifest_bits = 8 * fixture.content("step-00000002/manifest.json").size();
+    for (std::size_t bit = 0; bit < manifest_bits; ++bit) flip(bit);
+    std::mt19937_64 random(test_seed());
+    for (int i = 0; i < 10'000; ++i) flip(random() % (8 * bytes));
+    CHECK(unseen == 0);
+    CHECK(holds_sample(load_all(fixture.store), 2));
+  }
+
+  TEST_CASE("a manifest that was cut anywhere is found damaged") {
+    Fixture fixture;
+    std::vector<std::byte>& manifest = fixture.content("step-00000002/manifest.json");
+    while (!manifest.empty()) {
+      manifest.pop_back();
+      CHECK(holds_sample(load_all(fixture.store), 1));
+    }
+  }
+
+  TEST_CASE("a manifest that says more than gesso would is refused, checksum or not") {
+    Fixture fixture;
+    std::vector<std::byte>& manifest = fixture.content("step-00000002/manifest.json");
+    for (const char* name : {"../../step-00000001/weights.safetensors", "/etc/passwd", "", "..", "a\\\"b"}) {
+      INFO(name);
+      set_text(manifest, text_of(Manifest{.step = 2, .files = {{name, 1, 2}}}));
+      CHECK(holds_sample(load_all(fixture.store), 1));
+    }
+    set_text(manifest, text_of(Manifest{.step = 2, .files = {{"weights.safetensors", std::uint64_t{1} << 60, 2}}}));
+    CHECK(holds_sample(load_all(fixture.store), 1));
+    set_text(manifest, std::string(3 << 20, '['));
+    CHECK(holds_sample(load_all(fixture.store), 1));
+  }
+
+  TEST_CASE("a checkpoint of a later version stops the search: an older one would go on without it") {
+    Fixture fixture;
+    set_text(fixture.content("step-00000002/manifest.json"), text_of(Manifest{.version = 3, .step = 2}));
+    expect_error(ErrorKind::data, {"step-00000002", "version 3", "version 2"}, [&] { load_all(fixture.store); });
+  }
+
+  TEST_CASE("what killed processes left is removed, by the next start and by the next save") {
+    Fixture fixture;
+    const auto leave = [&] {
+      for (const char* name : {".tmp-step-00000003", ".trash-step-00000000"}) {
+        make_directories(fixture.files, kStore / name / "deeper");
+        OpenFile::to_write(fixture.files, kStore / name / "file").write(std::vector<std::byte>(5));
+      }
+    };
+    leave();
+    fixture.store.prepare();
+    CHECK(fixture.names() == Names{"step-00000001", "step-00000002"});
+    leave();
+    save_sample(fixture.store, 3);
+    CHECK(fixture.names() == Names{"step-00000001", "step-00000002", "step-00000003"});
+  }
+
+  TEST_CASE("a step that is there already is not replaced") {
+    Fixture fixture;
+    expect_error(ErrorKind::io, {"rename", "step-00000002"}, [&] { save_sample(fixture.store, 2); });
+    CHECK(holds_sample(load_all(fixture.store), 2));
+    CHECK(fixture.names() == Names{"step-00000001", "step-00000002"});
+  }
+}
+
+}  // namespace
+}  // namespace gesso

@@ -1,0 +1,206 @@
+// Whole runs that are killed, that meet damaged checkpoints, full disks and each other.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <thread>
+
+#include "tests/checkpoint_samples.h"
+#include "tests/expect_error.h"
+#include "tests/faulty_file_system.h"
+#include "tests/program.h"
+#include "tests/small_run.h"
+#include "tests/started_program.h"
+#include "tests/support.h"
+#include "tests/temporary_directory.h"
+
+namespace gesso {
+namespace {
+
+std::vector<std::int64_t> logged_steps(const Path& run) {
+  std::vector<std::int64_t> steps;
+  std::ifstream file(run / "metrics.jsonl");
+  for (std::string line; std::getline(file, line);) steps.push_back(nlohmann::json::parse(line).at("step"));
+  return steps;
+}
+
+void flip_a_bit(const Path& file) {
+  std::string content = read_text_file(file, 1 << 24);
+  content[content.size() / 2] = static_cast<char>(content[content.size() / 2] ^ 4);
+  std::ofstream(file, std::ios::binary) << content;
+}
+
+// The smallest run of the program, which saves after every step and does little else.
+std::vector<std::string> tiny_training(const Path& run, std::int64_t steps, bool resume) {
+  std::vector<std::string> words = {"train",
+                                    "vqvae-shapes",
+                                    "--out",
+                                    run,
+                                    fmt::format("train.steps={}", steps),
+                                    "checkpoint.every=1",
+                                    "checkpoint.keep=2",
+                                    "sample.every=1000000",
+                                    "sample.count=1",
+                                    "log.every=100"};
+  const std::vector<std::string> fixed = {"train.batch=2",     "data.size=8",        "data.count=8",
+                                          "data.test_count=2", "model.hidden=2",     "model.residual_hidden=1",
+                                          "model.codes=4",     "model.code_width=2", "schedule.horizon=1000000"};
+  if (resume)
+    words.push_back("--resume");
+  else
+    words.insert(words.end(), fixed.begin(), fixed.end());
+  return words;
+}
+
+int number_of_kills() {
+  const char* text = std::getenv("GESSO_TEST_KILLS");
+  return text ? std::atoi(text) : 40;
+}
+
+// A run of the program that is killed and started again.
+class KilledRun {
+ public:
+  int lost = 0, torn = 0, moved_back = 0, in_save = 0;  // kills that did so
+  std::int64_t newest = 0;
+
+  explicit KilledRun(const TemporaryDirectory& folder) : folder_(folder), random_(test_seed()) {}
+
+  // after_save: not before it has saved a step of its own.
+  void start_and_kill(bool after_save) {
+    constexpr std::int64_t kForever = 1'000'000'000;
+    StartedProgram program(folder_ / "output", tiny_training(folder_ / "run", kForever, newest > 0));
+    while (after_save && newest_name() <= newest) {
+      if (!program.runs()) FAIL("it ended by itself: ", read_text_file(folder_ / "output", 1 << 20));
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    std::this_thread::sleep_for(std::chrono::microseconds(random_() % (after_save ? 15'000 : 60'000)));
+    program.end(SIGKILL);
+    look();
+  }
+  std::uint64_t chance() { return random_(); }
+
+ private:
+  std::int64_t newest_name() const {
+    const auto all = list_checkpoints(folder_ / "run");
+    return all.empty() ? 0 : all.back().step;
+  }
+  void look() {
+    for (const std::string& name : list_directory(folder_ / "run" / "checkpoints"))
+      if (name.starts_with(kTemporaryPrefix) || name.starts_with(kTrashPrefix)) {
+        ++in_save;
+        break;
+      }
+    try {
+      const VerifiedCheckpoint found = load_all(checkpoint_store(folder_ / "run"));
+      if (!found.damaged.empty()) ++torn;
+      if (found.checkpoint.step < newest) ++moved_back;
+      newest = found.checkpoint.step;
+    } catch (const Error&) {
+      ++lost;
+    }
+  }
+
+  const TemporaryDirectory& folder_;
+  std::mt19937_64 random_;
+};
+
+TEST_SUITE("durable run") {
+  TEST_CASE("a run that is killed again and again loses nothing, and has the bits of one that was not") {
+    const TemporaryDirectory folder;
+    KilledRun run(folder);
+    const int kills = number_of_kills();
+    for (int i = 0; i < kills; ++i) run.start_and_kill(i == 0 || run.chance() % 4 != 0);
+    CHECK(run.lost == 0);
+    CHECK(run.torn == 0);
+    CHECK(run.moved_back == 0);
+    MESSAGE(kills, " kills, ", run.in_save, " during a save, ", run.newest, " steps");
+    CHECK(10 * run.in_save >= 3 * kills);
+
+    const std::int64_t end = run.newest + 1;
+    CHECK(run_program(folder.path(), tiny_training(folder / "run", end, true)).exit_code == 0);
+    std::vector<std::string> words = tiny_training(folder / "whole", end, false);
+    words.push_back("checkpoint.every=1000000");
+    CHECK(run_program(folder.path(), words).exit_code == 0);
+    CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+  }
+
+  TEST_CASE("a second process on a run is refused at once, and may go on when the first is gone") {
+    const TemporaryDirectory folder;
+    StartedProgram first(folder / "output", tiny_training(folder / "run", 1'000'000'000, false));
+    while (list_checkpoints(folder / "run").empty()) REQUIRE(first.runs());
+    for (const bool resume : {true, false}) {
+      const Program second = run_program(folder.path(), tiny_training(folder / "run", 5, resume));
+      CHECK(second.exit_code == static_cast<int>(ErrorKind::usage));
+      if (resume) CHECK_MESSAGE(second.errors.find("is in use by process ") != std::string::npos, second.errors);
+    }
+    CHECK(run_program(folder.path(), {"evaluate", folder / "run"}).exit_code == 0);
+    CHECK(first.runs());
+    CHECK(first.end(SIGKILL) == 128 + SIGKILL);
+    const std::int64_t newest = list_checkpoints(folder / "run").back().step;
+    CHECK(run_program(folder.path(), tiny_training(folder / "run", newest + 1, true)).exit_code == 0);
+  }
+
+  TEST_CASE("a run whose newest checkpoint is damaged goes on from the one before, to the same bits") {
+    const TemporaryDirectory folder;
+    (void)train_small({"train.steps=12", "checkpoint.every=4"}, {.directory = folder / "whole"});
+    (void)train_small({"train.steps=9", "checkpoint.every=4"}, {.directory = folder / "run"});
+    const Path checkpoints = folder / "run" / "checkpoints";
+    flip_a_bit(checkpoints / "step-00000009" / "moment2.safetensors");
+    flip_a_bit(checkpoints / "step-00000008" / "manifest.json");
+    const auto trained = open_run(folder / "run", {}, device(DeviceKind::cpu));
+    CHECK_MESSAGE(trained->step == 9, "who does not read the damaged file does not care");
+    const RunSummary summary = train_small({"train.steps=12"}, {.directory = folder / "run", .resume = true});
+    CHECK(summary.step == 12);
+    CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+    CHECK(list_directory(checkpoints) == std::vector<std::string>{"damaged-step-00000008", "damaged-step-00000009",
+                                                                  "step-00000004", "step-00000008", "step-00000012"});
+    CHECK(logged_steps(folder / "run") == std::vector<std::int64_t>{4, 8, 12});
+  }
+
+  TEST_CASE("where every checkpoint is damaged nothing is moved, and nothing is trained") {
+    const TemporaryDirectory folder;
+    (void)train_small({"train.steps=4", "checkpoint.every=2"}, {.directory = folder / "run"});
+    const Path checkpoints = folder / "run" / "checkpoints";
+    const auto before = list_directory(checkpoints);
+    for (const std::string& name : before) flip_a_bit(checkpoints / name / "weights.safetensors");
+    expect_error(ErrorKind::data, {"step-00000002: weights.safetensors", "step-00000004: weights.safetensors"},
+                 [&] { (void)train_small({"train.steps=6"}, {.directory = folder / "run", .resume = true}); });
+    CHECK(list_directory(checkpoints) == before);
+  }
+
+  TEST_CASE("a call that fails once costs a run nothing, whichever it is") {
+    const TemporaryDirectory folder;
+    const std::vector<std::string> more = {"train.steps=6", "checkpoint.every=2"};
+    (void)train_small(more, {.directory = folder / "whole"});
+    std::int64_t call = 30;  // behind those of the start, which tell and end
+    for (bool came = true; came; call += 9) {
+      FaultyFileSystem faulty(posix_file_system(), {.error = call % 2 == 0 ? EIO : ENOSPC, .call = call});
+      const Path directory = folder / fmt::format("call-{}", call);
+      CAPTURE(call);
+      const RunSummary summary = train_small(more, {.directory = directory, .files = &faulty});
+      came = faulty.has_failed();
+      CHECK(summary.step == 6);
+      CHECK(state_files(directory) == state_files(folder / "whole"));
+    }
+    CHECK(call > 100);
+  }
+
+  TEST_CASE("a disk that stays full ends no training but its last save, and the run can go on from what is saved") {
+    const TemporaryDirectory folder;
+    const std::vector<std::string> more = {"train.steps=12", "checkpoint.every=3"};
+    (void)train_small(more, {.directory = folder / "whole"});
+    FaultyFileSystem full(posix_file_system(), {.error = ENOSPC, .call = 120, .lasts = true});
+    expect_error(ErrorKind::io, {"step 12, the last one, could not be saved", "No space left", "step-0000000"},
+                 [&] { (void)train_small(more, {.directory = folder / "run", .files = &full}); });
+    CHECK(logged_steps(folder / "run") == std::vector<std::int64_t>{4, 8, 12});
+    CHECK(list_checkpoints(folder / "run").back().step < 12);
+    (void)train_small({}, {.directory = folder / "run", .resume = true});
+    CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+  }
+}
+
+}  // namespace
+}  // namespace gesso

@@ -1,0 +1,69 @@
+#include "train/checkpoint_writer.h"
+
+#include <exception>
+#include <utility>
+
+namespace gesso {
+
+CheckpointWriter::CheckpointWriter(const CheckpointStore& store, std::int64_t keep, const nn::ParamStore& params,
+                                   const nn::Optimizer& optimizer)
+    : store_(store), keep_(keep), snapshot_(params, optimizer), thread_([this] { work(); }) {}
+
+CheckpointWriter::~CheckpointWriter() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  changed_.notify_all();
+  thread_.join();
+}
+
+void CheckpointWriter::start(std::int64_t step) {
+  wait();
+  snapshot_.take(step);
+  {
+    const std::lock_guard lock(mutex_);
+    busy_ = true;
+  }
+  changed_.notify_all();
+}
+
+std::vector<SaveReport> CheckpointWriter::reports() {
+  const std::lock_guard lock(mutex_);
+  return std::exchange(reports_, {});
+}
+
+void CheckpointWriter::wait() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return !busy_; });
+}
+
+void CheckpointWriter::work() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    changed_.wait(lock, [this] { return busy_ || stop_; });
+    if (!busy_) return;
+    lock.unlock();
+    SaveReport report = save();
+    lock.lock();
+    reports_.push_back(std::move(report));
+    busy_ = false;
+    changed_.notify_all();
+  }
+}
+
+// Nothing leaves the thread but a report: not even the want of memory may end a run here.
+SaveReport CheckpointWriter::save() {
+  SaveReport report{.step = snapshot_.step()};
+  try {
+    const CheckpointStore::Saved saved = store_.save(report.step, snapshot_.files());
+    report.directory = saved.directory;
+    report.problem = saved.doubt;
+    if (saved.doubt.empty()) store_.keep_newest(keep_);
+  } catch (const std::exception& error) {
+    report.problem = error.what();
+  }
+  return report;
+}
+
+}  // namespace gesso
