@@ -293,6 +293,7 @@ struct Attention {
             on("several blocks, causal", {.causal = true}, 1, 2 * kKeys + 3, 6),
             on("wide heads", {.heads = 2}, 1, 20, 70),
             on("wide heads, causal", {.causal = true}, 1, 70, 72),
+            on("a token less than a tile", {}, 1, 63, 3),
             on("one token", {.heads = 3}, 2, 1, 4),
             on("heads of width one", {.heads = 3, .causal = true}, 1, 4, 1),
             on("no samples", {.heads = 2}, 0, 5, 4),

@@ -201,6 +201,7 @@ struct CodebookUpdate {
     return {
         first_step("a used code moves towards its vectors' mean, an unused one stays", {.decay = 0.5f, .eps = 0}, 1,
                    {6, -2}, {1.5, 0.5}, {9, -1}),
+        first_step("a code without any count keeps its place", {.decay = 0, .eps = 0}, 1, {7, -2}, {2, 0}, {14, 0}),
         // n~ = (n + 0.5) / 3 * 2 = (4/3, 2/3)
         first_step("eps draws the counts together", {.decay = 0.5f, .eps = 0.5f}, 1, {6.75, -1.5}, {1.5, 0.5}, {9, -1}),
         first_step("a revived code starts anew, sums and all", {.decay = 0.5f, .eps = 0, .revival_threshold = 1}, 1,

@@ -47,6 +47,7 @@ std::vector<Picks> picks() {
           {"nothing outside", 1, {0, 3, 2}, {4}},
           {"nothing inside", 0, {4, 0}, {3}},
           {"many indices", 0, {300, 3}, {50, 51}},
+          {"an index more than a tile", 0, {3}, {1025}},
           {"long rows", 1, {2, 3, 1201}, {4}},
           {"six dimensions", 3, {2, 1, 2, 3, 2}, {2, 3}},
           {"several chunks of rows", 0, {1030, 65}, {9, 333}},

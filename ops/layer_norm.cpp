@@ -250,7 +250,8 @@ struct RowNorm {
             on("no rows", {0, 7}, true, true),
             on("several chunks", {3, 23, 1003}, true, true),
             on("several chunks of few channels", {601, 3}, true, true, 0.1f),
-            on("a row of several runs", {2, 9001}, true, true)};
+            on("a row of several runs", {2, 9001}, true, true),
+            on("a row more than a chunk", {129, 3}, true, true)};
   }
   static std::vector<Case<Attrs>> benchmarks() {
     return {on("4096x1024", {4096, 1024}, true, true), on("32768x64", {32768, 64}, true, true)};

@@ -146,10 +146,16 @@ struct NearestCode {
     return {std::move(name), {}, {{{n, d}, Domain::small_integer}, {{k, d}, Domain::small_integer}}};
   }
   static std::vector<Case<Attrs>> samples() {
-    return {integers("many ties", 20, 30, 2),      integers("several chunks", 301, 77, 5),
-            integers("one code", 5, 1, 3),         integers("one vector", 1, 9, 17),
-            integers("no vectors", 0, 4, 3),       integers("no width", 3, 4, 0),
-            integers("several panels", 7, 259, 4), integers("many vectors, wide", 1300, 3, 20)};
+    return {integers("many ties", 20, 30, 2),
+            integers("several chunks", 301, 77, 5),
+            integers("one code", 5, 1, 3),
+            integers("one vector", 1, 9, 17),
+            integers("no vectors", 0, 4, 3),
+            integers("no width", 3, 4, 0),
+            integers("several panels", 7, 259, 4),
+            integers("many vectors, wide", 1300, 3, 20),
+            integers("a code more than a tile", 900, 129, 7),
+            integers("more codes than half a tile", 5, 70, 3)};
   }
   static std::vector<Case<Attrs>> benchmarks() { return {integers("N6272 K512 D64", 6272, 512, 64)}; }
   static Case<Attrs> random_case(Random& random) {

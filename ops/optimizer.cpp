@@ -401,6 +401,10 @@ struct Sgd {
              {.momentum = 0.5, .weight_decay = 1, .decayed = 1, .clip_norm = 1, .ema_decay = 0.5},
              by_hand(0.5, 2),
              scalars({0.825, 1.75, 0.9125})},
+            {"a norm below the limit",
+             {.momentum = 0.5, .clip_norm = 1, .ema_decay = 0.5},
+             by_hand(0.5, 0.6),
+             scalars({0.9, 1, 0.95})},
             {"norm infinite", {.momentum = 0.5}, by_hand(0.5, INFINITY), scalars({1, 1, 1})}};
   }
 

@@ -167,6 +167,7 @@ struct Pad {
             {"edge of an image", {{0, 1, 2, 0}, {0, 2, 1, 0}, PadMode::edge}, {{{2, 3, 4, 5}}}},
             {"edge, right and bottom", {{0, 0, 0, 0}, {0, 3, 2, 0}, PadMode::edge}, {{{2, 5, 6, 3}}}},
             {"edge everywhere", {{1, 2, 3}, {3, 2, 1}, PadMode::edge}, {{{2, 3, 4}}}},
+            {"edge of six dimensions", {{1, 0, 2, 0, 1, 1}, {0, 1, 0, 1, 0, 1}, PadMode::edge}, {{{2, 2, 1, 3, 2, 2}}}},
             {"edge of one element", {{2}, {3}, PadMode::edge}, {{{1}}}},
             {"edge of nothing", {{0, 0}, {0, 2}, PadMode::edge}, {{{0, 3}}}},
             {"edge of a scalar", {.mode = PadMode::edge}, {{{}}}},

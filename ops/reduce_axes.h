@@ -32,6 +32,7 @@ std::vector<Case<Attrs>> reduction_samples(Domain d) {
           {"nothing left", {.axes = axes(1)}, {{{0, 4}, d}}},
           {"several chunks", {.axes = axes(0, 1)}, {{{3, 17001}, d}}},
           {"several chunks of rows", {.axes = axes(0)}, {{{1201, 50}, d}}},
+          {"a row more than a chunk", {.axes = axes(0)}, {{{257, 32}, d}}},
           {"several chunks of columns", {.axes = axes(0)}, {{{3, 18001}, d}}},
           {"many small ones", {.axes = axes(1)}, {{{9001, 3}, d}}}};
 }

@@ -8,6 +8,7 @@
 #include <random>
 #include <vector>
 
+#include "ops/cross_entropy.h"
 #include "ops/embedding.h"
 #include "ops/gather.h"
 #include "ops/nearest_code.h"
@@ -63,7 +64,29 @@ TEST_SUITE("emulated codes") {
     };
     CHECK(sums({1, 1, 0}) == std::vector<float>{3, 3});
     CHECK(all_nan(sums({1, 2, 0})));
+    CHECK(all_nan(sums({1, 0, -1})));
     CHECK(all_nan(sums({1, 0, -7})));
+  }
+
+  // In one row of three an index just outside would meet a number of its neighbour.
+  TEST_CASE("an index just outside meets no neighbour's number") {
+    const Tensor x = on<float>(emulated(), {1, 2, 3, 4, 5, 6}, {3, 2});
+    for (const std::int32_t bad : {-1, 2}) {
+      const std::vector<float> y = ops::gather(x, on<std::int32_t>(emulated(), {bad, 1}, {2}), 1).to_host<float>();
+      CHECK(all_nan({y[0], y[2], y[4]}));
+      CHECK(std::vector<float>{y[1], y[3], y[5]} == std::vector<float>{2, 4, 6});
+    }
+  }
+
+  TEST_CASE("the loss of a label outside is no number") {
+    const Tensor logits = on<float>(emulated(), {1, 2, 3, 4, 5, 6}, {3, 2});
+    const auto loss = [&](std::int32_t label) {
+      return ops::cross_entropy(logits, on<std::int32_t>(emulated(), {0, label, 1}, {3}), {}).to_host<float>()[0];
+    };
+    CHECK(std::isfinite(loss(0)));
+    CHECK(std::isfinite(loss(1)));
+    CHECK(std::isnan(loss(-1)));
+    CHECK(std::isnan(loss(2)));
   }
 }
 

@@ -2,11 +2,14 @@
 #include <doctest/doctest.h>
 
 #include <array>
+#include <cmath>
+#include <random>
 #include <vector>
 
 #include "core/tape.h"
 #include "ops/random.h"
 #include "ops/unary.h"
+#include "ops/variance.h"
 #include "tests/support.h"
 
 namespace gesso {
@@ -50,6 +53,27 @@ TEST_SUITE("device") {
       };
       CHECK(draw(tested()) == draw(device(DeviceKind::cpu)));
     }
+  }
+
+  TEST_CASE("a timestep outside the schedule makes its sample no number") {
+    const Tensor schedule = vector_of({0.5f, 0.9f, 0.8f, 0.5f}).part(1, {2});
+    const Tensor t = Tensor::from_host<std::int32_t>(std::array{-1, 1, 2}, {3}, tested());
+    const Tensor step = Tensor::from_host<std::int64_t>(std::array{std::int64_t{1}}, {1}, tested());
+    const std::vector<float> x_t =
+        ops::add_noise(vector_of({1, 1, 1}), t, schedule, step, {test_seed(), 0}).x_t.to_host<float>();
+    CHECK(std::isnan(x_t[0]));
+    CHECK(std::isfinite(x_t[1]));
+    CHECK(std::isnan(x_t[2]));
+  }
+
+  TEST_CASE("the variance of equal numbers is not below 0") {
+    constexpr std::int64_t kRows = 32, kColumns = 301;  // enough for the squares' sum to be rounded
+    std::mt19937_64 random(test_seed());
+    std::normal_distribution<float> normal;
+    std::vector<float> values;
+    for (std::int64_t row = 0; row < kRows; ++row) values.insert(values.end(), kColumns, normal(random));
+    const Tensor x = Tensor::from_host<float>(values, {kRows, kColumns}, tested());
+    for (const float variance : ops::var(x, {.axes = axes(1)}).to_host<float>()) CHECK(variance >= 0);
   }
 
   TEST_CASE("memory of the device is copied, filled and counted") {
