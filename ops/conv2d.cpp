@@ -124,6 +124,11 @@ struct Conv2d {
                true, true),
         sample("winograd4, many tiles", {.padding = 1, .algorithm = winograd4}, {2, 119, 120, 1}, {2, 3, 3, 1}, true,
                false),
+        sample("winograd4, 4x4 stride 2", {.stride = 2, .padding = 1, .activation = relu, .algorithm = winograd4},
+               {2, 10, 13, 18}, {20, 4, 4, 18}, true, true),
+        sample("winograd4, 4x4 stride 2, groups",
+               {.stride = 2, .padding = {3, 0, 2, 4}, .groups = 2, .algorithm = winograd4}, {1, 5, 6, 70},
+               {4, 4, 4, 35}, true, false),
         sample("winograd4 where it does not apply", {.stride = 2, .padding = 1, .algorithm = winograd4}, {1, 7, 7, 5},
                {4, 3, 3, 5}, true, false),
         sample("many channels", {.padding = 1}, {1, 9, 9, 48}, {52, 3, 3, 48}, true, false),
@@ -137,9 +142,8 @@ struct Conv2d {
         sample("N16 3->64 32x32 k3", {.padding = 1}, {16, 32, 32, 3}, {64, 3, 3, 3}, true, false),
         sample("N16 64->128 32x32 k4 s2", {.stride = 2, .padding = 1}, {16, 32, 32, 64}, {128, 4, 4, 64}, true, false)};
     const auto add = [&](std::int64_t batch, std::int64_t channels, std::int64_t size, ConvAlgorithm algorithm) {
-      const std::string chosen =
-          algorithm == ConvAlgorithm::automatic ? "" : fmt::format(" {}", gesso::name_of(algorithm));
-      cases.push_back(sample(fmt::format("N{} {}->{} {}x{} k3{}", batch, channels, channels, size, size, chosen),
+      const std::string_view last = algorithm == ConvAlgorithm::automatic ? "k3" : gesso::name_of(algorithm);
+      cases.push_back(sample(fmt::format("N{} {}->{} {}x{} {}", batch, channels, channels, size, size, last),
                              {.padding = 1, .algorithm = algorithm}, {batch, size, size, channels},
                              {channels, 3, 3, channels}, true, false));
     };
@@ -163,8 +167,9 @@ struct Conv2d {
     a.activation = static_cast<Activation>(pick(random, 0, 2));
     Shape weight = {a.groups * pick(random, 1, 12), pick(random, 1, 4), pick(random, 1, 4), pick(random, 1, 20)};
     if (pick(random, 0, 1) == 0) {  // where there is a choice
-      a.stride = a.dilation = 1;
-      weight[1] = weight[2] = 3;
+      a.dilation = 1;
+      a.stride = pick(random, 1, 2);
+      weight[1] = weight[2] = 2 + a.stride.h;
       a.algorithm = static_cast<ConvAlgorithm>(pick(random, 0, 3));
     }
     const Shape x = {pick(random, 1, 2), pick(random, 0, 6) + a.dilation.h * (weight[1] - 1) + 1,

@@ -7,7 +7,8 @@
 namespace gesso {
 
 // automatic: what a cost model chooses, by shape and instruction set. winograd2, winograd4: F(2x2,3x3) and F(4x4,3x3)
-// for kernels of 3x3 with stride and dilation 1; other convolutions run direct all the same.
+// for kernels of 3x3 with stride and dilation 1; winograd4 also F(4x4,2x2) for kernels of 4x4 with stride 2. Other
+// convolutions run direct all the same.
 enum class ConvAlgorithm : std::uint8_t { automatic, direct, winograd2, winograd4 };
 
 std::string_view name_of(ConvAlgorithm algorithm);  // "auto", "direct", "winograd2", "winograd4"

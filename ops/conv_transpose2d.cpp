@@ -97,6 +97,9 @@ struct ConvTranspose2d {
         sample("3x3 stride 1", {.padding = 1}, {1, 5, 4, 6}, {6, 3, 3, 7}, true, true),
         sample("winograd4", {.padding = 1, .activation = relu, .algorithm = ConvAlgorithm::winograd4}, {1, 6, 9, 20},
                {20, 3, 3, 18}, true, true),
+        sample("winograd4, 4x4 stride 2",
+               {.stride = 2, .padding = 1, .activation = relu, .algorithm = ConvAlgorithm::winograd4}, {2, 6, 5, 20},
+               {20, 4, 4, 18}, true, true),
         sample("1x1", {}, {2, 3, 3, 9}, {9, 1, 1, 5}, false, false),
         sample("stride larger than kernel", {.stride = {3, 2}}, {1, 3, 4, 4}, {4, 2, 1, 5}, true, false),
         sample("output padding", {.stride = {2, 3}, .padding = 1, .output_padding = {1, 2}}, {1, 4, 3, 4}, {4, 3, 3, 5},
@@ -129,7 +132,14 @@ struct ConvTranspose2d {
     a.dilation = {pick(random, 1, 2), pick(random, 1, 2)};
     a.output_padding = {pick(random, 0, a.stride.h - 1), pick(random, 0, a.stride.w - 1)};
     a.activation = static_cast<Activation>(pick(random, 0, 2));
-    const Shape weight = {a.groups * pick(random, 1, 10), pick(random, 1, 4), pick(random, 1, 4), pick(random, 1, 18)};
+    Shape weight = {a.groups * pick(random, 1, 10), pick(random, 1, 4), pick(random, 1, 4), pick(random, 1, 18)};
+    if (pick(random, 0, 1) == 0) {  // where there is a choice
+      a.dilation = 1;
+      a.stride = pick(random, 1, 2);
+      a.output_padding = pick(random, 0, a.stride.h - 1);
+      weight[1] = weight[2] = 2 + a.stride.h;
+      a.algorithm = static_cast<ConvAlgorithm>(pick(random, 0, 3));
+    }
     // No more padding than the kernel reaches, so that something is left.
     const auto some = [&](std::int64_t reach) { return pick(random, 0, std::min<std::int64_t>(2, reach / 2)); };
     const std::int64_t reach_h = a.dilation.h * (weight[1] - 1), reach_w = a.dilation.w * (weight[2] - 1);

@@ -1,7 +1,7 @@
 // The three passes of a 2d convolution on the CPU, NHWC, on the register tile of ops/gemm.h. Direct: rows of the image
 // are given by pointers (implicit GEMM), so stride, dilation and padding cost nothing and no copy of the image is
-// unrolled. Kernels of 3x3 with stride 1 may run by Winograd instead (ops/winograd.h), by a plan that depends on shape
-// and instruction set.
+// unrolled. Kernels of 3x3 with stride 1 and of 4x4 with stride 2 may run by Winograd instead (ops/winograd.h), by a
+// plan that depends on shape and instruction set.
 // A transposed convolution is the same three passes with the roles of x and y swapped.
 #pragma once
 

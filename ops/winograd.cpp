@@ -10,8 +10,10 @@ namespace {
 
 // Tiles that one thread takes through all three steps, a panel at a time: what they fill is to stay in L2.
 constexpr std::int64_t kBlockBytes = 400 << 10;
+// What the blocks of all threads fill at least: one large page. Small pages lie in L2 as chance has it, and meet there.
+constexpr std::int64_t kLargePage = 2 << 20;
 // Fewer tiles at a time would fetch the weights too often.
-constexpr std::int64_t kFewestRows = 4;  // register tiles
+constexpr std::int64_t kFewestRows = 3;  // register tiles
 // Fewer chunks leave threads without work.
 constexpr std::int64_t kFewestBlocks = 16;
 // Tiles that all threads take through each step together: what they fill lies in L3.
@@ -27,9 +29,10 @@ struct Product {
   const GemmKernels& gemm;
   const WinogradKernels& winograd;
   Image image;
-  std::int64_t shift_h, shift_w;  // from a pixel of the grid to the first that its taps see
+  Parts parts;
+  std::int64_t shift_h, shift_w;  // from a pixel of the grid, times the stride, to the first that its taps see
   Tiles tiles;                    // of the grid
-  std::int64_t channels, columns, width, panels;
+  std::int64_t part_channels, columns, width, panels;
   const float* weight;  // [panels][planes][channels][width]
   std::int64_t weight_plane;
   const Gather& gather;  // where results go
@@ -37,7 +40,9 @@ struct Product {
   const GemmEpilogue& epilogue;
 
   std::int64_t planes() const { return std::int64_t{winograd.patch} * winograd.patch; }
-  std::int64_t pixel_floats() const { return whole_vectors(channels); }  // one transformed pixel of a plane
+  std::int64_t channels() const { return parts.count() * part_channels; }
+  // One transformed pixel of a plane: the parts side by side.
+  std::int64_t pixel_floats() const { return channels() - part_channels + whole_vectors(part_channels); }
   // Of `tiles` tiles and the sums of `sum_panels` panels.
   std::int64_t block_floats(std::int64_t tile_count, std::int64_t sum_panels) const {
     return planes() * (plane_apart(tile_count * pixel_floats()) + sum_panels * plane_apart(tile_count * width));
@@ -59,7 +64,7 @@ struct Block {
         sums_plane(plane_apart(tile_count * p.width)),
         pixels(memory),
         sums(memory + p.planes() * pixels_plane) {
-    const std::int64_t height = p.gemm.rows, chains = divide_up(p.channels, kChain);
+    const std::int64_t height = p.gemm.rows, chains = divide_up(p.channels(), kChain);
     rows.count = count;
     for (std::int64_t row = 0; row < count; row += height) {
       for (std::int64_t chain = 0; chain < chains; ++chain)
@@ -71,26 +76,28 @@ struct Block {
   float* sums_of(const Product& p, std::int64_t panel) const { return sums + panel * p.planes() * sums_plane; }
 };
 
-// Step 1, for the tiles [begin, end) of a block.
+// Step 1, for the tiles [begin, end) of a block. What a part writes beyond its last channel, the next one overwrites.
 void transform_pixels(const Product& p, const Block& block, std::int64_t begin, std::int64_t end) {
   Square square;
   for (std::int64_t i = begin; i < end; ++i) {
-    Tiles::At at = p.tiles.at(block.first + i);
-    at.h += p.shift_h;
-    at.w += p.shift_w;
-    look_at(p.image, at, p.winograd.patch, square);
-    p.winograd.input({.pixels = square.data(),
-                      .channels = p.channels,
-                      .planes = block.pixels + i * p.pixel_floats(),
-                      .plane = block.pixels_plane,
-                      .block = p.pixel_floats(),
-                      .block_apart = 0});
+    const Tiles::At at = p.tiles.at(block.first + i);
+    const std::int64_t h = at.h * p.parts.stride + p.shift_h, w = at.w * p.parts.stride + p.shift_w;
+    for (std::int64_t part = 0; part < p.parts.count(); ++part) {
+      look_at(p.image, {at.n, h + p.parts.down(part), w + p.parts.across(part)}, p.winograd.patch, p.parts.stride,
+              square);
+      p.winograd.input({.pixels = square.data(),
+                        .channels = p.part_channels,
+                        .planes = block.pixels + i * p.pixel_floats() + part * p.part_channels,
+                        .plane = block.pixels_plane,
+                        .block = whole_vectors(p.part_channels),
+                        .block_apart = 0});
+    }
   }
 }
 
 // Step 2, for one plane and one panel: sums[tiles, width] = pixels[tiles, channels] panel[channels, width].
 void multiply_panel(const Product& p, const Block& block, std::int64_t plane, std::int64_t panel, float* sums) {
-  const std::int64_t whole = p.channels / kChain, rest = p.channels % kChain, chains = whole + (rest > 0 ? 1 : 0);
+  const std::int64_t whole = p.channels() / kChain, rest = p.channels() % kChain, chains = whole + (rest > 0 ? 1 : 0);
   GemmTile tile = {.taps = 0,
                    .channels = 0,
                    .rows = nullptr,
@@ -151,7 +158,8 @@ std::int64_t tiles_within(const Product& p, std::int64_t bytes, std::int64_t sum
 // Each chunk is a block of tiles of its own.
 void multiply_in_blocks(const Execution& run, const Product& p, std::int64_t tiles_each) {
   const std::int64_t floats = p.block_floats(tiles_each, 1);
-  const Tensor memory = run.scratch({{run.pool.threads(), floats}, DType::f32});
+  const std::int64_t all = std::max<std::int64_t>(run.pool.threads() * floats, kLargePage / 4);
+  const Tensor memory = run.scratch({{all}, DType::f32});
   run.pool.run(divide_up(p.tiles.count(), tiles_each), [&](std::int64_t chunk, int worker) {
     const std::int64_t first = chunk * tiles_each;
     const Block block(p, first, std::min(tiles_each, p.tiles.count() - first),
@@ -187,18 +195,21 @@ void multiply_in_planes(const Execution& run, const Product& p) {
   }
 }
 
-// [panels][planes][channels][width], planes plane_apart(channels * width) floats from each other.
-Tensor transform_weight(const Execution& run, const WinogradKernels& winograd, const gemm::Panels& panels) {
-  const std::int64_t area = panels.channels * panels.width, apart = plane_apart(area);
+// [panels][planes][parts][channels][width], planes plane_apart(parts * channels * width) floats from each other.
+Tensor transform_weight(const Execution& run, const WinogradKernels& winograd, const Parts& parts,
+                        const gemm::Panels& panels) {
+  const std::int64_t area = panels.channels * panels.width, apart = plane_apart(parts.count() * area);
   const std::int64_t planes = std::int64_t{winograd.patch} * winograd.patch;
   Tensor transformed = run.scratch({{panels.count(), planes, apart}, DType::f32});
   float* to = transformed.data<float>().data();
   const std::int64_t pieces = divide_up(panels.channels, kChannelsEach);
-  run.pool.run(panels.count() * pieces, [&](std::int64_t chunk, int) {
-    const std::int64_t panel = chunk / pieces, first = chunk % pieces * kChannelsEach;
+  run.pool.run(panels.count() * parts.count() * pieces, [&](std::int64_t chunk, int) {
+    const std::int64_t panel = chunk / pieces / parts.count(), part = chunk / pieces % parts.count();
+    const std::int64_t first = chunk % pieces * kChannelsEach;
     const std::int64_t count = std::min(kChannelsEach, panels.channels - first) * panels.width;
     const std::int64_t offset = first * panels.width;
-    winograd.weight(count, panels.panel(panel) + offset, area, to + panel * planes * apart + offset, apart);
+    winograd.weight(count, panels.panel(panel) + parts.first_tap(part) * area + offset, parts.tap_below() * area,
+                    parts.next_tap() * area, to + panel * planes * apart + part * area + offset, apart);
   });
   return transformed;
 }
@@ -207,22 +218,24 @@ Tensor transform_weight(const Execution& run, const WinogradKernels& winograd, c
 
 void multiply_by_winograd(const Execution& run, ConvAlgorithm algorithm, const Gather& gather,
                           const gemm::Panels& panels, float* c, const GemmEpilogue& epilogue) {
-  const WinogradKernels& winograd = winograd_kernels(algorithm, run.isa);
+  const Parts parts = {.stride = gather.step_h, .taps = panels.taps == 9 ? 3 : 2};
+  const WinogradKernels& winograd = winograd_kernels(algorithm, parts.taps, run.isa);
   const Tensor zeros = Tensor::zeros({{panels.channels}, DType::f32}, run.device);
-  const Tensor weight = transform_weight(run, winograd, panels);
+  const Tensor weight = transform_weight(run, winograd, parts, panels);
   const Product product = {
       .gemm = gemm::kernels(run.isa),
       .winograd = winograd,
       .image = {gather.image, gather.image_h, gather.image_w, gather.image_c, zeros.data<float>().data()},
+      .parts = parts,
       .shift_h = gather.taps[0].shift_h,
       .shift_w = gather.taps[0].shift_w,
       .tiles = {gather.N, gather.grid_h, gather.grid_w, winograd.tile},
-      .channels = panels.channels,
+      .part_channels = panels.channels,
       .columns = panels.columns,
       .width = panels.width,
       .panels = panels.count(),
       .weight = weight.data<float>().data(),
-      .weight_plane = plane_apart(panels.channels * panels.width),
+      .weight_plane = plane_apart(parts.count() * panels.channels * panels.width),
       .gather = gather,
       .c = c,
       .epilogue = epilogue};

@@ -1,6 +1,7 @@
-// Winograd's convolution on the CPU: 3x3 kernels with stride and dilation 1 for 4 (winograd4) or 2.25 (winograd2) times
-// fewer products than the direct way. The transforms are those of ops/winograd_simd.h; the products of one plane of all
-// tiles are a matrix product on the register tile of ops/gemm.h.
+// Winograd's convolution on the CPU: 3x3 kernels with stride 1 for 4 (winograd4) or 2.25 (winograd2) times fewer
+// products than the direct way, 4x4 kernels with stride 2 as parts or phases of 2x2 taps for 2.56 times fewer
+// (winograd4). The transforms are those of ops/winograd_simd.h; the products of one plane of all tiles are a matrix
+// product on the register tile of ops/gemm.h.
 #pragma once
 
 #include "ops/convolution_gather.h"
@@ -12,7 +13,7 @@ enum class Pass : std::uint8_t { forward, input_gradient, weight_gradient };
 // How that pass runs on that instruction set: direct, winograd2 or winograd4; what g.algorithm says where it applies.
 ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa);
 
-// c = epilogue(gathered rows times panels), as the direct way computes it; gather and panels have 3x3 taps of one
+// c = epilogue(gathered rows times panels), as the direct way computes it; gather and panels have the taps of one
 // group, their shifts ascending.
 void multiply_by_winograd(const Execution& run, ConvAlgorithm algorithm, const Gather& gather,
                           const gemm::Panels& panels, float* c, const GemmEpilogue& epilogue);

@@ -17,6 +17,8 @@ struct TransformCost {
 };
 constexpr TransformCost kCost2 = {130, 100, 100, 580, 400};
 constexpr TransformCost kCost4 = {390, 320, 260, 1300, 1100};
+// By the values that they read and write, from those of kCost4.
+constexpr TransformCost kCost4By2 = {270, 250, 205, 840, 700};
 // The share of the arithmetic units that the register tile keeps busy.
 constexpr double kDirectShare = 0.9, kDirectGradientShare = 0.75, kWinogradShare = 0.85;
 
@@ -33,22 +35,25 @@ struct Machine {
   }
 };
 
-// One group of a pass: `channels` in, `results` out, or the gradient of the weight between them.
+// One group of a pass, or one of its phases: `channels` in (of each part of the kernel), `results` out, or the gradient
+// of the weight between them.
 struct Sizes {
   std::int64_t N, height, width, channels, results;  // of the grid that is computed, of y for the weight
+  std::int64_t taps;                                 // of a part
 };
 
 double direct_cost(const Machine& machine, const Sizes& s, Pass pass) {
   const std::int64_t pixels = s.N * s.height * s.width;
-  if (pass == Pass::weight_gradient) return machine.product(s.results, 9 * s.channels, pixels) / kDirectGradientShare;
-  return machine.product(pixels, s.results, 9 * s.channels) / kDirectShare;
+  if (pass == Pass::weight_gradient)
+    return machine.product(s.results, s.taps * s.channels, pixels) / kDirectGradientShare;
+  return machine.product(pixels, s.results, s.taps * s.channels) / kDirectShare;
 }
 
 double winograd_cost(const Machine& machine, const Sizes& s, Pass pass, ConvAlgorithm algorithm) {
-  const TransformCost& cost = algorithm == ConvAlgorithm::winograd4 ? kCost4 : kCost2;
-  const std::int64_t size = algorithm == ConvAlgorithm::winograd4 ? 4 : 2;
+  const TransformCost& cost = s.taps == 4 ? kCost4By2 : algorithm == ConvAlgorithm::winograd4 ? kCost4 : kCost2;
+  const std::int64_t size = algorithm == ConvAlgorithm::winograd4 ? 4 : 2, patch = s.taps == 4 ? size + 1 : size + 2;
   const Tiles tiles = {s.N, s.height, s.width, size};
-  const double planes = static_cast<double>((size + 2) * (size + 2)), count = static_cast<double>(tiles.count());
+  const double planes = static_cast<double>(patch * patch), count = static_cast<double>(tiles.count());
   const double pixels = count * machine.vectors(s.channels), results = count * machine.vectors(s.results);
   const double weights = machine.vectors(s.channels * s.results);
   if (pass == Pass::weight_gradient)
@@ -58,30 +63,43 @@ double winograd_cost(const Machine& machine, const Sizes& s, Pass pass, ConvAlgo
          results * cost.output + weights * cost.weight;
 }
 
-bool applies(const ConvGeometry& g) {
-  return g.kernel_h == 3 && g.kernel_w == 3 && g.stride_h == 1 && g.stride_w == 1 && g.dilation_h == 1 &&
-         g.dilation_w == 1 && g.x_count() > 0 && g.y_count() > 0;
+bool is_square(const ConvGeometry& g, std::int64_t kernel, std::int64_t stride) {
+  return g.kernel_h == kernel && g.kernel_w == kernel && g.stride_h == stride && g.stride_w == stride &&
+         g.dilation_h == 1 && g.dilation_w == 1 && g.x_count() > 0 && g.y_count() > 0;
+}
+
+bool applies(const ConvGeometry& g, ConvAlgorithm algorithm) {
+  return is_square(g, 3, 1) || (is_square(g, 4, 2) && algorithm == ConvAlgorithm::winograd4);
+}
+
+// With stride 2 the forward pass and the weight have four parts that see C channels each, the gradient of the input
+// four phases, of which this is one.
+Sizes sizes_of(const ConvGeometry& g, Pass pass) {
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, parts = g.stride_h * g.stride_w;
+  const std::int64_t taps = g.taps() / parts;
+  if (pass == Pass::input_gradient)
+    return {g.N, divide_up(g.H, g.stride_h), divide_up(g.W, g.stride_w), group_k, group_c, taps};
+  return {g.N, g.OH, g.OW, parts * group_c, group_k, taps};
 }
 
 }  // namespace
 
-const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, Isa isa) {
+const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, std::int64_t taps, Isa isa) {
   const WinogradTable& table =
       by_isa(isa, winograd_table<simd::Baseline>, winograd_table<simd::Avx2>, winograd_table<simd::Avx512>)();
+  if (taps == 2) return table.f4_by_2;
   return algorithm == ConvAlgorithm::winograd4 ? table.f4 : table.f2;
 }
 
 ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa) {
-  if (!applies(g)) return ConvAlgorithm::direct;
-  if (g.algorithm != ConvAlgorithm::automatic) return g.algorithm;
-  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups;
-  if (std::min(group_c, group_k) < kFewestChannels) return ConvAlgorithm::direct;
-  const Sizes sizes =
-      pass == Pass::input_gradient ? Sizes{g.N, g.H, g.W, group_k, group_c} : Sizes{g.N, g.OH, g.OW, group_c, group_k};
+  if (g.algorithm != ConvAlgorithm::automatic) return applies(g, g.algorithm) ? g.algorithm : ConvAlgorithm::direct;
+  if (std::min(g.C, g.K) / g.groups < kFewestChannels) return ConvAlgorithm::direct;
+  const Sizes sizes = sizes_of(g, pass);
   const Machine machine(isa);
   ConvAlgorithm best = ConvAlgorithm::direct;
   double least = direct_cost(machine, sizes, pass);
   for (const ConvAlgorithm algorithm : {ConvAlgorithm::winograd2, ConvAlgorithm::winograd4}) {
+    if (!applies(g, algorithm)) continue;
     const double cost = winograd_cost(machine, sizes, pass, algorithm);
     if (cost >= least) continue;
     least = cost;

@@ -11,7 +11,7 @@ using V = simd::Vec<Tag>;
 
 // The matrices as functions on one line of a square. F(2x2,3x3) interpolates at 0, 1, -1 and infinity.
 struct F2 {
-  static constexpr int kTile = 2, kPatch = 4;
+  static constexpr int kTaps = 3, kTile = 2, kPatch = 4;
 
   [[gnu::always_inline]] static void input(const V (&d)[4], V (&t)[4]) {  // B^T
     t[0] = d[0] - d[2];
@@ -47,7 +47,7 @@ struct F2 {
 // F(4x4,3x3) interpolates at 0, a, -a, b, -b and infinity. The usual points 1 and 2 have 2.3 times the error of these.
 // All constants but those of 1 / N are exact.
 struct F4 {
-  static constexpr int kTile = 4, kPatch = 6;
+  static constexpr int kTaps = 3, kTile = 4, kPatch = 6;
   static constexpr float a = 5.0f / 8, b = 3.0f / 2, a2 = a * a, b2 = b * b;
   static constexpr float inverse_n0 = 1 / (a2 * b2), inverse_na = 1 / (2 * a2 * (a2 - b2)),
                          inverse_nb = 1 / (2 * b2 * (b2 - a2));
@@ -95,6 +95,52 @@ struct F4 {
     g[0] = fma(inverse_n0, u[0], even_a + even_b);
     g[1] = fma(a, odd_a, odd_b * b);
     g[2] = fma(a2, even_a, fma(b2, even_b, u[5]));
+  }
+};
+
+// F(4x4,2x2) interpolates at a, -a, b, -b and infinity. The usual points 0, 1, -1 and 2 have twice the error of these.
+struct F4By2 {
+  static constexpr int kTaps = 2, kTile = 4, kPatch = 5;
+  static constexpr float a = 19.0f / 16, b = 13.0f / 32, a2 = a * a, b2 = b * b;
+  static constexpr float inverse_na = 1 / (2 * a * (a2 - b2)), inverse_nb = 1 / (2 * b * (b2 - a2));
+
+  [[gnu::always_inline]] static void input(const V (&d)[5], V (&t)[5]) {  // B^T
+    const V even_a = fma(-b2, d[0], d[2]), odd_a = fma(-b2, d[1], d[3]);
+    const V even_b = fma(-a2, d[0], d[2]), odd_b = fma(-a2, d[1], d[3]);
+    t[0] = fma(a, even_a, odd_a);
+    t[1] = fma(-a, even_a, odd_a);
+    t[2] = fma(b, even_b, odd_b);
+    t[3] = fma(-b, even_b, odd_b);
+    t[4] = fma(a2 * b2, d[0], fma(-(a2 + b2), d[2], d[4]));
+  }
+  [[gnu::always_inline]] static void output(const V (&m)[5], V (&y)[4]) {  // A^T
+    const V even_a = m[0] + m[1], odd_a = m[0] - m[1], even_b = m[2] + m[3], odd_b = m[2] - m[3];
+    y[0] = even_a + even_b;
+    y[1] = fma(a, odd_a, odd_b * b);
+    y[2] = fma(a2, even_a, even_b * b2);
+    y[3] = fma(a2 * a, odd_a, fma(b2 * b, odd_b, m[4]));
+  }
+  [[gnu::always_inline]] static void output_gradient(const V (&dy)[4], V (&z)[5]) {  // A
+    const V even_a = fma(a2, dy[2], dy[0]), odd_a = fma(a2, dy[3], dy[1]) * a;
+    const V even_b = fma(b2, dy[2], dy[0]), odd_b = fma(b2, dy[3], dy[1]) * b;
+    z[0] = even_a + odd_a;
+    z[1] = even_a - odd_a;
+    z[2] = even_b + odd_b;
+    z[3] = even_b - odd_b;
+    z[4] = dy[3];
+  }
+  [[gnu::always_inline]] static void weight(const V (&g)[2], V (&u)[5]) {  // G
+    const V even_a = g[0] * inverse_na, odd_a = g[1] * (a * inverse_na);
+    const V even_b = g[0] * inverse_nb, odd_b = g[1] * (b * inverse_nb);
+    u[0] = odd_a + even_a;
+    u[1] = odd_a - even_a;
+    u[2] = odd_b + even_b;
+    u[3] = odd_b - even_b;
+    u[4] = g[1];
+  }
+  [[gnu::always_inline]] static void weight_gradient(const V (&u)[5], V (&g)[2]) {  // G^T
+    g[0] = fma(inverse_na, u[0] - u[1], (u[2] - u[3]) * inverse_nb);
+    g[1] = fma(a * inverse_na, u[0] + u[1], fma(b * inverse_nb, u[2] + u[3], u[4]));
   }
 };
 
@@ -178,32 +224,35 @@ void output(const WinogradTile& tile) {
 }
 
 template <class F>
-void weight(int64_t n, const float* taps, int64_t tap, float* planes, int64_t plane) {
+void weight(int64_t n, const float* taps, int64_t down, int64_t across, float* planes, int64_t plane) {
   simd::for_each_vector<Tag>(
       n, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-        transform_square<3, F::kPatch>(
+        transform_square<F::kTaps, F::kPatch>(
             [](const auto& g, auto& u) __attribute__((always_inline)) { F::weight(g, u); },
-            [&](int i, int j) __attribute__((always_inline)) { return V::load(taps + (i * 3 + j) * tap + c, count); },
+            [&](int i, int j)
+                __attribute__((always_inline)) { return V::load(taps + i * down + j * across + c, count); },
             [&](int i, int j, V u)
                 __attribute__((always_inline)) { u.store(planes + (i * F::kPatch + j) * plane + c, count); });
       });
 }
 
 template <class F>
-void weight_gradient(int64_t n, const float* planes, int64_t plane, float* taps, int64_t tap) {
+void weight_gradient(int64_t n, const float* planes, int64_t plane, float* taps, int64_t down, int64_t across) {
   simd::for_each_vector<Tag>(
       n, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-        transform_square<F::kPatch, 3>(
+        transform_square<F::kPatch, F::kTaps>(
             [](const auto& u, auto& g) __attribute__((always_inline)) { F::weight_gradient(u, g); },
             [&](int i, int j)
                 __attribute__((always_inline)) { return V::load(planes + (i * F::kPatch + j) * plane + c, count); },
-            [&](int i, int j, V g) __attribute__((always_inline)) { g.store(taps + (i * 3 + j) * tap + c, count); });
+            [&](int i, int j, V g)
+                __attribute__((always_inline)) { g.store(taps + i * down + j * across + c, count); });
       });
 }
 
 template <class F>
 constexpr WinogradKernels kernels() {
-  return {.tile = F::kTile,
+  return {.taps = F::kTaps,
+          .tile = F::kTile,
           .patch = F::kPatch,
           .input = input<F>,
           .output = output<F>,
@@ -216,7 +265,7 @@ constexpr WinogradKernels kernels() {
 
 template <>
 const WinogradTable& winograd_table<Tag>() {
-  static constexpr WinogradTable table = {.f2 = kernels<F2>(), .f4 = kernels<F4>()};
+  static constexpr WinogradTable table = {.f2 = kernels<F2>(), .f4 = kernels<F4>(), .f4_by_2 = kernels<F4By2>()};
   return table;
 }
 

@@ -1,10 +1,10 @@
-// Inner loops of ops/winograd.cpp: the transforms of Winograd's convolution F(m x m, 3x3) (Lavin and Gray 2016, "Fast
+// Inner loops of ops/winograd.cpp: the transforms of Winograd's convolution F(m x m, r x r) (Lavin and Gray 2016, "Fast
 // Algorithms for Convolutional Neural Networks"), a vector of channels at a time.
 //
-//   y = A^T [(G g G^T) . (B^T d B)] A          a tile of m x m results from a patch d of (m + 2) x (m + 2) pixels
+//   y = A^T [(G g G^T) . (B^T d B)] A          a tile of m x m results from a patch d of p x p pixels, p = m + r - 1
 //   dg = G^T [(B^T d B) . (A dy A^T)] G        summed over the tiles before G
 //
-// Value e = i (m + 2) + j of a transformed square lies in plane e.
+// Value e = i p + j of a transformed square lies in plane e.
 #pragma once
 
 #include <stdint.h>
@@ -38,17 +38,17 @@ struct WinogradTile {
 struct WinogradKernels {
   static constexpr int kMaxPlanes = 36;
 
-  int tile, patch;                                        // m, m + 2
+  int taps, tile, patch;                                  // r, m, p
   void (*input)(const WinogradSquare& square);            // B^T d B of patch x patch pixels
   void (*output)(const WinogradTile& tile);               // activation(A^T sums A + bias + residual)
   void (*output_gradient)(const WinogradSquare& square);  // A dy A^T of tile x tile pixels
-  // planes[e * plane + i] = (G g G^T)[e] for i < n, where g is taps[(0..8) * tap + i].
-  void (*weight)(int64_t n, const float* taps, int64_t tap, float* planes, int64_t plane);
-  // taps[(0..8) * tap + i] = G^T u G, where u is planes[e * plane + i].
-  void (*weight_gradient)(int64_t n, const float* planes, int64_t plane, float* taps, int64_t tap);
+  // planes[e * plane + i] = (G g G^T)[e] for i < n, where tap (j, k) of g is taps[j * down + k * across + i].
+  void (*weight)(int64_t n, const float* taps, int64_t down, int64_t across, float* planes, int64_t plane);
+  // Tap (j, k) of G^T u G to taps[j * down + k * across + i], where u is planes[e * plane + i].
+  void (*weight_gradient)(int64_t n, const float* planes, int64_t plane, float* taps, int64_t down, int64_t across);
 };
 struct WinogradTable {
-  WinogradKernels f2, f4;
+  WinogradKernels f2, f4, f4_by_2;  // F(2x2,3x3), F(4x4,3x3), F(4x4,2x2)
 };
 template <class Tag>
 const WinogradTable& winograd_table();

@@ -9,7 +9,8 @@
 
 namespace gesso::convolution {
 
-const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, Isa isa);
+// taps: 3 or 2, the height and width of a part of a kernel.
+const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, std::int64_t taps, Isa isa);
 
 // Floats from one plane to the next: an odd number of cache lines, so that the same places of all planes lie in
 // different sets of L1.
@@ -36,15 +37,29 @@ struct Image {
   std::int64_t height, width, apart;
   const float* zeros;
 };
+// A kernel with stride s is the sum of s x s kernels with stride 1, its parts: part (a, b) has the taps whose places
+// are (a, b) modulo s, and sees every s-th pixel of the image's rows and columns.
+struct Parts {
+  std::int64_t stride, taps;  // taps: of a part, a side
+
+  std::int64_t count() const { return stride * stride; }
+  std::int64_t down(std::int64_t part) const { return part / stride; }
+  std::int64_t across(std::int64_t part) const { return part % stride; }
+  // In the whole kernel: its width; the first tap of a part; from one of its taps to the one below and to the next.
+  std::int64_t kernel() const { return stride * taps; }
+  std::int64_t first_tap(std::int64_t part) const { return down(part) * kernel() + across(part); }
+  std::int64_t tap_below() const { return stride * kernel(); }
+  std::int64_t next_tap() const { return stride; }
+};
 using Square = std::array<const float*, WinogradKernels::kMaxPlanes>;
 
-// The size x size pixels from `at` on, row by row, zeros outside the image.
-inline void look_at(const Image& image, const Tiles::At& at, std::int64_t size, Square& square) {
+// size x size pixels from `at` on, row by row, `step` from each other in the image; zeros outside.
+inline void look_at(const Image& image, const Tiles::At& at, std::int64_t size, std::int64_t step, Square& square) {
   std::size_t next = 0;
-  for (std::int64_t h = at.h; h < at.h + size; ++h) {
+  for (std::int64_t h = at.h; h < at.h + size * step; h += step) {
     const std::int64_t line = (at.n * image.height + h) * image.width;
     const bool inside = h >= 0 && h < image.height;
-    for (std::int64_t w = at.w; w < at.w + size; ++w)
+    for (std::int64_t w = at.w; w < at.w + size * step; w += step)
       square[next++] = inside && w >= 0 && w < image.width ? image.first + (line + w) * image.apart : image.zeros;
   }
 }

@@ -8,7 +8,7 @@ namespace gesso::convolution {
 namespace {
 
 // Tiles that are transformed at a time: x and dy of them lie in L3.
-constexpr std::int64_t kSharedBytes = 8 << 20;
+constexpr std::int64_t kSharedBytes = 4 << 20;
 // Tiles a chain of additions: each starts from zero and is added to the sum at its end, which takes two thirds off the
 // error of one long chain.
 constexpr std::int64_t kChain = 128;
@@ -21,9 +21,10 @@ constexpr std::int64_t kBlock = 16;      // channels of dy that lie side by side
 struct Gradient {
   const GemmKernels& gemm;
   const WinogradKernels& winograd;
+  Parts parts;
   Tiles tiles;  // of y
   std::int64_t pad_top, pad_left;
-  std::int64_t channels, rows, width, panels;  // result [rows = K, channels]
+  std::int64_t channels, rows, width, part_panels;  // result [rows = K, parts, channels]
   std::int64_t tiles_each = 0;
   std::int64_t x_plane = 0, dy_plane = 0, sums_plane = 0;
   float* x = nullptr;     // [planes][panels][tiles_each][width], transformed
@@ -31,8 +32,9 @@ struct Gradient {
   float* sums = nullptr;  // [planes][rows][sum_floats]
 
   std::int64_t planes() const { return std::int64_t{winograd.patch} * winograd.patch; }
+  std::int64_t panels() const { return parts.count() * part_panels; }
   std::int64_t dy_floats() const { return divide_up(rows, kBlock) * kBlock; }
-  std::int64_t sum_floats() const { return panels * width; }
+  std::int64_t sum_floats() const { return panels() * width; }
 };
 
 void transform(const Gradient& g, const Image& x, const Image& dy, std::int64_t first, std::int64_t begin,
@@ -40,14 +42,17 @@ void transform(const Gradient& g, const Image& x, const Image& dy, std::int64_t 
   Square square;
   for (std::int64_t i = begin; i < end; ++i) {
     const Tiles::At at = g.tiles.at(first + i);
-    look_at(x, {at.n, at.h - g.pad_top, at.w - g.pad_left}, g.winograd.patch, square);
-    g.winograd.input({.pixels = square.data(),
-                      .channels = g.channels,
-                      .planes = g.x + i * g.width,
-                      .plane = g.x_plane,
-                      .block = g.width,
-                      .block_apart = g.tiles_each * g.width});
-    look_at(dy, at, g.winograd.tile, square);
+    const std::int64_t h = at.h * g.parts.stride - g.pad_top, w = at.w * g.parts.stride - g.pad_left;
+    for (std::int64_t part = 0; part < g.parts.count(); ++part) {
+      look_at(x, {at.n, h + g.parts.down(part), w + g.parts.across(part)}, g.winograd.patch, g.parts.stride, square);
+      g.winograd.input({.pixels = square.data(),
+                        .channels = g.channels,
+                        .planes = g.x + (part * g.part_panels * g.tiles_each + i) * g.width,
+                        .plane = g.x_plane,
+                        .block = g.width,
+                        .block_apart = g.tiles_each * g.width});
+    }
+    look_at(dy, at, g.winograd.tile, 1, square);
     g.winograd.output_gradient({.pixels = square.data(),
                                 .channels = g.rows,
                                 .planes = g.dy + i * kBlock,
@@ -76,7 +81,7 @@ void multiply_tile(const Gradient& g, std::int64_t plane, std::int64_t row, std:
                .out = g.sums + plane * g.sums_plane + panel * g.width,
                .row_offsets = offsets.data(),
                .row_count = std::min<std::int64_t>(g.gemm.rows, g.rows - row),
-               .column_count = std::min(g.width, g.channels - panel * g.width),
+               .column_count = std::min(g.width, g.channels - panel % g.part_panels * g.width),
                .add = add,
                .epilogue = nullptr,
                .step = kBlock});
@@ -94,20 +99,24 @@ void multiply_panels(const Gradient& g, std::int64_t plane, std::int64_t begin, 
 }
 
 void run_group(const Execution& run, const Gradient& g, const Image& x, const Image& dy, float* dweight) {
-  const std::int64_t panel_blocks = divide_up(g.panels, kPanelsEach), taps = 9;
+  const std::int64_t panel_blocks = divide_up(g.panels(), kPanelsEach);
+  const Parts& parts = g.parts;
   for (std::int64_t first = 0; first < g.tiles.count(); first += g.tiles_each) {
     const std::int64_t count = std::min(g.tiles_each, g.tiles.count() - first);
     parallel_for(run.pool, count, kTilesEach,
                  [&](std::int64_t begin, std::int64_t end) { transform(g, x, dy, first, begin, end); });
     run.pool.run(g.planes() * panel_blocks, [&](std::int64_t chunk, int) {
       const std::int64_t begin = chunk % panel_blocks * kPanelsEach;
-      multiply_panels(g, chunk / panel_blocks, begin, std::min(begin + kPanelsEach, g.panels), count, first > 0);
+      multiply_panels(g, chunk / panel_blocks, begin, std::min(begin + kPanelsEach, g.panels()), count, first > 0);
     });
   }
   parallel_for(run.pool, g.rows, kTilesEach, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k)
-      g.winograd.weight_gradient(g.channels, g.sums + k * g.sum_floats(), g.sums_plane, dweight + k * taps * g.channels,
-                                 g.channels);
+      for (std::int64_t part = 0; part < parts.count(); ++part)
+        g.winograd.weight_gradient(g.channels, g.sums + k * g.sum_floats() + part * g.part_panels * g.width,
+                                   g.sums_plane,
+                                   dweight + (k * parts.kernel() * parts.kernel() + parts.first_tap(part)) * g.channels,
+                                   parts.tap_below() * g.channels, parts.next_tap() * g.channels);
   });
 }
 
@@ -116,16 +125,19 @@ void run_group(const Execution& run, const Gradient& g, const Image& x, const Im
 void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, const ConvGeometry& geometry,
                                  const float* x, const float* dy, float* dweight) {
   const std::int64_t group_c = geometry.C / geometry.groups, group_k = geometry.K / geometry.groups;
+  const Parts parts = {.stride = geometry.stride_h, .taps = geometry.kernel_h / geometry.stride_h};
   const GemmKernels& gemm = gemm::kernels(run.isa);
+  const WinogradKernels& winograd = winograd_kernels(algorithm, parts.taps, run.isa);
   Gradient g = {.gemm = gemm,
-                .winograd = winograd_kernels(algorithm, run.isa),
-                .tiles = {geometry.N, geometry.OH, geometry.OW, winograd_kernels(algorithm, run.isa).tile},
+                .winograd = winograd,
+                .parts = parts,
+                .tiles = {geometry.N, geometry.OH, geometry.OW, winograd.tile},
                 .pad_top = geometry.pad_top,
                 .pad_left = geometry.pad_left,
                 .channels = group_c,
                 .rows = group_k,
                 .width = gemm.columns,
-                .panels = divide_up(group_c, gemm.columns)};
+                .part_panels = divide_up(group_c, gemm.columns)};
   const std::int64_t tile_floats = g.planes() * (g.sum_floats() + g.dy_floats());
   const std::int64_t most = std::max(kSharedBytes / 4 / tile_floats / kChain * kChain, kChain);
   g.tiles_each = std::min(most, g.tiles.count());
@@ -140,7 +152,7 @@ void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, 
   for (std::int64_t group = 0; group < geometry.groups; ++group)
     run_group(run, g, {x + group * group_c, geometry.H, geometry.W, geometry.C, zeros.data<float>().data()},
               {dy + group * group_k, geometry.OH, geometry.OW, geometry.K, zeros.data<float>().data()},
-              dweight + group * group_k * 9 * group_c);
+              dweight + group * group_k * geometry.taps() * group_c);
 }
 
 }  // namespace gesso::convolution

@@ -76,6 +76,17 @@ ConvGeometry square_geometry(std::int64_t N, std::int64_t height, std::int64_t w
           .algorithm = algorithm};
 }
 
+// 4x4, stride 2: the same.
+ConvGeometry halving_geometry(std::int64_t N, std::int64_t height, std::int64_t width, std::int64_t C, std::int64_t K,
+                              ConvAlgorithm algorithm) {
+  ConvGeometry g = square_geometry(N, height, width, C, K, algorithm);
+  g.kernel_h = g.kernel_w = 4;
+  g.stride_h = g.stride_w = 2;
+  g.OH = height / 2;
+  g.OW = width / 2;
+  return g;
+}
+
 ConvGeometry random_square_geometry(Random& random) {
   ConvGeometry g = square_geometry(pick(random, 1, 3), pick(random, 3, 14), pick(random, 3, 14), pick(random, 1, 40),
                                    pick(random, 1, 40), static_cast<ConvAlgorithm>(pick(random, 2, 3)));
@@ -84,8 +95,13 @@ ConvGeometry random_square_geometry(Random& random) {
   g.K *= g.groups;
   g.pad_top = pick(random, 0, 6);
   g.pad_left = pick(random, 0, 6);
-  g.OH = g.H + g.pad_top + pick(random, 0, 6) - 2;
-  g.OW = g.W + g.pad_left + pick(random, 0, 6) - 2;
+  if (pick(random, 0, 1) == 0) {
+    g.kernel_h = g.kernel_w = 4;
+    g.stride_h = g.stride_w = 2;
+    g.algorithm = ConvAlgorithm::winograd4;
+  }
+  g.OH = (g.H + g.pad_top + pick(random, 1, 7) - g.kernel_h) / g.stride_h + 1;
+  g.OW = (g.W + g.pad_left + pick(random, 1, 7) - g.kernel_w) / g.stride_w + 1;
   return g;
 }
 
@@ -193,15 +209,19 @@ TEST_SUITE("convolution") {
     for (const ConvAlgorithm algorithm : {ConvAlgorithm::winograd2, ConvAlgorithm::winograd4})
       for (const ConvGeometry& g :
            {square_geometry(2, 130, 121, 1, 2, algorithm), square_geometry(1, 81, 82, 1, 160, algorithm),
-            square_geometry(1, 6, 5, 800, 20, algorithm)})
+            square_geometry(1, 6, 5, 800, 20, algorithm), halving_geometry(1, 162, 160, 2, 20, algorithm)})
         check_against_loops(g, random);
   }
 
   TEST_CASE("the error of Winograd is at most three times that of the direct way, five times for the weight") {
     Random random(4);
     ThreadPool pool(2);
+    std::vector<ConvGeometry> geometries;
     for (const std::int64_t channels : {16, 64}) {  // the plan leaves fewer to the direct way
-      ConvGeometry g = square_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct);
+      geometries.push_back(square_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
+      geometries.push_back(halving_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
+    }
+    for (ConvGeometry& g : geometries) {
       const Truth truth(g, random);
       for (const Isa isa : supported_isas()) {
         const auto passes = [&](ConvAlgorithm algorithm) {
@@ -214,8 +234,7 @@ TEST_SUITE("convolution") {
           const double y = error(p.y, truth.y) / error(direct.y, truth.y);
           const double dx = error(p.dx, truth.dx) / error(direct.dx, truth.dx);
           const double dweight = error(p.dweight, truth.dweight) / error(direct.dweight, truth.dweight);
-          INFO(std::string(name_of(isa)), " ", std::string(name_of(algorithm)), ", ", channels, " channels: ", y, " ",
-               dx, " ", dweight);
+          INFO(text(g), " on ", std::string(name_of(isa)), ": ", y, " ", dx, " ", dweight);
           CHECK(y < 3);
           CHECK(dx < 3);
           CHECK(dweight < 5);
@@ -236,6 +255,8 @@ TEST_SUITE("convolution") {
         g.stride_h = 2;
         g.OH = 8;
         CHECK(chosen(g) == ConvAlgorithm::direct);
+        CHECK(chosen(halving_geometry(16, 32, 32, 64, 128, ConvAlgorithm::winograd4)) == ConvAlgorithm::winograd4);
+        CHECK(chosen(halving_geometry(16, 32, 32, 64, 128, ConvAlgorithm::winograd2)) == ConvAlgorithm::direct);
         CHECK(chosen(square_geometry(16, 32, 32, 3, 64, ConvAlgorithm::automatic)) == ConvAlgorithm::direct);
       }
   }
