@@ -2,7 +2,6 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -16,6 +15,7 @@
 #include "tests/started_program.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
+#include "tests/tiny_training.h"
 
 namespace gesso {
 namespace {
@@ -33,33 +33,6 @@ void flip_a_bit(const Path& file) {
   std::ofstream(file, std::ios::binary) << content;
 }
 
-// The smallest run of the program, which saves after every step and does little else.
-std::vector<std::string> tiny_training(const Path& run, std::int64_t steps, bool resume) {
-  std::vector<std::string> words = {"train",
-                                    "vqvae-shapes",
-                                    "--out",
-                                    run,
-                                    fmt::format("train.steps={}", steps),
-                                    "checkpoint.every=1",
-                                    "checkpoint.keep=2",
-                                    "sample.every=1000000",
-                                    "sample.count=1",
-                                    "log.every=100"};
-  const std::vector<std::string> fixed = {"train.batch=2",     "data.size=8",        "data.count=8",
-                                          "data.test_count=2", "model.hidden=2",     "model.residual_hidden=1",
-                                          "model.codes=4",     "model.code_width=2", "schedule.horizon=1000000"};
-  if (resume)
-    words.push_back("--resume");
-  else
-    words.insert(words.end(), fixed.begin(), fixed.end());
-  return words;
-}
-
-int number_of_kills() {
-  const char* text = std::getenv("GESSO_TEST_KILLS");
-  return text ? std::atoi(text) : 40;
-}
-
 // A run of the program that is killed and started again.
 class KilledRun {
  public:
@@ -70,7 +43,6 @@ class KilledRun {
 
   // after_save: not before it has saved a step of its own.
   void start_and_kill(bool after_save) {
-    constexpr std::int64_t kForever = 1'000'000'000;
     StartedProgram program(folder_ / "output", tiny_training(folder_ / "run", kForever, newest > 0));
     while (after_save && newest_name() <= newest) {
       if (!program.runs()) FAIL("it ended by itself: ", read_text_file(folder_ / "output", 1 << 20));
@@ -111,7 +83,7 @@ TEST_SUITE("durable run") {
   TEST_CASE("a run that is killed again and again loses nothing, and has the bits of one that was not") {
     const TemporaryDirectory folder;
     KilledRun run(folder);
-    const int kills = number_of_kills();
+    const int kills = times("GESSO_TEST_KILLS", 40);
     for (int i = 0; i < kills; ++i) run.start_and_kill(i == 0 || run.chance() % 4 != 0);
     CHECK(run.lost == 0);
     CHECK(run.torn == 0);
@@ -129,7 +101,7 @@ TEST_SUITE("durable run") {
 
   TEST_CASE("a second process on a run is refused at once, and may go on when the first is gone") {
     const TemporaryDirectory folder;
-    StartedProgram first(folder / "output", tiny_training(folder / "run", 1'000'000'000, false));
+    StartedProgram first(folder / "output", tiny_training(folder / "run", kForever, false));
     while (list_checkpoints(folder / "run").empty()) REQUIRE(first.runs());
     for (const bool resume : {true, false}) {
       const Program second = run_program(folder.path(), tiny_training(folder / "run", 5, resume));

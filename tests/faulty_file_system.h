@@ -14,7 +14,7 @@ struct Fault {
   bool lasts = false;     // all from that one on fail
 };
 
-class FaultyFileSystem final : public FileSystem {
+class FaultyFileSystem : public FileSystem {
  public:
   FaultyFileSystem(FileSystem& below, const Fault& fault) : below_(below), fault_(fault) {}
 

@@ -14,17 +14,21 @@ struct OwnProcess {
   std::string output;
 };
 
-// environment: "NAME=value" assignments for a shell. test_case: the full name; it may be marked to be skipped.
-inline OwnProcess run_own_test(const std::string& environment, const std::string& test_case) {
-  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  const std::string command = environment + " '" + self + "' --no-skip -tc='" + test_case + "' 2>&1";
+// command: for a shell.
+inline OwnProcess run_command(const std::string& command) {
   OwnProcess result;
-  std::FILE* pipe = popen(command.c_str(), "r");
+  std::FILE* pipe = popen((command + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return result;
   char buffer[4096];
   for (std::size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) result.output.append(buffer, got);
   result.status = pclose(pipe);
   return result;
+}
+
+// environment: "NAME=value" assignments for a shell. test_case: the full name; it may be marked to be skipped.
+inline OwnProcess run_own_test(const std::string& environment, const std::string& test_case) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  return run_command(environment + " '" + self + "' --no-skip -tc='" + test_case + "'");
 }
 
 }  // namespace gesso

@@ -42,14 +42,18 @@ class StartedProgram {
     if (process_ > 0 && waitpid(process_, &status_, WNOHANG) == process_) process_ = 0;
     return process_ > 0;
   }
-  // Sends the signal and waits. Returns the exit code, or 128 + the signal that ended it.
-  int end(int signal) {
-    if (runs()) {
-      kill(process_, signal);
-      waitpid(process_, &status_, 0);
-      process_ = 0;
-    }
+  void send(int signal) {
+    if (runs()) kill(process_, signal);
+  }
+  // Returns the exit code, or 128 + the signal that ended it.
+  int wait() {
+    if (process_ > 0) waitpid(process_, &status_, 0);
+    process_ = 0;
     return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
+  }
+  int end(int signal) {
+    send(signal);
+    return wait();
   }
 
  private:

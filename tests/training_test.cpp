@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <atomic>
 #include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -20,8 +19,8 @@ namespace gesso {
 namespace {
 
 RunSummary run(const Path& directory, std::vector<std::string> more, bool resume = false,
-               const std::atomic<bool>* interrupted = nullptr) {
-  return train_small(std::move(more), {.directory = directory, .resume = resume, .interrupted = interrupted});
+               RunControls* controls = nullptr) {
+  return train_small(std::move(more), {.directory = directory, .resume = resume, .controls = controls});
 }
 
 std::string noise(std::size_t count) {
@@ -190,8 +189,9 @@ TEST_SUITE("training") {
   TEST_CASE("an interrupted run saves at once, and resumes to the same bytes") {
     const TemporaryDirectory folder;
     run(folder / "whole", {"train.steps=9"});
-    const std::atomic<bool> interrupted = true;
-    const RunSummary stopped = run(folder / "stopped", {"train.steps=9"}, false, &interrupted);
+    RunControls controls{.stop = true};
+    const RunSummary stopped = run(folder / "stopped", {"train.steps=9"}, false, &controls);
+    CHECK(controls.looked_after);
     CHECK(stopped.end == RunEnd::interrupted);
     CHECK(stopped.step == 1);
     run(folder / "stopped", {}, true);

@@ -1,16 +1,19 @@
 // The program: one binary, several verbs.
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <system_error>
 
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "cuda/devices.h"
 #include "tools/verbs.h"
 #include "tools/version.h"
+#include "train/run_log.h"
 #include "train/task.h"
 #include "train/text.h"
 
@@ -57,7 +60,10 @@ int run(int argc, char** argv) {
   add_check(program, outcome);
   add_bench(program, outcome);
   add_info(program, outcome);
-  return command_line.parse(argc, argv) ? outcome.exit_code : static_cast<int>(ErrorKind::usage);
+  if (!command_line.parse(argc, argv)) return static_cast<int>(ErrorKind::usage);
+  if (std::fflush(stdout) != 0)
+    fail(ErrorKind::io, "cannot write the results to standard output: {}", std::generic_category().message(errno));
+  return outcome.exit_code;
 }
 
 }  // namespace
@@ -67,13 +73,16 @@ int main(int argc, char** argv) {
   try {
     return gesso::run(argc, argv);
   } catch (const gesso::Error& error) {
-    fmt::print(stderr, "gesso: {}\n", error.what());
+    gesso::tell(fmt::format("gesso: {}\n", error.what()));
     return error.exit_code();
   } catch (const std::bad_alloc&) {
-    fmt::print(stderr, "gesso: out of memory on the host; use a smaller train.batch or a smaller model\n");
+    gesso::tell("gesso: out of memory on the host; use a smaller train.batch or a smaller model\n");
     return static_cast<int>(gesso::ErrorKind::memory);
+  } catch (const std::system_error& error) {  // of printing, or of std::filesystem
+    gesso::tell(fmt::format("gesso: {}\n", error.what()));
+    return static_cast<int>(gesso::ErrorKind::io);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "gesso: {}\n", error.what());
+    gesso::tell(fmt::format("gesso: {}\n", error.what()));
     return static_cast<int>(gesso::ErrorKind::usage);
   }
 }

@@ -1,12 +1,11 @@
 // gesso train: from a recipe to checkpoints and pictures.
 #include <fmt/format.h>
 
-#include <atomic>
-#include <csignal>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "tools/signals.h"
 #include "tools/verbs.h"
 #include "tools/version.h"
 #include "train/run.h"
@@ -15,14 +14,6 @@
 namespace gesso {
 namespace {
 
-std::atomic<bool> interrupted = false;
-
-// The first signal asks for a checkpoint and an orderly end; a second one ends at once.
-extern "C" void on_signal(int signal) {
-  interrupted = true;
-  std::signal(signal, SIG_DFL);
-}
-
 struct TrainOptionsOfVerb {
   RunRequest request;
   std::string out, data, device = "cpu";
@@ -30,6 +21,7 @@ struct TrainOptionsOfVerb {
 };
 
 void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
+  RunControls& controls = controls_by_signals();
   const DeviceKind kind = device_kind(options.device);
   (void)device(kind);  // an absent device is told before anything is written
   options.request.directory =
@@ -40,14 +32,12 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   RecipeFile file;
   const std::unique_ptr<Dataset> data = prepare_run(options.request, file);
 
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
   const RunSummary summary = train(file.recipe(), *data,
                                    {.directory = options.request.directory,
                                     .resume = options.request.resume,
                                     .device = kind,
                                     .command_line = outcome.command_line,
-                                    .interrupted = &interrupted});
+                                    .controls = &controls});
   if (summary.end == RunEnd::interrupted) outcome.exit_code = kInterrupted;
   if (options.json) {
     nlohmann::ordered_json object = {{"run", options.request.directory.string()}, {"step", summary.step}};
@@ -76,7 +66,8 @@ void add_train(Verb program, Outcome& outcome) {
   verb.footer(
       "Example: gesso train vqvae-shapes --out runs/first train.steps=500\n"
       "         gesso train vqvae-shapes --out runs/first --resume train.steps=1000\n"
-      "The first interrupt (Ctrl-C) saves and stops with exit code 75; a second one stops at once.");
+      "The first interrupt (Ctrl-C) or SIGTERM saves and stops with exit code 75; a second interrupt stops at once.\n"
+      "SIGUSR1 saves, SIGUSR2 makes pictures, and training goes on.");
   verb.runs([options, &outcome] { run_train(*options, outcome); });
 }
 

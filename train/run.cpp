@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 #include <filesystem>
 #include <utility>
 
 #include "core/error.h"
 #include "train/checkpoint.h"
 #include "train/open_dataset.h"
+#include "train/run_log.h"
 #include "train/trainer.h"
 
 namespace gesso {
@@ -95,8 +95,8 @@ std::unique_ptr<TrainedRun> open_run(const Path& directory, const std::vector<st
   for (const std::string& assignment : assignments) run->file.config().assign(assignment);
   const VerifiedCheckpoint verified = checkpoint_store(directory).load_newest(is_wanted_for_inference);
   for (const auto& [checkpoint, why] : verified.damaged)
-    fmt::print(stderr, "{} is damaged: {}; {} is used\n", checkpoint.directory.string(), why,
-               verified.checkpoint.directory.filename().string());
+    tell(fmt::format("{} is damaged: {}; {} is used\n", checkpoint.directory.string(), why,
+                     verified.checkpoint.directory.filename().string()));
   run->task = make_task(run->file.recipe(), device);
   load_weights(verified, run->task->store());
   run->step = verified.checkpoint.step;

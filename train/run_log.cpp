@@ -48,6 +48,11 @@ std::string format_number(double value) {
 
 }  // namespace
 
+void tell(const std::string& text) {
+  std::fputs(text.c_str(), stderr);
+  std::fflush(stderr);
+}
+
 MetricsFile::MetricsFile(const Path& run, std::int64_t from_step) : path_(run / "metrics.jsonl") {
   if (std::filesystem::exists(path_))
     write_file_atomically(path_, lines_up_to(read_text_file(path_, kMaxMetricsBytes), from_step));
@@ -83,7 +88,7 @@ void MetricsFile::write(std::int64_t step, std::string_view split, const std::ve
 ProgressLine::ProgressLine(std::string name) : name_(std::move(name)), terminal_(isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
-  if (open_) std::fputc('\n', stderr);
+  if (open_) tell("\n");
 }
 
 void ProgressLine::show(const Progress& progress, bool due) {
@@ -98,20 +103,15 @@ void ProgressLine::show(const Progress& progress, bool due) {
   line += fmt::format(" | {:.0f} img/s", progress.images_per_second);
   if (progress.seconds_left >= 0) line += fmt::format(" | eta {}", format_seconds(progress.seconds_left));
   line += fmt::format(" | data {:.0f}% | {}", 100 * progress.data_share, format_bytes(progress.memory_bytes));
-  if (!terminal_) {
-    fmt::print(stderr, "{}\n", line);
-    return;
-  }
+  if (!terminal_) return tell(line + '\n');
   constexpr const char* kEraseLine = "\r\x1b[K";
-  fmt::print(stderr, "{}{}", kEraseLine, line.substr(0, terminal_width()));
-  std::fflush(stderr);
+  tell(kEraseLine + line.substr(0, terminal_width()));
   open_ = true;
 }
 
 void ProgressLine::say(const std::string& text) {
-  if (open_) std::fputc('\n', stderr);
+  tell((open_ ? "\n" : "") + text + '\n');
   open_ = false;
-  fmt::print(stderr, "{}\n", text);
 }
 
 std::string format_bytes(std::size_t bytes) {

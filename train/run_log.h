@@ -11,6 +11,9 @@
 
 namespace gesso {
 
+// To standard error. Where that takes nothing (a log on a full disk) nobody is told, and work goes on.
+void tell(const std::string& text);
+
 // metrics.jsonl of a run directory. Lines of steps behind `from_step` (left by a run that went on after its last
 // checkpoint) are dropped when it is opened, so that no step stands there twice.
 class MetricsFile {

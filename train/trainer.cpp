@@ -63,6 +63,8 @@ class Run {
   void start_directory(const std::string& configuration);
   bool save_due(std::int64_t step) const;
   void save(std::int64_t step);
+  bool asked(std::atomic<bool> RunControls::*wish, std::string_view does);
+  bool asked_to_stop() const { return options_.controls && options_.controls->stop; }
   void tell_saves(std::int64_t step);
   void finish_saving();
   std::string newest_checkpoint() const { return saved_step_ == 0 ? "none" : summary_.checkpoint.string(); }
@@ -96,6 +98,7 @@ class Run {
   RunSummary summary_;
 
   std::int64_t saved_step_ = 0;                    // of the newest checkpoint
+  std::int64_t saving_step_ = 0;                   // of the newest save that was started
   std::int64_t retry_step_ = 0, retry_pause_ = 1;  // when a save that failed is tried again; 0: none failed
   std::string save_problem_;                       // of the newest save
 };
@@ -161,6 +164,7 @@ void Run::start_directory(const std::string& configuration) {
   writer_ = std::make_unique<CheckpointWriter>(store, recipe_.checkpoint.keep, task_->store(), optimizer_);
   write_file_atomically(directory / kConfigFile, configuration);
   metrics_ = std::make_unique<MetricsFile>(directory, start_step_);
+  if (options_.controls) options_.controls->looked_after = true;
 }
 
 // What is written for those who look on: where the system refuses, training goes on.
@@ -251,7 +255,15 @@ void Run::save(std::int64_t step) {
   read_last();  // a step that is not finite must not be called good
   retry_step_ = 0;
   writer_->start(step);
+  saving_step_ = step;
   tell_saves(step);
+}
+
+// Whether a signal asked for it since the last time; says so.
+bool Run::asked(std::atomic<bool> RunControls::*wish, std::string_view does) {
+  if (!options_.controls || !(options_.controls->*wish).exchange(false)) return false;
+  line_->say(fmt::format("as asked, {} step {}", does, summary_.step));
+  return true;
 }
 
 // What became of saves by now. After one that failed, the next is made 1, 2, 4, ... steps later, at most an interval.
@@ -314,12 +326,14 @@ RunSummary Run::go() {
 
     const std::int64_t done = summary_.step = step + 1;
     const bool last = done == recipe_.train.steps;
-    const bool stop = options_.interrupted && options_.interrupted->load();
-    finish_interval(done, last || stop || done % recipe_.log.every == 0);
+    finish_interval(done, last || done % recipe_.log.every == 0);
     tell_saves(done);
-    if (last || stop || save_due(done)) save(done);
-    if (pictures_due(done)) try_to([&] { make_pictures(done); });
-    if (!stop || last) continue;
+    const bool wants_checkpoint = asked(&RunControls::checkpoint, "saving after");
+    if (last || asked_to_stop() || wants_checkpoint || save_due(done)) save(done);
+    const bool wants_pictures = asked(&RunControls::pictures, "pictures after");
+    if (wants_pictures || pictures_due(done)) try_to([&] { make_pictures(done); });
+    if (last || !asked_to_stop()) continue;
+    if (saving_step_ != done) save(done);
     summary_.end = RunEnd::interrupted;
     break;
   }

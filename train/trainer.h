@@ -1,7 +1,6 @@
 // The training loop: batches in, steps, lines, pictures and checkpoints out. It knows no model; a Task does.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -10,6 +9,7 @@
 #include "train/data_loader.h"
 #include "train/file_system.h"
 #include "train/recipe.h"
+#include "train/run_controls.h"
 #include "train/run_log.h"
 #include "train/task.h"
 
@@ -19,10 +19,10 @@ struct RunOptions {
   Path directory = {};  // made where it is missing
   bool resume = false;
   DeviceKind device = DeviceKind::cpu;
-  bool replay = true;                              // record a step and replay it, where the device can
-  std::string command_line = {};                   // for the record
-  const std::atomic<bool>* interrupted = nullptr;  // set by a signal: save and return
-  FileSystem* files = &posix_file_system();        // where checkpoints go
+  bool replay = true;                        // record a step and replay it, where the device can
+  std::string command_line = {};             // for the record
+  RunControls* controls = nullptr;           // null: nothing is asked for
+  FileSystem* files = &posix_file_system();  // where checkpoints go
 };
 
 enum class RunEnd : std::uint8_t { finished, interrupted };

@@ -1,0 +1,98 @@
+// Disks that are full, not only said to be: /dev/full, and a small tmpfs.
+#include <doctest/doctest.h>
+#include <fcntl.h>
+
+#include <sstream>
+
+#include "tests/faulty_file_system.h"
+#include "tests/own_process.h"
+#include "tests/program.h"
+#include "tests/small_run.h"
+#include "tests/started_program.h"
+#include "tests/temporary_directory.h"
+#include "tests/tiny_training.h"
+
+namespace gesso {
+namespace {
+
+// The real one, but what is written to one file of every second checkpoint goes to /dev/full.
+class FullDevice final : public FaultyFileSystem {
+ public:
+  FullDevice() : FaultyFileSystem(posix_file_system(), {.call = INT64_MAX}) {}
+
+  int refused = 0;
+  IoResult create_file(const Path& path) override {
+    if (path.filename() != "state.safetensors" || ++files_ % 2 == 1) return FaultyFileSystem::create_file(path);
+    ++refused;
+    return {.value = open("/dev/full", O_WRONLY | O_CLOEXEC)};
+  }
+
+ private:
+  int files_ = 0;
+};
+
+// $1: the program; $2: a folder; the other words train into $2/disk/run. Prints the exit code of that run, that of one
+// that goes on where the disk is full, how many checkpoints there are, and the exit code of one that goes on with room.
+constexpr const char* kScript = R"(set -eu
+gesso=$1 folder=$2
+shift 2
+mkdir "$folder/disk"
+mount -t tmpfs -o size=256k none "$folder/disk"
+train() { code=0; "$gesso" "$@" >>"$folder/output" 2>&1 || code=$?; echo $code; }
+train "$@"
+train train vqvae-shapes --out "$folder/disk/run" --resume
+ls "$folder/disk/run/checkpoints" | wc -l
+rm -r "$folder/disk/run/checkpoints/step-00000001" "$folder/disk/run/checkpoints/step-00000002"
+train train vqvae-shapes --out "$folder/disk/run" --resume checkpoint.keep=1
+cp -r "$folder/disk/run" "$folder/run"
+)";
+
+TEST_SUITE("full disk") {
+  TEST_CASE("where /dev/full takes every second save, training goes on to the same bits") {
+    const TemporaryDirectory folder;
+    const std::vector<std::string> more = {"train.steps=30", "checkpoint.every=3", "checkpoint.keep=0"};
+    (void)train_small(more, {.directory = folder / "whole"});
+    FullDevice files;
+    CHECK(train_small(more, {.directory = folder / "run", .files = &files}).step == 30);
+    CHECK(files.refused > 3);
+    CHECK(list_checkpoints(folder / "run").size() > 3);
+    CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+  }
+
+  TEST_CASE("where nobody can be told, training goes on, and the exit code says that results were not written") {
+    const TemporaryDirectory folder;
+    StartedProgram program("/dev/full", tiny_training(folder / "run", 5, false));
+    CHECK(program.wait() == static_cast<int>(ErrorKind::io));
+    CHECK(list_checkpoints(folder / "run").back().step == 5);
+  }
+
+  TEST_CASE("a run fills a small tmpfs, and goes on from what it saved when there is room") {
+    const TemporaryDirectory folder;
+    if (run_command("unshare -rm true").status != 0) {
+      MESSAGE("not tried: here nobody but the administrator mounts a tmpfs");
+      return;
+    }
+    constexpr std::int64_t kSteps = 60;
+    const std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gesso";
+    const auto words = tiny_training(folder / "disk" / "run", kSteps, false, {"checkpoint.keep=0", "log.every=10"});
+    const OwnProcess done = run_command(fmt::format("unshare -rm sh -c '{}' sh {} {} {}", kScript, program,
+                                                    folder.path().string(), fmt::join(words, " ")));
+    INFO(done.output);
+    std::istringstream codes(done.output);
+    int filling = -1, still_full = -1, saved = -1, with_room = -1;
+    codes >> filling >> still_full >> saved >> with_room;
+    CHECK(filling == static_cast<int>(ErrorKind::io));
+    CHECK(still_full == static_cast<int>(ErrorKind::io));
+    CHECK(saved >= 3);
+    CHECK(saved < kSteps);
+    CHECK(with_room == 0);
+    const std::string told = read_text_file(folder / "output", 1 << 20);
+    CHECK_MESSAGE(told.find("No space left on device; training goes on") != std::string::npos, told);
+    CHECK_MESSAGE(told.find("step 60, the last one, could not be saved") != std::string::npos, told);
+    CHECK(run_program(folder.path(), tiny_training(folder / "whole", kSteps, false)).exit_code == 0);
+    CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+  }
+}
+
+}  // namespace
+}  // namespace gesso
