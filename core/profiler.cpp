@@ -11,18 +11,10 @@
 namespace gesso {
 namespace {
 
-struct Event {
-  std::string name;
-  RangeKind kind{};
-  int thread = 0;
-  std::int64_t begin_ns = 0, end_ns = 0;
-  double flops = 0, bytes = 0;
-};
-
 struct State {
   std::atomic<bool> on = false;
   std::mutex mutex;
-  std::vector<Event> events;  // in the order of their ends
+  std::vector<ProfileEvent> events;
 };
 State& state() {
   static State s;
@@ -67,7 +59,15 @@ ProfileRange::~ProfileRange() {
   innermost = outer_;
   if (const RangeObserver* observer = range_observer.load(std::memory_order_acquire)) observer->closed(kind_);
   if (begin_ns_ == 0 || !state().on.load(std::memory_order_relaxed)) return;
-  Event event{std::string(name_), kind_, thread_number(), begin_ns_, now_ns(), flops_, bytes_};
+  ProfileEvent event{.name = std::string(name_),
+                     .pass = std::move(pass_),
+                     .operands = std::move(operands_),
+                     .kind = kind_,
+                     .thread = thread_number(),
+                     .begin_ns = begin_ns_,
+                     .end_ns = now_ns(),
+                     .flops = flops_,
+                     .bytes = bytes_};
   const std::lock_guard lock(state().mutex);
   state().events.push_back(std::move(event));
 }
@@ -98,13 +98,18 @@ void Profiler::clear() {
   state().events.clear();
 }
 
+std::vector<ProfileEvent> Profiler::events() const {
+  const std::lock_guard lock(state().mutex);
+  return state().events;
+}
+
 std::vector<ProfileRow> Profiler::rows() const {
   const std::lock_guard lock(state().mutex);
   // Events end before the ranges around them do: what ended since an outer range's begin, on its thread, lies inside
   // it.
-  std::map<int, std::vector<const Event*>> open;
+  std::map<int, std::vector<const ProfileEvent*>> open;
   std::map<std::pair<RangeKind, std::string>, ProfileRow> rows;
-  for (const Event& event : state().events) {
+  for (const ProfileEvent& event : state().events) {
     auto& inner = open[event.thread];
     double inside_ns = 0;
     while (!inner.empty() && inner.back()->begin_ns >= event.begin_ns) {
@@ -145,12 +150,13 @@ std::string Profiler::chrome_trace() const {
   const std::lock_guard lock(state().mutex);
   std::string json = "{\"traceEvents\":[";
   bool first = true;
-  for (const Event& event : state().events) {
+  for (const ProfileEvent& event : state().events) {
     json += fmt::format(
         "{}{{\"name\":\"{}\",\"cat\":\"{}\",\"ph\":\"X\",\"ts\":{:.3f},\"dur\":{:.3f},\"pid\":0,\"tid\":{},"
-        "\"args\":{{\"flops\":{:.0f},\"bytes\":{:.0f}}}}}",
+        "\"args\":{{\"pass\":\"{}\",\"operands\":\"{}\",\"flops\":{:.0f},\"bytes\":{:.0f}}}}}",
         first ? "\n" : ",\n", json_escaped(event.name), name_of(event.kind), static_cast<double>(event.begin_ns) * 1e-3,
-        static_cast<double>(event.end_ns - event.begin_ns) * 1e-3, event.thread, event.flops, event.bytes);
+        static_cast<double>(event.end_ns - event.begin_ns) * 1e-3, event.thread, json_escaped(event.pass),
+        json_escaped(event.operands), event.flops, event.bytes);
     first = false;
   }
   return json + "\n]}\n";

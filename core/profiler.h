@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace gesso {
@@ -25,11 +26,18 @@ class ProfileRange {
     flops_ += flops;
     bytes_ += bytes;
   }
+  // Which pass of an op it is ("forward", "gradients 0 1": of these operands), and its operands: "[4,6] f32, absent ->
+  // [4] f32".
+  void describe(std::string pass, std::string operands) {
+    pass_ = std::move(pass);
+    operands_ = std::move(operands);
+  }
 
  private:
   friend std::string module_path();
   friend std::string_view op_at_work();
   std::string_view name_;
+  std::string pass_, operands_;
   const ProfileRange* outer_;
   double flops_ = 0, bytes_ = 0;
   std::int64_t begin_ns_ = 0;
@@ -51,6 +59,15 @@ struct RangeObserver {
 // opened.
 void set_range_observer(const RangeObserver& observer);
 
+// A range that has ended.
+struct ProfileEvent {
+  std::string name, pass, operands;  // the last two: where described
+  RangeKind kind{};
+  int thread = 0;
+  std::int64_t begin_ns = 0, end_ns = 0;
+  double flops = 0, bytes = 0;
+};
+
 struct ProfileRow {
   std::string name;
   RangeKind kind{};
@@ -64,10 +81,11 @@ class Profiler {
   void start();  // from here on ranges are recorded, of all threads, after what is there already
   void stop();
   bool on() const;
-  void clear();                          // forgets what was recorded
-  std::vector<ProfileRow> rows() const;  // by falling self time
-  std::string table() const;             // rows() as text, ops with GFLOP/s and GB/s
-  std::string chrome_trace() const;      // JSON: {"traceEvents":[...]}, times in microseconds
+  void clear();                              // forgets what was recorded
+  std::vector<ProfileEvent> events() const;  // in the order of their ends
+  std::vector<ProfileRow> rows() const;      // by falling self time
+  std::string table() const;                 // rows() as text, ops with GFLOP/s and GB/s
+  std::string chrome_trace() const;          // JSON: {"traceEvents":[...]}, times in microseconds
 };
 
 }  // namespace gesso

@@ -53,13 +53,18 @@ Tensor crop(const Tensor& x, std::int64_t height, std::int64_t width) {
 }
 
 ResidualBlock::ResidualBlock(const nn::Scope& scope, const VqvaeOptions& options)
-    : conv3x3_(
-          scope / "conv3x3",
-          {.in = options.hidden, .out = options.residual_hidden, .activation = Activation::relu, .init = options.init}),
+    : conv3x3_(scope / "conv3x3", {.in = options.hidden,
+                                   .out = options.residual_hidden,
+                                   .bias = options.residual_bias,
+                                   .activation = Activation::relu,
+                                   .init = options.init}),
       dropout_(scope / "dropout", options.dropout),
-      conv1x1_(
-          scope / "conv1x1",
-          {.in = options.residual_hidden, .out = options.hidden, .kernel = 1, .padding = 0, .init = options.init}) {}
+      conv1x1_(scope / "conv1x1", {.in = options.residual_hidden,
+                                   .out = options.hidden,
+                                   .kernel = 1,
+                                   .padding = 0,
+                                   .bias = options.residual_bias,
+                                   .init = options.init}) {}
 
 Tensor ResidualBlock::operator()(const nn::Context& context, const Tensor& x) const {
   return conv1x1_(context, dropout_(context, conv3x3_(context, ops::relu(x))), x);

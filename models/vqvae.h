@@ -25,6 +25,7 @@ struct VqvaeOptions {
   std::int64_t hidden = 128;                         // channels inside
   std::int64_t residual_hidden = 32;                 // channels of the 3x3 convolution inside a residual block
   std::int64_t residual_blocks = 2;
+  bool residual_bias = true;     // of the convolutions inside a residual block
   std::int64_t downsamples = 2;  // 4x4 stride-2 convolutions; each halves height and width
   ImagePadding padding = ImagePadding::none;
   double dropout = 0;  // before each residual block's 1x1 convolution

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "core/profiler.h"
 #include "ops/device_kernels.h"
@@ -40,11 +41,29 @@ auto told_with_path(const std::string& path, Work&& work) {
   }
 }
 
+// What the profiler is told of a call; empty where it is off.
+struct Described {
+  double flops = 0;  // of the forward pass
+  std::string operands;
+};
+
+std::string list_of(std::span<const Spec> specs) {
+  std::string list;
+  for (const Spec& s : specs) list += fmt::format("{}{}", list.empty() ? "" : ", ", s.text());
+  return list;
+}
+
 // What one call leaves for its backward.
 class RecordedOp final : public Recorded {
  public:
-  RecordedOp(const RowInfo& row, const Attributes& attrs, const Execution& run, const Kernels& kernels, double flops)
-      : row_(row), attrs_(attrs), run_(run), kernels_(kernels), flops_(flops), path_(module_path()) {}
+  RecordedOp(const RowInfo& row, const Attributes& attrs, const Execution& run, const Kernels& kernels,
+             Described described)
+      : row_(row),
+        attrs_(attrs),
+        run_(run),
+        kernels_(kernels),
+        described_(std::move(described)),
+        path_(module_path()) {}
 
   void save(std::span<const Tensor> in, std::span<const Tensor> out, Operands wanted) {
     keep(in, row_.saved_inputs(attrs_, wanted), in_);
@@ -56,7 +75,7 @@ class RecordedOp final : public Recorded {
       check_versions(in_);
       check_versions(out_);
       ProfileRange range(RangeKind::op, row_.name);
-      add_work(range, dy, dx);
+      describe(range, dy, dx);
       kernels_.backward(attrs_, {run_, in_.tensors, out_.tensors, dy, dx});
     });
   }
@@ -83,34 +102,39 @@ class RecordedOp final : public Recorded {
              t.spec().text(), t.last_writer());
     }
   }
-  // As bench ops counts it: a gradient of more than a vector is as much work as the forward pass.
-  void add_work(ProfileRange& range, std::span<const Tensor> dy, std::span<const Tensor> dx) const {
+  // As bench ops counts it: a gradient of more than a vector is as much work as the forward pass; of two at the most,
+  // since no op is more than bilinear (a residual's gradient is dy).
+  void describe(ProfileRange& range, std::span<const Tensor> dy, std::span<const Tensor> dx) const {
     if (!Profiler::instance().on()) return;
+    std::string pass = "gradients";
+    for (std::size_t i = 0; i < dx.size(); ++i)
+      if (dx[i]) pass += fmt::format(" {}", i);
+    range.describe(std::move(pass), described_.operands);
     const auto is_large = [](const Tensor& t) { return t && t.shape().rank() > 1; };
     double bytes = 0;
     for (const std::span<const Tensor> tensors :
          {std::span<const Tensor>(in_.tensors), std::span<const Tensor>(out_.tensors), dy, dx})
       for (const Tensor& t : tensors) bytes += static_cast<double>(t.spec().bytes());
-    range.add_work(flops_ * static_cast<double>(std::max<std::ptrdiff_t>(1, std::ranges::count_if(dx, is_large))),
-                   bytes);
+    const std::ptrdiff_t times = std::clamp<std::ptrdiff_t>(std::ranges::count_if(dx, is_large), 1, 2);
+    range.add_work(described_.flops * static_cast<double>(times), bytes);
   }
 
   const RowInfo& row_;
   Attributes attrs_;
   Execution run_;
   const Kernels& kernels_;
-  double flops_;  // of the forward pass, where the profiler was on
+  Described described_;
   std::string path_;
   Saved in_, out_;
 };
 
 void record(Tape& tape, const RowInfo& row, const Attributes& attrs, const Execution& run, const Kernels& kernels,
-            double flops, std::span<const Tensor> in, std::span<const Tensor> out) {
+            Described described, std::span<const Tensor> in, std::span<const Tensor> out) {
   Operands wanted = 0;
   for (std::size_t i = 0; i < in.size(); ++i)
     if (has(row.differentiable, i) && tape.knows(in[i])) wanted |= operands(i);
   if (!wanted) return;
-  auto op = std::make_unique<RecordedOp>(row, attrs, run, kernels, flops);
+  auto op = std::make_unique<RecordedOp>(row, attrs, run, kernels, std::move(described));
   op->save(in, out, wanted);
   Tensors tracked(in.begin(), in.end());  // an operand whose gradient does not exist is a constant to the tape
   for (std::size_t i = 0; i < tracked.size(); ++i)
@@ -124,22 +148,24 @@ Tensors run_op(Device& device, const RowInfo& row, const Attributes& attrs, std:
   for (const Tensor& x : in) specs.push_back(x.spec());
   check_dtypes(row, specs);
   const Execution run{device, thread_pool(), isa()};
+  const Specs results = row.infer(attrs, specs);
   Tensors out;
-  for (const Spec& spec : row.infer(attrs, specs))
-    out.push_back(spec.dtype == DType::none ? Tensor() : Tensor(spec, device));
+  for (const Spec& spec : results) out.push_back(spec.dtype == DType::none ? Tensor() : Tensor(spec, device));
   const Kernels& kernels = row.kernels(device.kind(), specs);
-  double flops = 0;
+  Described described;
   {
     ProfileRange range(RangeKind::op, row.name);
     if (Profiler::instance().on()) {
-      flops = row.flops(attrs, specs);
-      range.add_work(flops, row.bytes(attrs, specs));
+      described = {row.flops(attrs, specs), fmt::format("{} -> {}", list_of(specs), list_of(results))};
+      range.add_work(described.flops, row.bytes(attrs, specs));
+      range.describe("forward", described.operands);
     }
     kernels.forward(attrs, {run, in, out});
   }
   for (std::size_t i = 0; i < in.size(); ++i)
     if (has(row.in_place, i) && in[i]) in[i].mark_written(row.name);
-  if (Tape* tape = Tape::current(); tape && row.differentiable) record(*tape, row, attrs, run, kernels, flops, in, out);
+  if (Tape* tape = Tape::current(); tape && row.differentiable)
+    record(*tape, row, attrs, run, kernels, std::move(described), in, out);
   return out;
 }
 
@@ -154,9 +180,7 @@ const Kernels& RowInfo::kernels(DeviceKind device, std::span<const Spec> in) con
     if (const Kernels* found = registered_kernels(device, name)) return *found;
     fail("{}: there is no kernel on {} yet; use --device cpu", name, gesso::name_of(device));
   }
-  std::string operands;
-  for (const Spec& s : in) operands += fmt::format("{}{}", operands.empty() ? "" : ", ", s.text());
-  fail("{}: no kernel on {} for ({})", name, gesso::name_of(device), operands);
+  fail("{}: no kernel on {} for ({})", name, gesso::name_of(device), list_of(in));
 }
 
 Tensors dispatch_on(Device& device, const RowInfo& row, const Attributes& attrs, std::span<const Tensor> in) {

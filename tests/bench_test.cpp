@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -44,6 +45,42 @@ TEST_SUITE("bench") {
     CHECK(result["ceilings"]["gbps"] > 0);
   }
 
+  TEST_CASE("bench ops times a suite's calls, and sums them as often as a step makes them") {
+    const Output output = run_bench({"bench", "ops", "--suite", "unet-64", "--filter", "matmul", "--json"});
+    REQUIRE_MESSAGE(output.status == 0, output.text);
+    const nlohmann::json result = nlohmann::json::parse(output.last_line);
+    std::map<std::string, double> ms, ms_median;  // by pass
+    for (const nlohmann::json& row : result["rows"]) {
+      CHECK(row["name"] == "matmul");
+      CHECK(row["share"] > 0);
+      for (const std::string& pass : {row["pass"].get<std::string>(), std::string("all")}) {
+        ms[pass] += row["times"].get<double>() * row["ms"].get<double>();
+        ms_median[pass] += row["times"].get<double>() * row["ms_median"].get<double>();
+      }
+    }
+    CHECK(result["rows"].size() == 11);  // the first layer's input is data
+    CHECK(ms.size() == 4);
+    REQUIRE(result["sums"].size() == 8);  // of other products than convolutions, and of all
+    for (const nlohmann::json& sum : result["sums"]) {
+      CHECK((sum["ops"] == "other products" || sum["ops"] == "all"));
+      CHECK(sum["ms"].get<double>() == doctest::Approx(ms.at(sum["pass"])));
+      CHECK(sum["ms_median"].get<double>() == doctest::Approx(ms_median.at(sum["pass"])));
+      CHECK(sum["gflops"] > 0);
+    }
+  }
+
+  TEST_CASE("bench ops refuses suites that there are not, ops that a suite has not, and devices that are too slow") {
+    const auto refusal = [](std::vector<std::string> more) {
+      more.insert(more.begin(), {"bench", "ops", "--suite"});
+      const Output output = run_bench(more);
+      CHECK(output.status == 2);
+      return output.text;
+    };
+    CHECK(refusal({"unet"}).find("no suite 'unet'; there are vqvae-28, unet-64, ddpm-cifar10") != std::string::npos);
+    CHECK(refusal({"unet-64", "--filter", "relu"}).find("no op whose name holds 'relu'") != std::string::npos);
+    CHECK(refusal({"unet-64", "--device", "reference"}).find("take cpu or cuda") != std::string::npos);
+  }
+
   TEST_CASE("bench ops times the kernels of the emulated device, and counts their launches") {
     const Output output = run_bench({"bench", "ops", "--device", "emulated", "--filter", "straight_through", "--json"});
     if (output.text.find("device emulated is not part of this build") != std::string::npos) return;
@@ -85,6 +122,24 @@ TEST_SUITE("bench") {
     CHECK(result["share_of_peak"] > 0);
     CHECK(result["steps"] >= 5);
     CHECK(result["device"] == "cpu");
+    CHECK(result["allocations"] < 0.5);  // a thread that came late for its first chunk may want a block of its own
+    CHECK(result["peak_rss_bytes"] > result["peak_bytes"]);
+    CHECK(result["page_faults"] >= 0);
+    double gflop = 0;
+    std::map<std::string, int> calls;
+    for (const nlohmann::json& op : result["ops"]) {
+      CHECK(op["ms"] > 0);
+      CHECK(op["floor_ms"] > 0);
+      CHECK(op["operands"].get<std::string>().find(" -> ") != std::string::npos);
+      gflop += op["gflop"].get<double>();
+      calls[op["name"].get<std::string>() + " " + op["pass"].get<std::string>()] += op["calls"].get<int>();
+    }
+    CHECK(gflop == doctest::Approx(result["gflop"].get<double>()));
+    CHECK(calls.at("conv2d forward") == 13);
+    CHECK(calls.at("conv2d gradients 1 2") == 1);  // the first layer's input is data
+    CHECK(calls.at("conv2d gradients 0 1 2") == 8);
+    CHECK(calls.at("conv2d gradients 0 1 2 3") == 4);  // with what is added to the result of a residual block
+    CHECK(output.text.find("all ops") != std::string::npos);
   }
 
   TEST_CASE("bench step times the emulated device, and tells its speed against nothing") {
@@ -99,6 +154,7 @@ TEST_SUITE("bench") {
     CHECK(result["peak_bytes"] > 0);
     CHECK(result["gflop"] > 0);
     CHECK(result["share_of_peak"].is_null());
+    CHECK(result["ops"].empty());
   }
 
   TEST_CASE("bench step traces a step: what it did, by time, and a file for trace viewers") {

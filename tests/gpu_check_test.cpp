@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <sys/wait.h>
 
-#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "tests/shell.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
 #include "train/files.h"
@@ -18,25 +18,10 @@
 namespace gesso {
 namespace {
 
-struct Ended {
-  int status = -1;   // as of waitpid
-  std::string text;  // both outputs
-};
 // environment: "NAME=value" assignments for a shell.
 Ended run_check(const std::string& programs, const std::string& more, const std::string& environment = "") {
-  const std::string command = environment + "'" + (source_directory() / "tools/gpu_check").string() + "' --programs '" +
-                              programs + "' " + more + " 2>&1";
-  Ended ended;
-  std::FILE* pipe = popen(command.c_str(), "r");
-  if (!pipe) fail(ErrorKind::io, "cannot start {}", command);
-  char buffer[4096];
-  for (std::size_t got = 0; (got = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) ended.text.append(buffer, got);
-  ended.status = pclose(pipe);
-  return ended;
-}
-
-void write_script(const TemporaryDirectory& folder, const std::string& name, const std::string& text) {
-  std::filesystem::permissions(folder.write(name, "#!/bin/sh\n" + text), std::filesystem::perms::owner_all);
+  return run_in_shell(environment + "'" + (source_directory() / "tools/gpu_check").string() + "' --programs '" +
+                      programs + "' " + more);
 }
 
 constexpr const char* kGesso = R"(case "$*" in

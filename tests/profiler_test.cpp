@@ -50,6 +50,7 @@ void run_step() {
     ProfileRange op(RangeKind::op, "conv2d");
     op.add_work(2e6, 1e6);
     op.add_work(1e6, 0);
+    op.describe("forward", "[2] f32 -> [] f32");
     spend_some_time();
   }
 }
@@ -108,6 +109,9 @@ TEST_SUITE("profiler") {
     CHECK(op.at("cat") == "op");
     CHECK(op.at("ph") == "X");
     CHECK(op.at("args").at("flops") == 3000000);
+    CHECK(op.at("args").at("pass") == "forward");
+    CHECK(op.at("args").at("operands") == "[2] f32 -> [] f32");
+    CHECK(step.at("args").at("pass") == "");
     CHECK(step.at("name") == "step");
     CHECK(op.at("tid") == step.at("tid"));
     CHECK(op.at("ts").get<double>() >= step.at("ts").get<double>());

@@ -5,42 +5,16 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "core/isa.h"
-#include "core/thread_pool.h"
 #include "cuda/devices.h"
 #include "tools/bench_ops.h"
 #include "tools/bench_step.h"
+#include "tools/bench_suites.h"
 #include "tools/bench_table.h"
 #include "tools/verbs.h"
 #include "train/files.h"
 
 namespace gesso {
 namespace {
-
-void print(const StepBench& bench) {
-  fmt::print("{:<14} {:.3f} ms, median {:.3f} of {} steps\n", "step", bench.ms_min, bench.ms_median, bench.steps);
-  fmt::print("{:<14} {:.1f}\n", "images a second", bench.images_per_s);
-  fmt::print("{:<14} {:.1f} MiB at the most\n", "memory", static_cast<double>(bench.peak_bytes) / (1 << 20));
-  fmt::print("{:<14} {:.3f} GFLOP", "work", bench.gflop);
-  if (bench.share_of_peak)
-    fmt::print(": {:.1f} % of {:.1f} GFLOP/s in a loop of multiply-adds", 100 * *bench.share_of_peak,
-               bench.peak_gflops);
-  fmt::print("\n");
-}
-
-nlohmann::ordered_json to_json(const StepBench& bench) {
-  nlohmann::ordered_json share;  // null where the device's peak is not known
-  if (bench.share_of_peak) share = *bench.share_of_peak;
-  return {{"ms", {{"min", bench.ms_min}, {"median", bench.ms_median}}},
-          {"images_per_s", bench.images_per_s},
-          {"peak_bytes", bench.peak_bytes},
-          {"share_of_peak", share},
-          {"gflop", bench.gflop},
-          {"steps", bench.steps},
-          {"device", bench.device},
-          {"isa", name_of(isa())},
-          {"threads", thread_pool().threads()}};
-}
 
 void add_step(Verb verb) {
   Verb step = verb.add_verb("step", "Times a recipe's training step");
@@ -66,25 +40,34 @@ void add_step(Verb verb) {
       write_file_atomically(options->trace, trace.chrome_json);
     }
     const StepBench bench = bench_step(options->request, chosen);
-    print(bench);
-    if (options->json) print_json(to_json(bench));
+    print_step(bench);
+    if (options->json) print_json(json_of(bench));
   });
 }
 
 void add_ops(Verb verb) {
-  Verb ops = verb.add_verb("ops", "Times the rows of the op table");
-  auto filter = std::make_shared<std::string>(), device = std::make_shared<std::string>("cpu");
-  auto json = std::make_shared<bool>(false);
-  ops.add("--filter", *filter, "Only ops whose name holds this");
-  add_device_option(ops, *device);
-  ops.add("--json", *json, "Print one JSON object as the last line");
+  Verb ops = verb.add_verb("ops", "Times the rows of the op table, or the products of a known network's training step");
+  struct Options {
+    std::string filter, suite, device = "cpu";
+    bool json = false;
+  };
+  auto options = std::make_shared<Options>();
+  ops.add("--filter", options->filter, "Only ops whose name holds this");
+  ops.add("--suite", options->suite,
+          "vqvae-28, unet-64 or ddpm-cifar10: all shapes of convolutions and matrix products of a training step, and "
+          "their sums over the step");
+  add_device_option(ops, options->device);
+  ops.add("--json", options->json, "Print one JSON object as the last line");
   ops.footer("Example: gesso bench ops --filter conv2d");
-  ops.runs([filter, device, json] {
-    const DeviceKind kind = device_kind(*device);
-    print_header(kind);
-    const Bench bench = bench_ops(*filter, kind, print_row);
+  ops.runs([options] {
+    const DeviceKind kind = device_kind(options->device);
+    const bool of_suite = !options->suite.empty();
+    print_header(kind, of_suite);
+    const Bench bench = of_suite ? bench_suite(suite_named(options->suite), options->filter, kind, print_row)
+                                 : bench_ops(options->filter, kind, print_row);
+    if (of_suite) print_sums(bench);
     print_ceilings(bench);
-    if (*json) print_json(json_of(bench));
+    if (options->json) print_json(json_of(bench));
   });
 }
 

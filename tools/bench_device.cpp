@@ -75,4 +75,12 @@ TimedCall::TimedCall(const DeviceUnderBench& bench, Device& device, const std::f
 
 double TimedCall::sample() const { return seconds_(work_) / times_; }
 
+CopyCeiling::CopyCeiling(const DeviceUnderBench& bench, Device& device, double bytes)
+    : n_(std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes) / 32 * 4, 1 << 12, 1 << 25)),
+      from_(Tensor::zeros({{n_}, DType::f32}, device)),
+      to_(Tensor::zeros({{n_}, DType::f32}, device)),
+      call_(bench, device, [&bench, n = n_, from = from_.data<float>().data(), to = to_.data<float>().data()] {
+        bench.copy(n, from, to);
+      }) {}
+
 }  // namespace gesso

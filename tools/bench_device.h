@@ -31,4 +31,17 @@ class TimedCall {
   int times_ = 1;  // that the work does the call
 };
 
+// Copies half of `bytes` to the other half: what memory gives a kernel that touches as much, from whichever cache holds
+// it. `bench` and `device` must outlive it.
+class CopyCeiling {
+ public:
+  CopyCeiling(const DeviceUnderBench& bench, Device& device, double bytes);
+  double sample() const { return 8.0 * static_cast<double>(n_) / call_.sample(); }  // bytes a second
+
+ private:
+  std::int64_t n_;
+  Tensor from_, to_;
+  TimedCall call_;
+};
+
 }  // namespace gesso

@@ -38,26 +38,6 @@ struct Setup {
   std::optional<check::DeviceUnderCheck> check;  // none on the CPU, which takes every case
 };
 
-// Copies half of `bytes` to the other half: what memory gives a kernel that touches as much, from whichever cache holds
-// it.
-class CopyCeiling {
- public:
-  CopyCeiling(const Setup& setup, double bytes)
-      : n_(std::clamp<std::int64_t>(static_cast<std::int64_t>(bytes) / 32 * 4, 1 << 12, 1 << 25)),
-        from_(Tensor::zeros({{n_}, DType::f32}, setup.run.device)),
-        to_(Tensor::zeros({{n_}, DType::f32}, setup.run.device)),
-        call_(setup.bench, setup.run.device,
-              [&setup, n = n_, from = from_, to = to_] { setup.bench.copy(n, floats(from), floats(to)); }) {}
-  double sample() const { return 8.0 * static_cast<double>(n_) / call_.sample(); }
-
- private:
-  static float* floats(const Tensor& t) { return t.data<float>().data(); }
-
-  std::int64_t n_;
-  Tensor from_, to_;
-  TimedCall call_;
-};
-
 struct Work {
   double flops = 0, bytes = 0;
 };
@@ -70,7 +50,7 @@ std::array<std::vector<double>, kCalls> time_calls(const Setup& setup, const std
   constexpr int kFewest = 7, kMost = 60;
   constexpr double kSeconds = 0.4;
   std::optional<CopyCeiling> copy;
-  if (setup.bench.copy) copy.emplace(setup, bytes);
+  if (setup.bench.copy) copy.emplace(setup.bench, setup.run.device, bytes);
   std::array<std::optional<TimedCall>, kCalls> timed;
   for (std::size_t i = 0; i < kCalls; ++i)
     if (calls[i]) timed[i].emplace(setup.bench, setup.run.device, calls[i]);
@@ -132,8 +112,10 @@ double difference(const Rival& rival, const Call& call) {
 // One case of one row: its passes.
 class BenchCase {
  public:
-  BenchCase(const RowInfo& row, const Case<Attributes>& c, const Setup& setup)
+  // times: that a step makes the call, where it is one of a suite.
+  BenchCase(const RowInfo& row, const Case<Attributes>& c, const Setup& setup, std::optional<int> times = {})
       : row_(row),
+        times_(times),
         setup_(setup),
         run_(setup.run),
         trial_(row, {c, 1}, DType::f32, run_),
@@ -144,7 +126,7 @@ class BenchCase {
     const Work work = {row_.flops(trial_.attrs(), trial_.specs()), row_.bytes(trial_.attrs(), trial_.specs())};
     Tensors out = trial_.out();
     const auto call = [&] { kernels_.forward(trial_.attrs(), {run_, trial_.in(), out}); };
-    add(bench, on_row, "forward", work, call, [&] { return forward_rival(); });
+    add(bench, on_row, std::string(kForward), work, call, [&] { return forward_rival(); });
   }
 
   void backward(Bench& bench, void (*on_row)(const BenchRow&)) {
@@ -155,6 +137,14 @@ class BenchCase {
     if (std::popcount(large) < 2) return;
     for (std::size_t i = 0; i < trial_.in().size(); ++i)
       if (has(large, i)) gradient(bench, on_row, fmt::format("gradient {}", i), operands(i), 1);
+  }
+
+  // Of the first two operands as far as wanted, each alone.
+  void gradients_alone(Bench& bench, void (*on_row)(const BenchRow&), Operands wanted) {
+    if (wanted == 0) return;
+    trial_.forward();
+    if (has(wanted, 0)) gradient(bench, on_row, std::string(kInputGradient), operands(0), 1);
+    if (has(wanted, 1)) gradient(bench, on_row, std::string(kWeightGradient), operands(1), 1);
   }
 
  private:
@@ -206,7 +196,7 @@ class BenchCase {
 
   void add(Bench& bench, void (*on_row)(const BenchRow&), std::string pass, const Work& work, const Call& call,
            const std::function<Rival()>& make_rival) {
-    BenchRow row{.name = std::string(row_.name), .shape = shape_, .pass = std::move(pass)};
+    BenchRow row{.name = std::string(row_.name), .shape = shape_, .pass = std::move(pass), .times = times_};
     const std::uint64_t launches = setup_.check ? setup_.check->launches() : 0;
     call();
     if (setup_.check) row.launches = setup_.check->launches() - launches;
@@ -234,6 +224,7 @@ class BenchCase {
   }
 
   const RowInfo& row_;
+  std::optional<int> times_;
   const Setup& setup_;
   const Execution& run_;
   check::Trial trial_;
@@ -261,7 +252,56 @@ std::vector<Case<Attributes>> cases_of(const RowInfo& row, const Setup& setup) {
   return {largest};
 }
 
+// Of the rows of a suite whose op `belongs`: each call as often as the step makes it.
+BenchSum sum_of(const Bench& bench, std::string_view ops, std::string_view pass, bool (*belongs)(std::string_view)) {
+  BenchSum sum{.ops = std::string(ops), .pass = std::string(pass)};
+  double gflop = 0;
+  for (const BenchRow& row : bench.rows) {
+    if (!belongs(row.name) || (pass != kAllPasses && row.pass != pass)) continue;
+    sum.ms += *row.times * row.ms;
+    sum.ms_median += *row.times * row.ms_median;
+    gflop += *row.times * row.gflops * row.ms * 1e-3;
+  }
+  if (sum.ms > 0) sum.gflops = gflop / sum.ms * 1e3;
+  if (bench.ceilings.gflops > 0) sum.share = sum.gflops / bench.ceilings.gflops;
+  return sum;
+}
+
+std::vector<BenchSum> sums_of(const Bench& bench) {
+  struct Family {
+    std::string_view ops;
+    bool (*belongs)(std::string_view op);
+  };
+  static constexpr Family kFamilies[] = {
+      {"convolutions", [](std::string_view op) { return op.starts_with("conv"); }},
+      {"other products", [](std::string_view op) { return !op.starts_with("conv"); }},
+      {"all", [](std::string_view) { return true; }}};
+  std::vector<BenchSum> sums;
+  for (const Family& family : kFamilies)
+    for (const std::string_view pass : {kForward, kInputGradient, kWeightGradient, kAllPasses})
+      sums.push_back(sum_of(bench, family.ops, pass, family.belongs));
+  std::erase_if(sums, [](const BenchSum& sum) { return sum.ms == 0; });
+  return sums;
+}
+
 }  // namespace
+
+Bench bench_suite(const Suite& suite, std::string_view filter, DeviceKind device, void (*on_row)(const BenchRow&)) {
+  if (device != DeviceKind::cpu && device != DeviceKind::cuda)
+    fail("bench ops: {} is not made to be fast, so a whole suite would take hours; take cpu or cuda", name_of(device));
+  std::vector<SuiteCall> calls = suite.calls(suite.batch);
+  std::erase_if(calls, [&](const SuiteCall& call) { return call.op.find(filter) == std::string_view::npos; });
+  if (calls.empty()) fail("bench ops: suite {} has no op whose name holds '{}'", suite.name, filter);
+  const Setup setup(device);
+  Bench bench{.device = device};
+  for (const SuiteCall& call : calls) {
+    BenchCase timed(row_named(call.op), call.of, setup, call.times);
+    timed.forward(bench, on_row);
+    timed.gradients_alone(bench, on_row, call.gradients);
+  }
+  bench.sums = sums_of(bench);
+  return bench;
+}
 
 Bench bench_ops(std::string_view filter, DeviceKind device, void (*on_row)(const BenchRow&)) {
   const auto matches = [&](const RowInfo* row) { return row->name.find(filter) != std::string_view::npos; };

@@ -1,5 +1,7 @@
 #include "tools/bench_step.h"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <chrono>
 #include <memory>
@@ -81,6 +83,42 @@ double flops_of(const Profiler& profiler) {
   return flops;
 }
 
+// What the process and the device's allocator were given by the system so far.
+struct SystemUse {
+  std::int64_t page_faults = 0;
+  std::uint64_t allocations = 0;
+  std::size_t peak_rss_bytes = 0;
+};
+SystemUse system_use(const Device& device) {
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  return {.page_faults = used.ru_minflt + used.ru_majflt,
+          .allocations = device.allocator().statistics().device_allocations,
+          .peak_rss_bytes = static_cast<std::size_t>(used.ru_maxrss) << 10};
+}
+
+// How often something is done to be timed.
+struct Rounds {
+  int fewest, most;
+  double seconds;
+
+  template <class Work>
+  void run(Work&& work) const {
+    const double start = now_seconds();
+    for (int round = 0; round < most && (round < fewest || now_seconds() - start < seconds); ++round) work();
+  }
+};
+
+void fill(StepBench& bench, std::vector<double> seconds, std::int64_t images) {
+  std::ranges::sort(seconds);
+  const double median = seconds[seconds.size() / 2];
+  bench.steps = static_cast<int>(seconds.size());
+  bench.ms_min = seconds.front() * 1e3;
+  bench.ms_median = median * 1e3;
+  bench.images_per_s = static_cast<double>(images) / median;
+  if (bench.peak_gflops > 0) bench.share_of_peak = bench.gflop / seconds.front() / bench.peak_gflops;
+}
+
 }  // namespace
 
 StepTrace trace_step(const StepBenchRequest& request, Device& device) {
@@ -92,30 +130,35 @@ StepTrace trace_step(const StepBenchRequest& request, Device& device) {
 }
 
 StepBench bench_step(const StepBenchRequest& request, Device& device) {
-  constexpr int kFewest = 5, kMost = 100;
-  constexpr double kSeconds = 5;
+  constexpr Rounds kTimed{.fewest = 5, .most = 100, .seconds = 5}, kProfiled{.fewest = 5, .most = 20, .seconds = 2};
   BenchedRun run(request, device, /*replay=*/true);
   StepBench bench{.device = std::string(device.name())};
   run.timed_step();  // the first one fetches memory and starts the codebook
-  const double flops = run.profiled_step(flops_of);
-  bench.gflop = flops * 1e-9;
+  bench.gflop = run.profiled_step(flops_of) * 1e-9;
   device.allocator().reset_peak();
   const Execution run_on{device, thread_pool(), isa()};
   const DeviceUnderBench under = under_bench(run_on);
   std::vector<double> seconds;
-  for (const double start = now_seconds();
-       std::ssize(seconds) < kMost && (std::ssize(seconds) < kFewest || now_seconds() - start < kSeconds);) {
+  SystemUse used;
+  kTimed.run([&] {
     bench.peak_gflops = std::max(bench.peak_gflops, sample_flops(under) * 1e-9);
+    const SystemUse before = system_use(device);
     seconds.push_back(run.timed_step());
-  }
-  std::ranges::sort(seconds);
-  const double median = seconds[seconds.size() / 2];
-  bench.steps = static_cast<int>(seconds.size());
-  bench.ms_min = seconds.front() * 1e3;
-  bench.ms_median = median * 1e3;
-  bench.images_per_s = static_cast<double>(run.images()) / median;
+    const SystemUse after = system_use(device);
+    used.allocations += after.allocations - before.allocations;
+    used.page_faults += after.page_faults - before.page_faults;
+  });
+  fill(bench, std::move(seconds), run.images());
+  bench.allocations = static_cast<double>(used.allocations) / bench.steps;
+  bench.page_faults = static_cast<double>(used.page_faults) / bench.steps;
   bench.peak_bytes = device.allocator().statistics().peak_bytes;
-  if (bench.peak_gflops > 0) bench.share_of_peak = bench.gflop / seconds.front() / bench.peak_gflops;
+  bench.peak_rss_bytes = system_use(device).peak_rss_bytes;
+  if (device.can_capture() || !under.multiply_add) return bench;
+  std::vector<std::vector<ProfileEvent>> events;
+  kProfiled.run(
+      [&] { events.push_back(run.profiled_step([](const Profiler& profiler) { return profiler.events(); })); });
+  Floor floor(under, device, bench.peak_gflops * 1e9);
+  bench.ops = step_ops(events, floor);
   return bench;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "tools/bench_step_ops.h"
 
 namespace gesso {
 
@@ -24,6 +25,12 @@ struct StepBench {
   // At the minimum, of the FMA loop timed between the steps; empty where the device has no such loop.
   std::optional<double> share_of_peak = {};
   double peak_gflops = 0;
+  // A step after the first two: how often the system was asked for memory, and gave pages that were touched first.
+  double allocations = 0, page_faults = 0;
+  std::size_t peak_rss_bytes = 0;  // of the process's memory, data and all
+  // By falling time, each beside what it needs at least; empty on a device that is not asked op by op or that has no
+  // ceilings.
+  std::vector<StepOp> ops = {};
 };
 
 // Throws what a training run of the recipe would throw before its first step.

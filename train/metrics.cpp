@@ -142,6 +142,7 @@ CodeUsage::CodeUsage(std::int64_t codebook_size, std::int64_t window) : window_(
   if (codebook_size < 1 || window < 0)
     fail("code usage: {} codes, window {}; expected at least 1 and 0", codebook_size, window);
   counts_.resize(static_cast<std::size_t>(codebook_size));
+  recent_.resize(static_cast<std::size_t>(window));  // all at once: a step of training touches no fresh memory
 }
 
 void CodeUsage::add(std::span<const std::int32_t> codes) {
@@ -153,7 +154,7 @@ void CodeUsage::add(std::span<const std::int32_t> codes) {
 
 void CodeUsage::count(std::int32_t code) {
   ++counts_[static_cast<std::size_t>(code)];
-  if (counted_ < window_) recent_.push_back(code);
+  if (counted_ < window_) recent_[static_cast<std::size_t>(counted_)] = code;
   if (window_ == kAll || counted_ < window_) {
     ++counted_;
     return;

@@ -89,6 +89,7 @@ void declare_vqvae(JsonConfig& config, Recipe& recipe) {
   config.field("model.hidden", vqvae.hidden, {2, kLargestSide}, "channels inside encoder and decoder");
   config.field("model.residual_hidden", vqvae.residual_hidden, {1, kLargestSide}, "channels inside a residual block");
   config.field("model.residual_blocks", vqvae.residual_blocks, {0, 64}, "residual blocks, each side");
+  config.field("model.residual_bias", vqvae.residual_bias, "biases in the convolutions of residual blocks");
   config.field("model.downsamples", vqvae.downsamples, {1, 6}, "stride-2 convolutions, each side");
   config.field("model.padding", vqvae.padding,
                {{"none", ImagePadding::none}, {"edge", ImagePadding::edge}, {"zero", ImagePadding::zero}},
