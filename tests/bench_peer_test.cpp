@@ -118,6 +118,8 @@ TEST_SUITE("bench peer") {
     write_script(folder, "gesso", "exit 3\n");
     refused("--peer .", "there is no PyTorch here: '" + (folder / "python").string() + "' cannot import torch");
     write_script(folder, "python", kPython);
+    refused("--peer . --only vqvae-28 --out out", "gesso does not run");
+    write_script(folder, "gesso", "test \"$1\" = --version\n");
     refused("--peer . --only vqvae-28 --out out", "gesso bench ops --suite vqvae-28 --filter conv failed");
   }
 }
