@@ -205,9 +205,7 @@ std::vector<const RowInfo*> conv2d_rows() { return {&row_of<Bilinear<Conv2d>>()}
 
 Tensor ops::conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs, const Tensor& bias,
                    const Tensor& residual) {
-  Conv2dAttrs resolved = attrs;
-  if (attrs.algorithm == ConvAlgorithm::automatic) resolved.algorithm = conv_algorithm();
-  return dispatch(row_of<Bilinear<Conv2d>>(), resolved, {x, weight, bias, residual})[0];
+  return dispatch(row_of<Bilinear<Conv2d>>(), attrs, {x, weight, bias, residual})[0];
 }
 
 }  // namespace gesso

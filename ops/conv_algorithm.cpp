@@ -3,9 +3,9 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <iterator>
+#include <utility>
 
 #include "core/error.h"
 
@@ -14,13 +14,7 @@ namespace {
 
 constexpr std::string_view kNames[] = {"auto", "direct", "winograd2", "winograd4"};
 
-std::atomic<ConvAlgorithm>& current() {
-  static std::atomic<ConvAlgorithm> algorithm = [] {
-    const char* given = std::getenv("GESSO_CONV_ALGORITHM");
-    return given == nullptr ? ConvAlgorithm::automatic : conv_algorithm_named(given);
-  }();
-  return algorithm;
-}
+thread_local std::optional<ConvAlgorithm> scoped;
 
 }  // namespace
 
@@ -33,8 +27,15 @@ ConvAlgorithm conv_algorithm_named(std::string_view name) {
   return static_cast<ConvAlgorithm>(found - std::begin(kNames));
 }
 
-ConvAlgorithm conv_algorithm() { return current().load(std::memory_order_relaxed); }
+ConvAlgorithm conv_algorithm() {
+  static const ConvAlgorithm of_process = [] {
+    const char* given = std::getenv("GESSO_CONV_ALGORITHM");
+    return given == nullptr ? ConvAlgorithm::automatic : conv_algorithm_named(given);
+  }();
+  return scoped.value_or(of_process);
+}
 
-void set_conv_algorithm(ConvAlgorithm algorithm) { current().store(algorithm, std::memory_order_relaxed); }
+ConvAlgorithmScope::ConvAlgorithmScope(ConvAlgorithm algorithm) : before_(std::exchange(scoped, algorithm)) {}
+ConvAlgorithmScope::~ConvAlgorithmScope() { scoped = before_; }
 
 }  // namespace gesso

@@ -175,9 +175,7 @@ std::vector<const RowInfo*> conv_transpose2d_rows() { return {&row_of<Bilinear<C
 
 Tensor ops::conv_transpose2d(const Tensor& x, const Tensor& weight, const ConvTranspose2dAttrs& attrs,
                              const Tensor& bias, const Tensor& residual) {
-  ConvTranspose2dAttrs resolved = attrs;
-  if (attrs.algorithm == ConvAlgorithm::automatic) resolved.algorithm = conv_algorithm();
-  return dispatch(row_of<Bilinear<ConvTranspose2d>>(), resolved, {x, weight, bias, residual})[0];
+  return dispatch(row_of<Bilinear<ConvTranspose2d>>(), attrs, {x, weight, bias, residual})[0];
 }
 
 }  // namespace gesso

@@ -92,7 +92,8 @@ const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, std::int64_t ta
 }
 
 ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa) {
-  if (g.algorithm != ConvAlgorithm::automatic) return applies(g, g.algorithm) ? g.algorithm : ConvAlgorithm::direct;
+  const ConvAlgorithm asked = g.algorithm == ConvAlgorithm::automatic ? conv_algorithm() : g.algorithm;
+  if (asked != ConvAlgorithm::automatic) return applies(g, asked) ? asked : ConvAlgorithm::direct;
   if (std::min(g.C, g.K) / g.groups < kFewestChannels) return ConvAlgorithm::direct;
   const Sizes sizes = sizes_of(g, pass);
   const Machine machine(isa);

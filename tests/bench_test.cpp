@@ -150,6 +150,7 @@ TEST_SUITE("bench") {
     REQUIRE_MESSAGE(output.status == 0, output.text);
     const nlohmann::json result = nlohmann::json::parse(output.last_line);
     CHECK(result["device"] == "emulated");
+    CHECK(result["conv_algorithm"] == "auto");
     CHECK(result["ms"]["min"] > 0);
     CHECK(result["peak_bytes"] > 0);
     CHECK(result["gflop"] > 0);

@@ -6,6 +6,7 @@
 #include <map>
 #include <random>
 
+#include "ops/conv_algorithm.h"
 #include "tests/expect_error.h"
 #include "tests/pattern_dataset.h"
 #include "tests/support.h"
@@ -27,8 +28,8 @@ VqvaeOptions tiny_options(std::int64_t channels = 3, ImagePadding padding = Imag
   VqvaeOptions options{.height = 16,
                        .width = 16,
                        .channels = channels,
-                       .hidden = 6,
-                       .residual_hidden = 3,
+                       .hidden = 32,
+                       .residual_hidden = 32,
                        .residual_blocks = 1,
                        .padding = padding};
   options.quantizer = {.codes = 37, .width = 4};
@@ -154,6 +155,7 @@ TEST_SUITE("codes") {
       Device& cpu = device(DeviceKind::cpu);
       const nn::StepState state(cpu);
       nn::StateUpdates unused;
+      const ConvAlgorithmScope direct(ConvAlgorithm::direct);
       const Tensor images = Tensor::from_host(std::span<const std::uint8_t>(picture.pixels), {1, 15, 18, 3}, cpu);
       const std::vector<Image> want = task->reconstruct({.device = cpu, .state = state, .updates = unused}, images);
       CHECK(through(Tokenizer(task->vqvae(), task->store()), picture)[0].pixels == want[0].pixels);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/isa.h"
+#include "core/tape.h"
 #include "ops/conv2d.h"
 #include "ops/winograd.h"
 #include "tests/own_process.h"
@@ -274,23 +275,31 @@ TEST_SUITE("convolution") {
     CHECK(refused.output.find("unknown convolution algorithm 'fft'; choose one of: auto, direct") != std::string::npos);
   }
 
-  TEST_CASE("the process's algorithm is that of calls that name none") {
+  TEST_CASE("a scope's algorithm is that of calls that name none, both ways, and the inner scope's comes first") {
     Random random(5);
     const auto tensor = [&](const Shape& shape) {
       return Tensor::from_host<float>(random_floats(random, shape.count()), shape, device(DeviceKind::cpu));
     };
     const Tensor x = tensor({1, 9, 9, 8}), weight = tensor({8, 3, 3, 8});
-    const auto y = [&](ConvAlgorithm algorithm) {
-      const Tensor result = ops::conv2d(x, weight, {.padding = 1, .algorithm = algorithm});
-      return Floats(result.data<float>().begin(), result.data<float>().end());
+    const auto y_and_gradients = [&](ConvAlgorithm algorithm) {
+      Tape tape;
+      for (const Tensor& leaf : {x, weight}) tape.watch(leaf);
+      const Tensor y = ops::conv2d(x, weight, {.padding = 1, .algorithm = algorithm});
+      const Tensors gradients = tape.backward(Tensors{y}, Tensors{y}, Tensors{x, weight});
+      return std::vector{y.to_host<float>(), gradients[0].to_host<float>(), gradients[1].to_host<float>()};
     };
     const ConvAlgorithm before = conv_algorithm();
+    std::vector<std::vector<Floats>> results;
     for (const ConvAlgorithm algorithm : {ConvAlgorithm::direct, ConvAlgorithm::winograd2, ConvAlgorithm::winograd4}) {
-      set_conv_algorithm(algorithm);
-      CHECK(y(ConvAlgorithm::automatic) == y(algorithm));
+      const ConvAlgorithmScope outer(ConvAlgorithm::winograd2), inner(algorithm);
+      results.push_back(y_and_gradients(ConvAlgorithm::automatic));
+      CHECK(results.back() == y_and_gradients(algorithm));
     }
-    set_conv_algorithm(before);
-    CHECK(y(ConvAlgorithm::direct) != y(ConvAlgorithm::winograd4));
+    CHECK(conv_algorithm() == before);
+    for (std::size_t i = 0; i < 3; ++i) {
+      CHECK(results[0][i] != results[1][i]);
+      CHECK(results[0][i] != results[2][i]);
+    }
   }
 
   TEST_CASE("all three passes equal plain loops where sums are long or parts are many") {

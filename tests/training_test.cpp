@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <thread>
@@ -75,6 +76,34 @@ TEST_SUITE("training") {
     const auto whole = state_files(folder / "whole"), halves = state_files(folder / "halves");
     CHECK(whole.size() == 7);  // weights, state, two moments, average, manifest, the step
     CHECK(whole == halves);
+  }
+
+  TEST_CASE("2N steps equal N, stop, resume, N by each algorithm of convolutions, which cannot change on the way") {
+    const TemporaryDirectory folder;
+    std::map<std::string, std::map<std::string, std::string>> states;
+    for (const std::string algorithm : {"auto", "direct", "winograd2", "winograd4"}) {
+      INFO(algorithm);
+      const Path whole = folder / (algorithm + "-whole"), halves = folder / (algorithm + "-halves");
+      const auto with = [&](const std::string& steps) {
+        return std::vector<std::string>{"conv.algorithm=" + algorithm, "model.hidden=32", "model.residual_hidden=16",
+                                        "data.size=16", "train.steps=" + steps};
+      };
+      run(whole, with("6"));
+      {
+        const Threads one(1);
+        run(halves, with("3"));
+      }
+      const Threads three(3);
+      run(halves, {"train.steps=6"}, true);
+      states[algorithm] = state_files(whole);
+      CHECK(states[algorithm] == state_files(halves));
+    }
+    for (const char* winograd : {"auto", "winograd2", "winograd4"}) CHECK(states[winograd] != states["direct"]);
+    expect_error(ErrorKind::usage, {"conv.algorithm", "direct", "auto"},
+                 [&] { run(folder / "direct-halves", {"conv.algorithm=auto"}, true); });
+    expect_error(ErrorKind::usage, {"conv.algorithm", "fft", "auto, direct, winograd2, winograd4"},
+                 [&] { run(folder / "fft", {"conv.algorithm=fft"}); });
+    CHECK(!std::filesystem::exists(folder / "fft"));
   }
 
   TEST_CASE("2N steps equal N, stop, resume, N also with flips and random crops, from memory and from files") {

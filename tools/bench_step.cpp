@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "core/allocator.h"
 #include "core/isa.h"
 #include "core/profiler.h"
 #include "core/thread_pool.h"
+#include "ops/conv_algorithm.h"
 #include "tools/bench_device.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
@@ -31,6 +33,7 @@ class BenchedRun {
     for (const std::string& assignment : request.assignments) file_.config().assign(assignment);
     Recipe& recipe = file_.recipe();
     recipe.validate();
+    algorithm_.emplace(recipe.conv.algorithm);
     const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
     const auto data = open_dataset(recipe.data, Split::train, seed);
     resolve_image_shape(recipe, data->image_shape());
@@ -45,6 +48,7 @@ class BenchedRun {
   }
 
   std::int64_t images() const { return images_.dim(0); }
+  std::string_view conv_algorithm() { return name_of(file_.recipe().conv.algorithm); }
 
   // Seconds until the step's values are there.
   double timed_step() {
@@ -69,6 +73,7 @@ class BenchedRun {
 
  private:
   RecipeFile file_;
+  std::optional<ConvAlgorithmScope> algorithm_;
   std::unique_ptr<Task> task_;
   Tensor images_;  // [N,H,W,C]
   std::vector<std::byte> batch_;
@@ -132,7 +137,7 @@ StepTrace trace_step(const StepBenchRequest& request, Device& device) {
 StepBench bench_step(const StepBenchRequest& request, Device& device) {
   constexpr Rounds kTimed{.fewest = 5, .most = 100, .seconds = 5}, kProfiled{.fewest = 5, .most = 20, .seconds = 2};
   BenchedRun run(request, device, /*replay=*/true);
-  StepBench bench{.device = std::string(device.name())};
+  StepBench bench{.device = std::string(device.name()), .conv_algorithm = std::string(run.conv_algorithm())};
   run.timed_step();  // the first one fetches memory and starts the codebook
   bench.gflop = run.profiled_step(flops_of) * 1e-9;
   device.allocator().reset_peak();

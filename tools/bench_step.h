@@ -16,7 +16,7 @@ struct StepBenchRequest {
 };
 
 struct StepBench {
-  std::string device;
+  std::string device, conv_algorithm;
   int steps = 0;  // that were timed
   double ms_min = 0, ms_median = 0;
   double images_per_s = 0;     // at the median

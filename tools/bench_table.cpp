@@ -161,6 +161,7 @@ nlohmann::ordered_json json_of(const StepBench& bench) {
           {"device", bench.device},
           {"isa", name_of(isa())},
           {"threads", thread_pool().threads()},
+          {"conv_algorithm", bench.conv_algorithm},
           {"ops", ops}};
 }
 

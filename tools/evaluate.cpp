@@ -28,6 +28,7 @@ void run_evaluate(const EvaluateOptions& options) {
   const auto data = open_dataset(recipe.data, Split::validation, static_cast<std::uint64_t>(recipe.train.seed));
   Recipe expected = recipe;
   resolve_image_shape(expected, data->image_shape());
+  const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
   const nn::StepState state(where);
   nn::StateUpdates unused;
   const std::vector<Metric> metrics =

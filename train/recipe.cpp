@@ -43,6 +43,12 @@ void declare_training(JsonConfig& config, Recipe& recipe) {
   config.field("train.steps", recipe.train.steps, {1, kManySteps}, "steps after which training stops");
   config.field("train.batch", recipe.train.batch, {1, 65536}, "images a step");
   config.field("train.seed", recipe.train.seed, {0}, "seed of all randomness");
+  Choices<ConvAlgorithm> algorithms;
+  for (const ConvAlgorithm algorithm :
+       {ConvAlgorithm::automatic, ConvAlgorithm::direct, ConvAlgorithm::winograd2, ConvAlgorithm::winograd4})
+    algorithms.emplace_back(name_of(algorithm), algorithm);
+  config.field("conv.algorithm", recipe.conv.algorithm, algorithms,
+               "of convolutions on the CPU where it applies; auto: planned by shape; each rounds otherwise");
   config.field("log.every", recipe.log.every, {1, kManySteps}, "steps between lines of metrics.jsonl");
   config.field("checkpoint.every", recipe.checkpoint.every, {1, kManySteps}, "steps between checkpoints");
   config.field("checkpoint.keep", recipe.checkpoint.keep, {0, 1'000'000}, "newest checkpoints that stay; 0: all");

@@ -11,6 +11,7 @@
 #include "models/vqvae.h"
 #include "nn/optimizer.h"
 #include "nn/schedule.h"
+#include "ops/conv_algorithm.h"
 #include "train/files.h"
 #include "train/json_config.h"
 
@@ -40,6 +41,10 @@ struct TrainOptions {
   std::int64_t seed = 1;
 };
 
+struct ConvOptions {
+  ConvAlgorithm algorithm = ConvAlgorithm::automatic;  // on the CPU
+};
+
 struct LogOptions {
   std::int64_t every = 50;  // steps
 };
@@ -65,6 +70,7 @@ struct Recipe {
   nn::OptimizerOptions optimizer;
   nn::Schedule schedule;
   models::VqvaeOptions vqvae;
+  ConvOptions conv;
   bool start_from_data = true;  // the codebook's vectors are encoded images at step 0
   LogOptions log;
   CheckpointOptions checkpoint;

@@ -105,6 +105,7 @@ std::vector<std::string> start_block(const StartFacts& facts) {
                   facts.test_data.size()),
       fmt::format("model        {}, {} parameters: {}", recipe.model, facts.store.count(nn::ParamKind::trained),
                   parameters_by_module(facts.store)),
+      fmt::format("convolutions {}", name_of(recipe.conv.algorithm)),
       fmt::format("memory       {}", memory_plan(facts.store, facts.optimizer)),
       fmt::format("steps        {} to {} of {} images, {} an epoch", facts.start_step, recipe.train.steps, batch,
                   per_epoch),

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "core/tape.h"
+#include "ops/conv_algorithm.h"
 #include "ops/pad.h"
 #include "train/pixel_range.h"
 
@@ -127,6 +128,7 @@ std::vector<std::int32_t> Tokenizer::encode_window(std::span<const BasicImage<T>
 template <class T>
 Codes Tokenizer::encode(std::span<const BasicImage<T>> pictures) const {
   const NoGrad constants;
+  const ConvAlgorithmScope direct(ConvAlgorithm::direct);  // tiles change no bit
   const ImageShape& shape = common_shape(pictures, model_.options().channels);
   Codes codes{.count = std::ssize(pictures),
               .height = model_.options().codes_along(shape.height),
@@ -189,6 +191,7 @@ void Tokenizer::store_window(const std::vector<float>& pixels, const Window& win
 template <class T>
 std::vector<BasicImage<T>> Tokenizer::decode(const Codes& codes, std::span<const PictureSize> sizes) const {
   const NoGrad constants;
+  const ConvAlgorithmScope direct(ConvAlgorithm::direct);  // tiles change no bit
   const models::VqvaeOptions& options = model_.options();
   std::vector<BasicImage<T>> pictures;
   for (const PictureSize& size : sizes) {

@@ -366,6 +366,7 @@ void resolve_image_shape(Recipe& recipe, const ImageShape& found) {
 
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
   recipe.validate();
+  const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
   return Run(recipe, train_data, options).go();
 }
 
