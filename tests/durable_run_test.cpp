@@ -115,6 +115,31 @@ TEST_SUITE("durable run") {
     CHECK(run_program(folder.path(), tiny_training(folder / "run", newest + 1, true)).exit_code == 0);
   }
 
+  TEST_CASE("a start removes what killed ones left half written, and nothing that others keep there") {
+    const TemporaryDirectory folder;
+    const Path run = folder / "run";
+    const std::vector<std::string> ours = {".tmp-config.json-7-1",
+                                           ".tmp-metrics.jsonl-7-22",
+                                           ".tmp-skipped.txt-7-3",
+                                           "samples/.tmp-step-00000001.png-7-1",
+                                           "checkpoints/.tmp-step-00000002/weights.safetensors",
+                                           "checkpoints/.trash-step-00000001/weights.safetensors"};
+    const std::vector<std::string> others = {".tmp-build/object.o",      ".tmp-config.json-7-2/file",
+                                             ".tmp-config.json",         ".tmp-config.json-7-x",
+                                             ".tmp-config.json--1",      ".tmp-notes-7-1",
+                                             ".trash-config.json-7-1",   "samples/.tmp-mine-7-1/step-1.png",
+                                             "samples/.tmp-cat.png-7-1", "checkpoints/.tmp-mine/file",
+                                             "checkpoints/.trash-mine"};
+    for (const auto* names : {&ours, &others})
+      for (const std::string& name : *names) {
+        make_directories((run / name).parent_path());
+        write_file_atomically(run / name, "x");
+      }
+    (void)train_small({"train.steps=1"}, {.directory = run});
+    for (const std::string& name : ours) CHECK_MESSAGE(!std::filesystem::exists(run / name), name);
+    for (const std::string& name : others) CHECK_MESSAGE(std::filesystem::exists(run / name), name);
+  }
+
   TEST_CASE("a run whose newest checkpoint is damaged goes on from the one before, to the same bits") {
     const TemporaryDirectory folder;
     (void)train_small({"train.steps=12", "checkpoint.every=4"}, {.directory = folder / "whole"});

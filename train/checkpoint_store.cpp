@@ -29,6 +29,13 @@ std::optional<std::int64_t> step_of(std::string_view name) {
   return step;
 }
 
+// What killed processes were writing or removing there.
+void remove_leftovers(FileSystem& system, const Path& directory) {
+  for (const std::string& name : list_if_there(system, directory))
+    for (const std::string_view prefix : {kTemporaryPrefix, kTrashPrefix})
+      if (name.starts_with(prefix) && step_of(name.substr(prefix.size()))) remove_all(system, directory / name);
+}
+
 // A new file, on disk when this returns, as the manifest has it.
 Manifest::File write_file(FileSystem& system, const Path& directory, const CheckpointFile& content) {
   OpenFile file = OpenFile::to_write(system, directory / content.name);

@@ -155,11 +155,6 @@ void remove_all(FileSystem& system, const Path& path) {
   if (result.error != 0 && result.error != ENOENT) fail_io("remove", path, result.error);
 }
 
-void remove_leftovers(FileSystem& system, const Path& directory) {
-  for (const std::string& name : list_if_there(system, directory))
-    if (name.starts_with(kTemporaryPrefix) || name.starts_with(kTrashPrefix)) remove_all(system, directory / name);
-}
-
 std::vector<std::string> list_if_there(FileSystem& system, const Path& path) {
   std::vector<std::string> names;
   const IoResult result = uninterrupted([&] { return system.list(path, names); });

@@ -62,9 +62,6 @@ void make_directories(FileSystem& system, const Path& path);
 void rename(FileSystem& system, const Path& from, const Path& to);
 // A file, or a directory with all in it; gone already is good. Not in one piece: rename it out of sight before.
 void remove_all(FileSystem& system, const Path& path);
-// Of a directory that only this process writes into: what killed ones were writing (kTemporaryPrefix) or removing
-// (kTrashPrefix).
-void remove_leftovers(FileSystem& system, const Path& directory);
 // Sorted; none in a directory that is not there.
 std::vector<std::string> list_if_there(FileSystem& system, const Path& path);
 

@@ -31,6 +31,18 @@ Path name_beside(const Path& path) {
   return free;
 }
 
+// The name that name_beside() made this one for; empty where it did not make it.
+std::string_view final_name(std::string_view name) {
+  if (!name.starts_with(kTemporaryPrefix)) return {};
+  name.remove_prefix(kTemporaryPrefix.size());
+  for (int numbers = 0; numbers < 2; ++numbers) {
+    const std::size_t dash = name.find_last_not_of("0123456789");
+    if (dash == std::string_view::npos || name[dash] != '-' || dash + 1 == name.size()) return {};
+    name = name.substr(0, dash);
+  }
+  return name;
+}
+
 void sync_path(const Path& path) { OpenFile::to_read(posix_file_system(), path).sync(); }
 
 // The name is there when this fails, so what is reported is not that the saving failed.
@@ -122,6 +134,14 @@ void write_file_atomically(const Path& path, std::span<const std::byte> bytes) {
 
 void write_file_atomically(const Path& path, std::string_view text) {
   write_file_atomically(path, std::as_bytes(std::span(text)));
+}
+
+void remove_unfinished(const Path& directory, const std::function<bool(std::string_view)>& ours) {
+  std::vector<std::string> names;
+  posix_file_system().list(directory, names);
+  for (const std::string& name : names)
+    if (std::error_code ignored; ours(final_name(name)) && is_regular_file(symlink_status(directory / name, ignored)))
+      posix_file_system().remove(directory / name);
 }
 
 StagedDirectory::StagedDirectory(Path final_path)

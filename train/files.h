@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -56,6 +57,10 @@ class AtomicFile {
 
 void write_file_atomically(const Path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const Path& path, std::string_view text);
+
+// Removes the files that killed processes left there unfinished (see AtomicFile), of those whose final name is `ours`.
+// What cannot be removed stays.
+void remove_unfinished(const Path& directory, const std::function<bool(std::string_view final_name)>& ours);
 
 // A directory of files that appears under its name with publish(), durably, whole or not at all. The files are written
 // into path(), which starts with kTemporaryPrefix; without publish() it is removed.

@@ -48,6 +48,15 @@ class Throughput {
 
 std::uint64_t seed(const Recipe& recipe) { return static_cast<std::uint64_t>(recipe.train.seed); }
 
+// Others may have files of their own in these directories.
+void remove_unfinished_of(const Path& run) {
+  remove_unfinished(run, [](std::string_view name) {
+    return name == kConfigFile || name == "metrics.jsonl" || name == "skipped.txt";
+  });
+  remove_unfinished(run / "samples",
+                    [](std::string_view name) { return name.starts_with("step-") && name.ends_with(".png"); });
+}
+
 // One run from its first step to its last.
 class Run {
  public:
@@ -160,7 +169,7 @@ void Run::start_directory(const std::string& configuration) {
   if (!options_.resume && !store.list().empty())
     fail("{} came to hold another run just now; choose another --out", directory.string());
   store.prepare();
-  for (const Path& left : {directory, directory / "samples"}) remove_leftovers(*options_.files, left);
+  remove_unfinished_of(directory);
   writer_ = std::make_unique<CheckpointWriter>(store, recipe_.checkpoint.keep, task_->store(), optimizer_);
   write_file_atomically(directory / kConfigFile, configuration);
   metrics_ = std::make_unique<MetricsFile>(directory, start_step_);
