@@ -79,6 +79,45 @@ class KilledRun {
   std::mt19937_64 random_;
 };
 
+// The real disk, of which the call to sync `checkpoints` fails that ends the save of `step`, and `more` after it.
+class DoubtfulDisk final : public FaultyFileSystem {
+ public:
+  DoubtfulDisk(std::int64_t step, int more)
+      : FaultyFileSystem(posix_file_system(), {.call = INT64_MAX}),
+        name_(fmt::format("step-{:08}", step)),
+        left_(more) {}
+
+  IoResult rename(const Path& from, const Path& to) override {
+    if (to.filename() == name_) is_there_ = true;
+    return FaultyFileSystem::rename(from, to);
+  }
+  IoResult sync(int handle) override {
+    if (is_there_ && left_-- >= 0) return {.error = EIO};
+    return FaultyFileSystem::sync(handle);
+  }
+
+ private:
+  std::string name_;
+  int left_;
+  bool is_there_ = false;
+};
+
+// The real disk, of which the first file of one checkpoint fails, late.
+class LateFailure final : public FaultyFileSystem {
+ public:
+  explicit LateFailure(std::string checkpoint)
+      : FaultyFileSystem(posix_file_system(), {.call = INT64_MAX}), checkpoint_(std::move(checkpoint)) {}
+
+  IoResult create_file(const Path& path) override {
+    if (path.parent_path().filename() != checkpoint_) return FaultyFileSystem::create_file(path);
+    std::this_thread::sleep_for(std::chrono::milliseconds(300));
+    return {.error = EIO};
+  }
+
+ private:
+  std::string checkpoint_;
+};
+
 TEST_SUITE("durable run") {
   TEST_CASE("a run that is killed again and again loses nothing, and has the bits of one that was not") {
     const TemporaryDirectory folder;
@@ -183,6 +222,26 @@ TEST_SUITE("durable run") {
       CHECK(state_files(directory) == state_files(folder / "whole"));
     }
     CHECK(call > 100);
+  }
+
+  TEST_CASE("a last save that may not be on disk is synced again; where that fails too the run ends with an error") {
+    const TemporaryDirectory folder;
+    DoubtfulDisk once(4, 0), twice(4, 1), before(2, 0);
+    const std::vector<std::string> more = {"train.steps=4", "checkpoint.every=2"};
+    CHECK(train_small(more, {.directory = folder / "once", .files = &once}).step == 4);
+    CHECK(train_small(more, {.directory = folder / "before", .files = &before}).step == 4);
+    expect_error(ErrorKind::io, {"step 4, the last one, is saved", "step-00000004", "sync", "Input/output error"},
+                 [&] { (void)train_small(more, {.directory = folder / "twice", .files = &twice}); });
+    CHECK(state_files(folder / "twice") == state_files(folder / "once"));
+  }
+
+  TEST_CASE("a save that failed while the next was waiting is not made once more") {
+    const TemporaryDirectory folder;
+    LateFailure files(".tmp-step-00000002");
+    (void)train_small({"train.steps=8", "checkpoint.every=2", "checkpoint.keep=0"},
+                      {.directory = folder / "run", .files = &files});
+    CHECK(list_directory(folder / "run" / "checkpoints") ==
+          std::vector<std::string>{"step-00000004", "step-00000006", "step-00000008"});
   }
 
   TEST_CASE("a disk that stays full ends no training but its last save, and the run can go on from what is saved") {

@@ -59,7 +59,8 @@ SaveReport CheckpointWriter::save() {
     const CheckpointStore::Saved saved = store_.save(report.step, snapshot_.files());
     report.directory = saved.directory;
     report.problem = saved.doubt;
-    if (saved.doubt.empty()) store_.keep_newest(keep_);
+    report.in_doubt = !saved.doubt.empty();
+    if (!report.in_doubt) store_.keep_newest(keep_);
   } catch (const std::exception& error) {
     report.problem = error.what();
   }

@@ -19,6 +19,7 @@ struct SaveReport {
   std::int64_t step = 0;
   Path directory = {};       // empty: it is not saved
   std::string problem = {};  // empty: all went well
+  bool in_doubt = false;     // saved, but perhaps not on disk: a power cut might take it
 };
 
 class CheckpointWriter {

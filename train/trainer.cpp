@@ -107,6 +107,7 @@ class Run {
   RunSummary summary_;
 
   std::int64_t saved_step_ = 0;                    // of the newest checkpoint
+  bool in_doubt_ = false;                          // whether that one might not be on disk
   std::int64_t saving_step_ = 0;                   // of the newest save that was started
   std::int64_t retry_step_ = 0, retry_pause_ = 1;  // when a save that failed is tried again; 0: none failed
   std::string save_problem_;                       // of the newest save
@@ -275,19 +276,22 @@ bool Run::asked(std::atomic<bool> RunControls::*wish, std::string_view does) {
   return true;
 }
 
-// What became of saves by now. After one that failed, the next is made 1, 2, 4, ... steps later, at most an interval.
+// What became of saves by now. After one that failed, the next is made 1, 2, 4, ... steps later, at most an interval;
+// where a newer one is under way already, that is the next.
 void Run::tell_saves(std::int64_t step) {
   for (const SaveReport& report : writer_->reports()) {
     save_problem_ = report.problem;
     if (report.directory.empty()) {
       line_->say(fmt::format("step {} is not saved: {}; training goes on, the last checkpoint is {}", report.step,
                              report.problem, newest_checkpoint()));
+      if (report.step != saving_step_) continue;
       retry_step_ = step + retry_pause_;
       retry_pause_ = std::min(2 * retry_pause_, recipe_.checkpoint.every);
       continue;
     }
     summary_.checkpoint = report.directory;
     saved_step_ = report.step;
+    in_doubt_ = report.in_doubt;
     retry_pause_ = 1;
     if (!report.problem.empty())
       line_->say(
@@ -309,6 +313,13 @@ void Run::finish_saving() {
   if (saved_step_ != summary_.step)
     fail(ErrorKind::io, "step {}, the last one, could not be saved: {}; the last checkpoint is {}", summary_.step,
          save_problem_, newest_checkpoint());
+  if (!in_doubt_) return;
+  try {
+    sync_directory(*options_.files, directory_of(summary_.checkpoint));
+  } catch (const Error& error) {
+    fail(ErrorKind::io, "step {}, the last one, is saved in {}, but perhaps not on disk: {}", summary_.step,
+         summary_.checkpoint.string(), error.what());
+  }
 }
 
 RunSummary Run::go() {
