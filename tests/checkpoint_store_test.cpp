@@ -39,6 +39,14 @@ void set_text(std::vector<std::byte>& content, const std::string& text) {
   content.assign(bytes.begin(), bytes.end());
 }
 
+// A checkpoint of which the system refuses to rename.
+class Immovable final : public MemoryFileSystem {
+ public:
+  IoResult rename(const Path& from, const Path& to) override {
+    return from.filename() == "step-00000001" ? IoResult{.error = EACCES} : MemoryFileSystem::rename(from, to);
+  }
+};
+
 TEST_SUITE("checkpoint store") {
   TEST_CASE("what is saved on a real disk is read back, byte for byte, newest first") {
     const TemporaryDirectory directory;
@@ -190,6 +198,15 @@ TEST_SUITE("checkpoint store") {
     leave();
     save_sample(fixture.store, 3);
     CHECK(fixture.names() == Names{"step-00000001", "step-00000002", "step-00000003"});
+  }
+
+  TEST_CASE("an old checkpoint that cannot be renamed is told, and keeps no other from being removed") {
+    Immovable files;
+    CheckpointStore store(kStore, files);
+    store.prepare();
+    for (const std::int64_t step : {1, 2, 3, 4}) save_sample(store, step);
+    expect_error(ErrorKind::io, {"rename", "step-00000001", "Permission denied"}, [&] { store.keep_newest(1); });
+    CHECK(list_if_there(files, kStore) == Names{"step-00000001", "step-00000004"});
   }
 
   TEST_CASE("a step that is there already is not replaced") {

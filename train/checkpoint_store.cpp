@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <exception>
 #include <optional>
 
 #include "core/error.h"
@@ -188,11 +189,24 @@ void CheckpointStore::keep_newest(std::int64_t keep) {
   std::vector<Checkpoint> old = list();
   if (keep <= 0 || std::cmp_less_equal(old.size(), keep)) return;
   old.resize(old.size() - static_cast<std::size_t>(keep));
+  std::exception_ptr first;
+  const auto go_on_after = [&](auto&& work) {
+    try {
+      work();
+    } catch (const Error&) {
+      if (!first) first = std::current_exception();
+    }
+  };
   for (const Checkpoint& checkpoint : old)
-    rename(files_, checkpoint.directory,
-           directory_ / (std::string(kTrashPrefix) + checkpoint.directory.filename().string()));
-  sync_directory(files_, directory_);  // else a cut could bring back one that is half removed
-  remove_leftovers(files_, directory_);
+    go_on_after([&] {
+      rename(files_, checkpoint.directory,
+             directory_ / (std::string(kTrashPrefix) + checkpoint.directory.filename().string()));
+    });
+  go_on_after([&] {
+    sync_directory(files_, directory_);  // else a cut could bring back one that is half removed
+    remove_leftovers(files_, directory_);
+  });
+  if (first) std::rethrow_exception(first);
 }
 
 Path CheckpointStore::set_aside(const Checkpoint& damaged) {

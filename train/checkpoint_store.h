@@ -66,7 +66,7 @@ class CheckpointStore {
   };
   // Throws ErrorKind::io where the system refuses; the checkpoints that are there are not touched.
   Saved save(std::int64_t step, std::span<const CheckpointFile> files);
-  // Removes all but the newest `keep`; 0 keeps all.
+  // Removes all but the newest `keep`; 0 keeps all. Throws the first ErrorKind::io after it has removed what it can.
   void keep_newest(std::int64_t keep);
   // Takes a damaged one out of the way. Returns where it is now.
   Path set_aside(const Checkpoint& damaged);
