@@ -47,6 +47,8 @@ train train vqvae-shapes --out "$folder/disk/run" --resume checkpoint.keep=1
 cp -r "$folder/disk/run" "$folder/run"
 )";
 
+std::string program_path() { return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gesso"; }
+
 TEST_SUITE("full disk") {
   TEST_CASE("where /dev/full takes every second save, training goes on to the same bits") {
     const TemporaryDirectory folder;
@@ -57,6 +59,26 @@ TEST_SUITE("full disk") {
     CHECK(files.refused > 3);
     CHECK(list_checkpoints(folder / "run").size() > 3);
     CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+  }
+
+  TEST_CASE("a limit on the size of files fails saves, and ends no training before its last one") {
+    const TemporaryDirectory folder;
+    const std::string words =
+        fmt::format("{}", fmt::join(tiny_training(folder / "run", 5, false, {"model.hidden=64"}), " "));
+    const OwnProcess done = run_command(fmt::format("ulimit -f 64; {} {}", program_path(), words));
+    CHECK(WEXITSTATUS(done.status) == static_cast<int>(ErrorKind::io));
+    CHECK_MESSAGE(done.output.find("step 5, the last one, could not be saved") != std::string::npos, done.output);
+    CHECK_MESSAGE(done.output.find("File too large") != std::string::npos, done.output);
+  }
+
+  TEST_CASE("where those who watch have left, training goes on") {
+    const TemporaryDirectory folder;
+    const std::string words = fmt::format("{}", fmt::join(tiny_training(folder / "run", 5, false), " "));
+    const OwnProcess done = run_command(
+        fmt::format("(sleep 0.3; {} {} 2>&1 >'{}'; echo $? >'{}') | true; sleep 0; cat '{}'", program_path(), words,
+                    (folder / "out").string(), (folder / "code").string(), (folder / "code").string()));
+    CHECK(done.output == "0\n");
+    CHECK(list_checkpoints(folder / "run").back().step == 5);
   }
 
   TEST_CASE("where nobody can be told, training goes on, and the exit code says that results were not written") {
@@ -73,9 +95,8 @@ TEST_SUITE("full disk") {
       return;
     }
     constexpr std::int64_t kSteps = 60;
-    const std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gesso";
     const auto words = tiny_training(folder / "disk" / "run", kSteps, false, {"checkpoint.keep=0", "log.every=10"});
-    const OwnProcess done = run_command(fmt::format("unshare -rm sh -c '{}' sh {} {} {}", kScript, program,
+    const OwnProcess done = run_command(fmt::format("unshare -rm sh -c '{}' sh {} {} {}", kScript, program_path(),
                                                     folder.path().string(), fmt::join(words, " ")));
     INFO(done.output);
     std::istringstream codes(done.output);

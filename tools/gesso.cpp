@@ -1,5 +1,6 @@
 // The program: one binary, several verbs.
 #include <fmt/format.h>
+#include <signal.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -70,6 +71,7 @@ int run(int argc, char** argv) {
 }  // namespace gesso
 
 int main(int argc, char** argv) {
+  signal(SIGXFSZ, SIG_IGN);  // what grows above `ulimit -f` cannot be written, which is told as on a full disk
   try {
     return gesso::run(argc, argv);
   } catch (const gesso::Error& error) {

@@ -47,6 +47,7 @@ void handle(int number, void (*handler)(int)) {
 RunControls& controls_by_signals() {
   for (const int number : {SIGINT, SIGTERM}) handle(number, on_stop);
   for (const int number : {SIGUSR1, SIGUSR2}) handle(number, on_wish);
+  handle(SIGPIPE, SIG_IGN);
   return controls;
 }
 

@@ -1,5 +1,5 @@
 // Signals as a run takes them (docs/runs.md): SIGTERM and the first SIGINT save and stop, a second SIGINT stops at
-// once, SIGUSR1 saves, SIGUSR2 makes pictures.
+// once, SIGUSR1 saves, SIGUSR2 makes pictures; where those who watch are gone (SIGPIPE) it goes on untold.
 #pragma once
 
 #include "train/run_controls.h"
