@@ -167,10 +167,14 @@ TEST_SUITE("checkpoint store") {
   TEST_CASE("a manifest that says more than gesso would is refused, checksum or not") {
     Fixture fixture;
     std::vector<std::byte>& manifest = fixture.content("step-00000002/manifest.json");
-    for (const char* name : {"../../step-00000001/weights.safetensors", "/etc/passwd", "", "..", "a\\\"b"}) {
+    const std::vector<std::byte> reachable = sample_contents(1).at("weights.safetensors");
+    for (const char* name : {"../step-00000001/weights.safetensors",
+                             "/run/checkpoints/step-00000001/weights.safetensors", "/etc/passwd", "", "..", "a/b"}) {
       INFO(name);
-      set_text(manifest, text_of(Manifest{.step = 2, .files = {{name, 1, 2}}}));
-      CHECK(holds_sample(load_all(fixture.store), 1));
+      set_text(manifest, text_of(Manifest{.step = 2, .files = {{name, reachable.size(), checksum_of(reachable)}}}));
+      const VerifiedCheckpoint found = load_all(fixture.store);
+      CHECK(holds_sample(found, 1));
+      CHECK(found.damaged.at(0).why.find("for a file's name") != std::string::npos);
     }
     set_text(manifest, text_of(Manifest{.step = 2, .files = {{"weights.safetensors", std::uint64_t{1} << 60, 2}}}));
     CHECK(holds_sample(load_all(fixture.store), 1));

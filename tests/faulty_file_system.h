@@ -20,6 +20,8 @@ class FaultyFileSystem : public FileSystem {
 
   std::int64_t calls() const { return calls_; }
   bool has_failed() const { return calls_ > fault_.call; }
+  // Whether a call failed that makes, writes, syncs or renames a file.
+  bool has_failed_to_save() const { return has_failed_to_save_; }
 
   IoResult open_file(const Path& path) override {
     return faulty([&] { return below_.open_file(path); });
@@ -28,7 +30,7 @@ class FaultyFileSystem : public FileSystem {
     return faulty([&] { return below_.open_directory(path); });
   }
   IoResult create_file(const Path& path) override {
-    return faulty([&] { return below_.create_file(path); });
+    return faulty_save([&] { return below_.create_file(path); });
   }
   IoResult lock_file(const Path& path, std::string_view text) override {
     return faulty([&] { return below_.lock_file(path, text); });
@@ -42,10 +44,10 @@ class FaultyFileSystem : public FileSystem {
   }
   IoResult write(int handle, std::span<const std::byte> bytes) override {
     if (fault_.error == 0 && strikes()) bytes = bytes.first(half(bytes.size()));
-    return faulty([&] { return below_.write(handle, bytes); });
+    return faulty_save([&] { return below_.write(handle, bytes); });
   }
   IoResult sync(int handle) override {
-    return faulty([&] { return below_.sync(handle); });
+    return faulty_save([&] { return below_.sync(handle); });
   }
   // As of a real one: the handle is gone, whatever is answered.
   IoResult close(int handle) override {
@@ -56,7 +58,7 @@ class FaultyFileSystem : public FileSystem {
     return faulty([&] { return below_.make_directory(path); });
   }
   IoResult rename(const Path& from, const Path& to) override {
-    return faulty([&] { return below_.rename(from, to); });
+    return faulty_save([&] { return below_.rename(from, to); });
   }
   IoResult remove(const Path& path) override {
     return faulty([&] { return below_.remove(path); });
@@ -76,9 +78,16 @@ class FaultyFileSystem : public FileSystem {
     return fails ? IoResult{.error = fault_.error} : call();
   }
 
+  template <class Call>
+  IoResult faulty_save(Call&& call) {
+    has_failed_to_save_ = has_failed_to_save_ || (strikes() && fault_.error != 0);
+    return faulty(call);
+  }
+
   FileSystem& below_;
   Fault fault_;
   std::int64_t calls_ = 0;
+  bool has_failed_to_save_ = false;
 };
 
 }  // namespace gesso

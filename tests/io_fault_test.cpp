@@ -28,16 +28,18 @@ std::string failure(Work&& work) {
 
 // What a process does with a store, each part of it whether or not the one before failed.
 struct Process {
-  bool saved = false;  // for sure
+  bool saved = false;             // for sure
+  std::int64_t calls_before = 0;  // those of the start
   std::vector<std::string> failures = {};
 
-  explicit Process(FileSystem& files) {
+  explicit Process(FaultyFileSystem& files) {
     CheckpointStore store(kStore, files);
     const auto part = [&](auto&& work) {
       if (std::string words = failure(work); !words.empty()) failures.push_back(std::move(words));
     };
     part([&] { const RunLock lock(files, kRun); });
     part([&] { store.prepare(); });
+    calls_before = files.calls();
     part([&] {
       const CheckpointStore::Saved result = save_sample(store, 3);
       saved = result.doubt.empty();
@@ -81,6 +83,8 @@ std::string try_fault(const Fault& fault, bool& came) {
     if (words.starts_with("WRONG")) return words;
   const bool is_harmless = fault.error == 0 || (fault.error == EINTR && !fault.lasts);
   if (is_harmless && !process.failures.empty()) return "not tried again: " + process.failures[0];
+  if (faulty.has_failed_to_save() && fault.call >= process.calls_before && !is_harmless && process.failures.empty())
+    return "a save that failed is not told";
   if (fault.lasts && fault.error != 0 && came && process.failures.empty() && fault.call + 3 < faulty.calls())
     return "a lasting failure is not told";
   return wrong_afterwards(files, process.saved);
