@@ -39,7 +39,7 @@ inline CheckpointStore::Saved save_sample(CheckpointStore& store, std::int64_t s
 }
 
 inline VerifiedCheckpoint load_all(const CheckpointStore& store) {
-  return store.load_newest([](std::string_view) { return true; });
+  return store.load_newest([](std::string_view, const Manifest&) { return true; });
 }
 
 // Whether that step was loaded, and every byte of it as it was saved.

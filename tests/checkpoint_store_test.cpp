@@ -71,7 +71,7 @@ TEST_SUITE("checkpoint store") {
     Fixture fixture;
     fixture.content("step-00000002/moment1.safetensors").clear();
     const VerifiedCheckpoint found =
-        fixture.store.load_newest([](std::string_view name) { return name.starts_with("w"); });
+        fixture.store.load_newest([](std::string_view name, const Manifest&) { return name.starts_with("w"); });
     CHECK(found.checkpoint.step == 2);
     CHECK(found.files.size() == 1);
     CHECK(found.files.at("weights.safetensors") == sample_contents(2).at("weights.safetensors"));

@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "ops/weight_layout.h"
+#include "train/manifest.h"
 
 namespace gesso {
 namespace {
@@ -157,8 +158,10 @@ void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& st
               {"state", nn::ParamKind::state, store.state()}});
 }
 
-bool is_wanted_for_inference(std::string_view file) {
-  return file == file_name("weights") || file == file_name("ema") || file == file_name("state");
+bool is_wanted_for_inference(std::string_view file, const Manifest& manifest) {
+  const std::string ema = file_name("ema");
+  const bool has_average = std::ranges::find(manifest.files, ema, &Manifest::File::name) != manifest.files.end();
+  return file == (has_average ? ema : file_name("weights")) || file == file_name("state");
 }
 
 }  // namespace gesso

@@ -55,6 +55,6 @@ class CheckpointSnapshot {
 void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer);
 // Only what inference needs: the weights (or their moving average where the checkpoint has one) and state.
 void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store);
-bool is_wanted_for_inference(std::string_view file);
+bool is_wanted_for_inference(std::string_view file, const Manifest& manifest);
 
 }  // namespace gesso

@@ -136,7 +136,7 @@ VerifiedCheckpoint CheckpointStore::load_newest(const Wanted& wanted) const {
     if (why.empty())
       why = damage(all.back(), [&] {
         for (const Manifest::File& file : manifest.files)
-          if (wanted(file.name)) result.files[file.name] = read_file(files_, all.back().directory, file);
+          if (wanted(file.name, manifest)) result.files[file.name] = read_file(files_, all.back().directory, file);
       });
     if (why.empty()) return result;
     result.files.clear();

@@ -21,6 +21,8 @@
 
 namespace gesso {
 
+struct Manifest;
+
 struct Checkpoint {
   std::int64_t step = 0;  // how many were done
   Path directory;
@@ -46,7 +48,7 @@ struct VerifiedCheckpoint {
 
 class CheckpointStore {
  public:
-  using Wanted = std::function<bool(std::string_view name)>;
+  using Wanted = std::function<bool(std::string_view name, const Manifest& manifest)>;
 
   // On a directory that need not be there yet.
   CheckpointStore(Path directory, FileSystem& files) : directory_(std::move(directory)), files_(files) {}

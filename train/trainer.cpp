@@ -152,7 +152,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
 void Run::load() {
   lock_.emplace(*options_.files, options_.directory);
   CheckpointStore store = checkpoint_store(options_.directory, *options_.files);
-  const VerifiedCheckpoint verified = store.load_newest([](std::string_view) { return true; });
+  const VerifiedCheckpoint verified = store.load_newest([](std::string_view, const Manifest&) { return true; });
   load_checkpoint(verified, task_->store(), optimizer_);
   for (const auto& [checkpoint, why] : verified.damaged)
     line_->say(fmt::format("{} is damaged: {}; moved to {}, going on from {}", checkpoint.directory.string(), why,
