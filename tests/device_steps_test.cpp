@@ -56,7 +56,7 @@ struct Prepared {
     RunRequest request{.recipe = "vqvae-fashion", .directory = directory, .resume = resume};
     if (!resume) request.assignments = tiny();
     request.assignments.insert(request.assignments.end(), more.begin(), more.end());
-    data = prepare_run(request, file);
+    data = std::move(prepare_run(request, file).data);
   }
 };
 

@@ -154,6 +154,22 @@ TEST_SUITE("durable run") {
     CHECK(run_program(folder.path(), tiny_training(folder / "run", newest + 1, true)).exit_code == 0);
   }
 
+  TEST_CASE("a run in use is refused before its data are opened, and a folder that is no run is left as it is") {
+    const TemporaryDirectory folder;
+    (void)train_small({"train.steps=1"}, {.directory = folder / "run"});
+    for (const bool resume : {true, false}) {
+      const RunLock lock(posix_file_system(), folder / "run");
+      RunRequest request{.recipe = "vqvae-shapes", .directory = folder / "run", .resume = resume};
+      request.assignments = {"data.kind=folder", "data.path=nowhere"};
+      RecipeFile file;
+      expect_error(ErrorKind::usage, {"is in use by process"}, [&] { (void)prepare_run(request, file); });
+    }
+    make_directories(folder / "other");
+    expect_error(ErrorKind::data, {"other", "no config.json"},
+                 [&] { (void)train_small({}, {.directory = folder / "other", .resume = true}); });
+    CHECK(list_directory(folder / "other").empty());
+  }
+
   TEST_CASE("a start removes what killed ones left half written, and nothing that others keep there") {
     const TemporaryDirectory folder;
     const Path run = folder / "run";

@@ -40,7 +40,7 @@ inline std::vector<std::string> small_recipe() {
 }
 
 // Trains by that recipe, or goes on with the run that lies there; `more` has the last word.
-inline RunSummary train_small(std::vector<std::string> more, const RunOptions& options) {
+inline RunSummary train_small(std::vector<std::string> more, RunOptions options) {
   RunRequest request{.recipe = "vqvae-shapes",
                      .directory = options.directory,
                      .resume = options.resume,
@@ -49,8 +49,9 @@ inline RunSummary train_small(std::vector<std::string> more, const RunOptions& o
   if (!options.resume) request.assignments = small_recipe();
   request.assignments.insert(request.assignments.end(), more.begin(), more.end());
   RecipeFile file;
-  const auto data = prepare_run(request, file);
-  return train(file.recipe(), *data, options);
+  const PreparedRun run = prepare_run(request, file);
+  options.is_locked = run.lock.has_value();
+  return train(file.recipe(), *run.data, options);
 }
 
 // The files of a run's last checkpoint, and its step.

@@ -30,11 +30,12 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   options.request.version = version();
   options.request.command = outcome.command_line;
   RecipeFile file;
-  const std::unique_ptr<Dataset> data = prepare_run(options.request, file);
+  const PreparedRun run = prepare_run(options.request, file);
 
-  const RunSummary summary = train(file.recipe(), *data,
+  const RunSummary summary = train(file.recipe(), *run.data,
                                    {.directory = options.request.directory,
                                     .resume = options.request.resume,
+                                    .is_locked = run.lock.has_value(),
                                     .device = kind,
                                     .command_line = outcome.command_line,
                                     .controls = &controls});

@@ -1,6 +1,8 @@
 #include "train/checkpoint_writer.h"
 
 #include <exception>
+#include <iterator>
+#include <new>
 #include <utility>
 
 namespace gesso {
@@ -23,6 +25,7 @@ void CheckpointWriter::start(std::int64_t step) {
   snapshot_.take(step);
   {
     const std::lock_guard lock(mutex_);
+    reports_.reserve(reports_.size() + 1);  // here, where a want of memory can be thrown
     busy_ = true;
   }
   changed_.notify_all();
@@ -30,7 +33,9 @@ void CheckpointWriter::start(std::int64_t step) {
 
 std::vector<SaveReport> CheckpointWriter::reports() {
   const std::lock_guard lock(mutex_);
-  return std::exchange(reports_, {});
+  std::vector<SaveReport> ended(std::move_iterator(reports_.begin()), std::move_iterator(reports_.end()));
+  reports_.clear();  // and stays as large, for the save that may be under way
+  return ended;
 }
 
 void CheckpointWriter::wait() {
@@ -56,13 +61,17 @@ void CheckpointWriter::work() {
 SaveReport CheckpointWriter::save() {
   SaveReport report{.step = snapshot_.step()};
   try {
-    const CheckpointStore::Saved saved = store_.save(report.step, snapshot_.files());
-    report.directory = saved.directory;
-    report.problem = saved.doubt;
+    CheckpointStore::Saved saved = store_.save(report.step, snapshot_.files());
     report.in_doubt = !saved.doubt.empty();
+    report.directory = std::move(saved.directory);
+    report.problem = std::move(saved.doubt);
     if (!report.in_doubt) store_.keep_newest(keep_);
   } catch (const std::exception& error) {
-    report.problem = error.what();
+    try {
+      report.problem = error.what();
+    } catch (const std::bad_alloc&) {
+      report.problem = "no memory";  // short enough to need none
+    }
   }
   return report;
 }

@@ -75,17 +75,22 @@ void record_data(const RunRequest& request, const Dataset& data, std::string& re
 
 }  // namespace
 
-std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file) {
+PreparedRun prepare_run(const RunRequest& request, RecipeFile& file) {
+  PreparedRun run;
+  // Before data are opened, which may take minutes. A folder that is no run to go on with is left as it is.
+  if (request.resume ? std::filesystem::exists(config_path(request.directory))
+                     : std::filesystem::is_directory(request.directory))
+    run.lock.emplace(posix_file_system(), request.directory);
   request.resume ? resume_config(request, file) : fresh_config(request, file);
   Recipe& recipe = file.recipe();
   recipe.about.version = request.version;
   recipe.about.command = request.command;
   recipe.validate();
-  auto data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
-  record_data(request, *data, recipe.about.data);
-  resolve_image_shape(recipe, data->image_shape());
+  run.data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
+  record_data(request, *run.data, recipe.about.data);
+  resolve_image_shape(recipe, run.data->image_shape());
   recipe.vqvae.validate();
-  return data;
+  return run;
 }
 
 std::unique_ptr<TrainedRun> open_run(const Path& directory, const std::vector<std::string>& assignments,

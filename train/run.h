@@ -2,11 +2,13 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "train/dataset.h"
 #include "train/recipe.h"
+#include "train/run_lock.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -19,11 +21,15 @@ struct RunRequest {
   std::string version = {}, command = {};  // for the record
 };
 
+struct PreparedRun {
+  std::optional<RunLock> lock;  // none: the directory is not there yet
+  std::unique_ptr<Dataset> data;
+};
 // Resolves the recipe of a fresh run, or, resuming, that of the run directory that is there: only some keys may then
-// differ (train.steps, how often things are written, where the data lie). Writes nothing. Returns the training data,
-// which the recipe's image shape now fits. Throws ErrorKind::usage where the directory is taken, or a key may not
-// change, naming both values; ErrorKind::data where a run would go on with other training images.
-std::unique_ptr<Dataset> prepare_run(const RunRequest& request, RecipeFile& file);
+// differ (train.steps, how often things are written, where the data lie). Writes nothing but `lock`. Returns the
+// training data, which the recipe's image shape now fits. Throws ErrorKind::usage where the directory is taken or in
+// use, or a key may not change, naming both values; ErrorKind::data where a run would go on with other training images.
+PreparedRun prepare_run(const RunRequest& request, RecipeFile& file);
 
 // A trained model, for use.
 struct TrainedRun {

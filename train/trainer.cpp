@@ -68,6 +68,7 @@ class Run {
   void read_last();
   void finish_interval(std::int64_t step, bool due);
   void make_pictures(std::int64_t step);
+  void lock();
   void load();
   void start_directory(const std::string& configuration);
   bool save_due(std::int64_t step) const;
@@ -148,9 +149,13 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
   start_directory(configuration);
 }
 
+void Run::lock() {
+  if (!options_.is_locked && !lock_) lock_.emplace(*options_.files, options_.directory);
+}
+
 // Takes damaged checkpoints out of the way of those that training will save.
 void Run::load() {
-  lock_.emplace(*options_.files, options_.directory);
+  lock();
   CheckpointStore store = checkpoint_store(options_.directory, *options_.files);
   const VerifiedCheckpoint verified = store.load_newest([](std::string_view, const Manifest&) { return true; });
   load_checkpoint(verified, task_->store(), optimizer_);
@@ -165,7 +170,7 @@ void Run::load() {
 void Run::start_directory(const std::string& configuration) {
   const Path& directory = options_.directory;
   make_directories(*options_.files, directory);
-  if (!lock_) lock_.emplace(*options_.files, directory);
+  lock();
   CheckpointStore store = checkpoint_store(directory, *options_.files);
   if (!options_.resume && !store.list().empty())
     fail("{} came to hold another run just now; choose another --out", directory.string());
@@ -282,8 +287,8 @@ void Run::tell_saves(std::int64_t step) {
   for (const SaveReport& report : writer_->reports()) {
     save_problem_ = report.problem;
     if (report.directory.empty()) {
-      line_->say(fmt::format("step {} is not saved: {}; training goes on, the last checkpoint is {}", report.step,
-                             report.problem, newest_checkpoint()));
+      line_->say(fmt::format("step {} is not saved: {}; the last checkpoint is {}", report.step, report.problem,
+                             newest_checkpoint()));
       if (report.step != saving_step_) continue;
       retry_step_ = step + retry_pause_;
       retry_pause_ = std::min(2 * retry_pause_, recipe_.checkpoint.every);

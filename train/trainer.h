@@ -18,6 +18,7 @@ namespace gesso {
 struct RunOptions {
   Path directory = {};  // made where it is missing
   bool resume = false;
+  bool is_locked = false;  // whether the caller holds the run's lock; else train() takes it
   DeviceKind device = DeviceKind::cpu;
   bool replay = true;                        // record a step and replay it, where the device can
   std::string command_line = {};             // for the record
@@ -35,11 +36,11 @@ struct RunSummary {
 };
 
 // Trains on what prepare_run (train/run.h) opened; that is where a directory that holds a run already, and a recipe
-// that may not go on with it, are refused, not here. Nothing is written before all data and, resuming, the checkpoint
-// are found good. What cannot be written on the way (a full disk) is told, and training goes on; only where the last
-// checkpoint cannot be saved does it end with ErrorKind::io. Throws Error: usage for a recipe that cannot be right or
-// does not fit the data, and where another process trains there; data; numeric where a gradient is no longer finite
-// (the last checkpoint is intact); memory; io.
+// that may not go on with it, are refused, not here. Nothing but `lock` is written before all data and, resuming,
+// the checkpoint are found good. What cannot be written on the way (a full disk) is told, and training goes on; only
+// where the last checkpoint cannot be saved does it end with ErrorKind::io. Throws Error: usage for a recipe that
+// cannot be right or does not fit the data, and where another process trains there; data; numeric where a gradient is
+// no longer finite (the last checkpoint is intact); memory; io.
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
 
 // The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be
