@@ -22,8 +22,9 @@ constexpr std::int64_t kSharedBytes = 4 << 20;
 constexpr std::int64_t kPanelsEach = 4;
 // Tiles a chunk in the steps of shared work that transform, and channels a chunk of the weight's transform.
 constexpr std::int64_t kTilesEach = 8, kChannelsEach = 32;
-// Channels a chain of additions: with chains of 128 the error was 3.1 times that of the direct way at 128 channels.
-constexpr std::int64_t kChain = 64;
+// Channels a chain of additions: with chains of 64 the error was up to 3.2 times that of the direct way at 400
+// channels.
+constexpr std::int64_t kChain = 32;
 
 struct Product {
   const GemmKernels& gemm;
