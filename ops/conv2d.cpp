@@ -104,6 +104,8 @@ struct Conv2d {
         sample("one channel to many", {.padding = 1}, {1, 9, 9, 1}, {70, 3, 3, 1}, false, false),
         sample("many to few channels", {.padding = 1, .activation = relu}, {1, 7, 6, 40}, {3, 3, 3, 40}, true, true),
         sample("many chunks", {.padding = 1}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
+        sample("many chunks, direct", {.padding = 1, .algorithm = ConvAlgorithm::direct}, {1, 17, 16, 40},
+               {68, 3, 3, 40}, true, false),
         sample("channels in fours", {.padding = 1, .activation = relu}, {2, 9, 8, 12}, {68, 3, 3, 12}, true, true),
         sample("channels in fours, stride 2", {.stride = 2, .padding = 1}, {2, 32, 32, 4}, {8, 3, 3, 4}, true, false),
         sample("channels in fours, groups", {.padding = 1, .groups = 2, .activation = silu}, {1, 6, 6, 8}, {8, 3, 3, 4},

@@ -222,6 +222,10 @@ TEST_SUITE("convolution") {
       geometries.push_back(square_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
       geometries.push_back(halving_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
     }
+    // Several chains of channels, and of tiles.
+    for (const std::int64_t channels : {256, 400})
+      geometries.push_back(square_geometry(1, 16, 16, channels, channels, ConvAlgorithm::direct));
+    geometries.push_back(square_geometry(16, 32, 32, 16, 16, ConvAlgorithm::direct));
     for (ConvGeometry& g : geometries) {
       const Truth truth(g, random);
       for (const Isa isa : supported_isas()) {
@@ -320,17 +324,8 @@ TEST_SUITE("convolution") {
           .OH = 20,
           .OW = 20},
           ConvGeometry{.N = 1, .H = 6, .W = 5, .C = 800, .K = 20, .kernel_h = 2, .OH = 5, .OW = 5},
-          ConvGeometry{.N = 2,
-          .H = 12,
-          .W = 12,
-          .C = 70,
-          .K = 130,
-          .kernel_h = 3,
-          .kernel_w = 3,
-          .pad_top = 1,
-          .pad_left = 1,
-          .OH = 12,
-          .OW = 12}})
+          square_geometry(2, 12, 12, 70, 130, ConvAlgorithm::direct),
+          square_geometry(2, 12, 12, 70, 130, ConvAlgorithm::automatic)})
       check_against_loops(g, random);
   }
 
