@@ -130,7 +130,9 @@ std::vector<std::string> logged(const Path& run) {
   std::ifstream file(run / "metrics.jsonl");
   for (std::string line; std::getline(file, line);) {
     auto values = nlohmann::json::parse(line);
-    values.erase("images_per_second");
+    for (const char* name :
+         {"images_per_second", "memory_bytes", "seconds", "data_share", "compute_share", "checkpoint_share"})
+      values.erase(name);
     lines.push_back(values.dump());
   }
   return lines;

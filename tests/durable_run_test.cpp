@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "tests/checkpoint_samples.h"
+#include "tests/decoded_events.h"
 #include "tests/expect_error.h"
 #include "tests/faulty_file_system.h"
 #include "tests/program.h"
@@ -136,6 +137,13 @@ TEST_SUITE("durable run") {
     words.push_back("checkpoint.every=1000000");
     CHECK(run_program(folder.path(), words).exit_code == 0);
     CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+    int event_files = 0;  // of processes that lived long enough: readable up to where they were killed
+    for (const std::string& name : list_directory(folder / "run")) {
+      if (name.find("tfevents") == std::string::npos) continue;
+      ++event_files;
+      CHECK(!read_records(read_text_file(folder / "run" / name, 1 << 28)).damaged);
+    }
+    CHECK(event_files > kills / 2);
   }
 
   TEST_CASE("a second process on a run is refused at once, and may go on when the first is gone") {

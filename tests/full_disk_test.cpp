@@ -42,7 +42,7 @@ train() { code=0; "$gesso" "$@" >>"$folder/output" 2>&1 || code=$?; echo $code; 
 train "$@"
 train train vqvae-shapes --out "$folder/disk/run" --resume
 ls "$folder/disk/run/checkpoints" | wc -l
-rm -r "$folder/disk/run/checkpoints/step-00000001" "$folder/disk/run/checkpoints/step-00000002"
+mount -o remount,size=4m "$folder/disk"
 train train vqvae-shapes --out "$folder/disk/run" --resume checkpoint.keep=1
 cp -r "$folder/disk/run" "$folder/run"
 )";

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <memory>
+#include <numeric>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -81,6 +82,9 @@ TEST_SUITE("vqvae task") {
     CHECK(device.held == 8);
     CHECK(named(task.statistics(), "perplexity") == doctest::Approx(once));
     CHECK(device.held == 0);
+    const std::vector<std::int64_t> counts = task.code_counts();
+    CHECK(counts.size() == 16);
+    CHECK(std::accumulate(counts.begin(), counts.end(), std::int64_t{0}) == CodeUsage::kWindow);
   }
 }
 

@@ -118,7 +118,8 @@ void run_preview(const DataVerbOptions& options, const std::string& command_line
     pictures.push_back(data->image(index, augmentation.view(0, index), label));
     labels.push_back(data->classes() > 0 ? data->class_name(label) : std::to_string(index));
   }
-  write_png(options.out, contact_sheet(pictures, labels), {{"Comment", command_line}});
+  write_png(options.out, contact_sheet(pictures, labels),
+            {{"Comment", command_line}, {"Description", fmt::format("seed {}", seed)}});
   if (options.json) return print_json({{"out", options.out}, {"images", count}});
   fmt::print("{}: {} of {} pictures\n", options.out, count, data->size());
 }

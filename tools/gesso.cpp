@@ -51,12 +51,13 @@ int run(int argc, char** argv) {
     if (threads > 0) set_threads(threads);
   });
   Outcome outcome;
-  for (int i = 0; i < argc; ++i) outcome.command_line += fmt::format("{}{}", i == 0 ? "" : " ", escaped(argv[i]));
+  for (int i = 0; i < argc; ++i) outcome.command_line += fmt::format("{}{}", i == 0 ? "" : " ", in_shell(argv[i]));
   add_train(program, outcome);
   add_reconstruct(program, outcome);
   add_encode(program, outcome);
   add_decode(program, outcome);
   add_evaluate(program, outcome);
+  add_report(program, outcome);
   add_data(program, outcome);
   add_check(program, outcome);
   add_bench(program, outcome);

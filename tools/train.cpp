@@ -8,7 +8,9 @@
 #include "tools/signals.h"
 #include "tools/verbs.h"
 #include "tools/version.h"
+#include "train/report.h"
 #include "train/run.h"
+#include "train/run_log.h"
 #include "train/trainer.h"
 
 namespace gesso {
@@ -17,8 +19,25 @@ namespace {
 struct TrainOptionsOfVerb {
   RunRequest request;
   std::string out, data, device = "cpu";
-  bool json = false;
+  bool dry_run = false, json = false;
 };
+
+void print_plan(const std::vector<std::string>& plan, bool json) {
+  if (json) return print_json({{"plan", plan}});
+  for (const std::string& line : plan) fmt::print("{}\n", line);
+}
+
+// Where the page is; empty where it cannot be written, which is no failure of the training.
+std::string written_report(const Path& run) {
+  const Path page = run / kReportFile;
+  try {
+    write_report(std::span(&run, 1), page);
+  } catch (const Error& error) {
+    tell(fmt::format("{}; the run lacks nothing but its page\n", error.what()));
+    return {};
+  }
+  return page.string();
+}
 
 void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   RunControls& controls = controls_by_signals();
@@ -30,26 +49,30 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   options.request.version = version();
   options.request.command = outcome.command_line;
   RecipeFile file;
-  const PreparedRun run = prepare_run(options.request, file);
+  const PreparedRun prepared = prepare_run(options.request, file);
+  const RunOptions run{.directory = options.request.directory,
+                       .resume = options.request.resume,
+                       .is_locked = prepared.lock.has_value(),
+                       .device = kind,
+                       .command_line = outcome.command_line,
+                       .controls = &controls};
+  if (options.dry_run) return print_plan(training_plan(file.recipe(), *prepared.data, run), options.json);
 
-  const RunSummary summary = train(file.recipe(), *run.data,
-                                   {.directory = options.request.directory,
-                                    .resume = options.request.resume,
-                                    .is_locked = run.lock.has_value(),
-                                    .device = kind,
-                                    .command_line = outcome.command_line,
-                                    .controls = &controls});
+  const RunSummary summary = train(file.recipe(), *prepared.data, run);
+  const std::string report = written_report(run.directory);
   if (summary.end == RunEnd::interrupted) outcome.exit_code = kInterrupted;
   if (options.json) {
     nlohmann::ordered_json object = {{"run", options.request.directory.string()}, {"step", summary.step}};
     object.update(json_of(summary.metrics));
     object["sample"] = summary.sample.string();
     object["checkpoint"] = summary.checkpoint.string();
+    object["report"] = report;
     return print_json(object);
   }
   fmt::print("run         {}\n", options.request.directory.string());
   if (!summary.sample.empty()) fmt::print("pictures    {}\n", summary.sample.string());
   fmt::print("checkpoint  {}\n", summary.checkpoint.string());
+  if (!report.empty()) fmt::print("report      {}\n", report);
 }
 
 }  // namespace
@@ -62,6 +85,7 @@ void add_train(Verb program, Outcome& outcome) {
   verb.add("--data", options->data, "Where the data are (data.path)");
   verb.add("--out", options->out, "Run directory; default: runs/RECIPE");
   verb.add("--resume", options->request.resume, "Go on from the run's newest checkpoint, bit for bit");
+  verb.add("--dry-run", options->dry_run, "Print what would be trained, with how much memory and disk; write nothing");
   verb.add("--json", options->json, "Last line of standard output: one JSON object");
   add_device_option(verb, options->device);
   verb.footer(

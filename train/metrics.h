@@ -39,9 +39,10 @@ class CodeUsage {
   void add(std::span<const std::int32_t> codes);
 
   std::int64_t counted() const { return counted_; }
-  double usage() const;         // share of the codebook that occurs
-  double entropy_bits() const;  // of one code, in bits
-  double perplexity() const;    // 2^entropy: the number of equally likely codes of that entropy; 0 of nothing
+  const std::vector<std::int64_t>& counts() const { return counts_; }  // of each code
+  double usage() const;                                                // share of the codebook that occurs
+  double entropy_bits() const;                                         // of one code, in bits
+  double perplexity() const;  // 2^entropy: the number of equally likely codes of that entropy; 0 of nothing
 
  private:
   void count(std::int32_t code);

@@ -39,7 +39,7 @@ void PictureOutput<T>::add(std::span<const BasicImage<T>> before, std::span<cons
   }
   for (const BasicImage<T>& picture : pictures) {
     const std::string name = names_.empty() ? fmt::format("{:06}", done_) : names_[static_cast<std::size_t>(done_)];
-    write_png(folder_->path() / (name + ".png"), picture);
+    write_png(folder_->path() / (name + ".png"), picture, text_);
     ++done_;
   }
 }

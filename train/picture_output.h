@@ -23,7 +23,7 @@ class PictureOutput {
  public:
   static constexpr std::int64_t kMostInGrid = 1024;
 
-  // text: for a grid. names: of the files in a folder, without .png; none: their numbers. Throws where a folder is
+  // text: for every file. names: of the files in a folder, without .png; none: their numbers. Throws where a folder is
   // there already, and where a grid is to hold too many.
   PictureOutput(const Path& out, GridKind kind, std::int64_t count, std::vector<std::string> names,
                 const PngText& text);

@@ -23,13 +23,6 @@ constexpr std::array<std::string_view, 11> kMayChange = {
 
 Path config_path(const Path& run) { return run / kConfigFile; }
 
-void load_run_config(const Path& directory, JsonConfig& config) {
-  if (!std::filesystem::is_directory(directory)) fail(ErrorKind::data, "run {}: no such folder", directory.string());
-  if (!std::filesystem::is_regular_file(config_path(directory)))
-    fail(ErrorKind::data, "run {}: no config.json in it; expected a folder that gesso train made", directory.string());
-  config.load_file(config_path(directory));
-}
-
 void refuse_changes(const std::vector<JsonConfig::Description>& before,
                     const std::vector<JsonConfig::Description>& after) {
   for (std::size_t i = 0; i < before.size(); ++i) {
@@ -74,6 +67,13 @@ void record_data(const RunRequest& request, const Dataset& data, std::string& re
 }
 
 }  // namespace
+
+void load_run_config(const Path& directory, JsonConfig& config) {
+  if (!std::filesystem::is_directory(directory)) fail(ErrorKind::data, "run {}: no such folder", directory.string());
+  if (!std::filesystem::is_regular_file(config_path(directory)))
+    fail(ErrorKind::data, "run {}: no config.json in it; expected a folder that gesso train made", directory.string());
+  config.load_file(config_path(directory));
+}
 
 PreparedRun prepare_run(const RunRequest& request, RecipeFile& file) {
   PreparedRun run;

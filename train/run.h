@@ -31,6 +31,9 @@ struct PreparedRun {
 // use, or a key may not change, naming both values; ErrorKind::data where a run would go on with other training images.
 PreparedRun prepare_run(const RunRequest& request, RecipeFile& file);
 
+// The settings of a run that is there. Throws ErrorKind::data where the directory is none; else as JsonConfig.
+void load_run_config(const Path& directory, JsonConfig& config);
+
 // A trained model, for use.
 struct TrainedRun {
   RecipeFile file;

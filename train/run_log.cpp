@@ -1,17 +1,14 @@
 #include "train/run_log.h"
 
-#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "core/error.h"
-#include "train/file_calls.h"
+#include "train/run_history.h"
 
 namespace gesso {
 namespace {
@@ -40,6 +37,13 @@ std::string lines_up_to(const std::string& text, std::int64_t step) {
   return kept;
 }
 
+// The path of the file, which is then without them.
+Path without_lines_behind(const Path& path, std::int64_t step) {
+  if (std::filesystem::exists(path))
+    write_file_atomically(path, lines_up_to(read_text_file(path, kMaxMetricsBytes), step));
+  return path;
+}
+
 std::string format_number(double value) {
   const double size = std::abs(value);
   if (value == std::floor(value) && size < 1e6) return fmt::format("{:.0f}", value);
@@ -53,14 +57,8 @@ void tell(const std::string& text) {
   std::fflush(stderr);
 }
 
-MetricsFile::MetricsFile(const Path& run, std::int64_t from_step) : path_(run / "metrics.jsonl") {
-  if (std::filesystem::exists(path_))
-    write_file_atomically(path_, lines_up_to(read_text_file(path_, kMaxMetricsBytes), from_step));
-  descriptor_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail_io("write", path_, errno);
-}
-
-MetricsFile::~MetricsFile() { close(descriptor_); }
+MetricsFile::MetricsFile(const Path& run, std::int64_t from_step)
+    : file_(without_lines_behind(run / kMetricsFile, from_step), AppendFile::Open::at_end) {}
 
 void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
   nlohmann::ordered_json object = {{"step", step}, {"split", split}};
@@ -70,19 +68,7 @@ void MetricsFile::write(std::int64_t step, std::string_view split, const std::ve
     else
       object[metric.name] = fmt::format("{}", metric.value);
   }
-  const std::string line = object.dump() + '\n';
-  const off_t before = lseek(descriptor_, 0, SEEK_END);
-  for (std::size_t done = 0; done < line.size();) {
-    const ssize_t went = ::write(descriptor_, line.data() + done, line.size() - done);
-    if (went < 0 && errno == EINTR) continue;
-    if (went < 0) {
-      const int error = errno;
-      // Half a line would swallow the next one.
-      if (done > 0 && ftruncate(descriptor_, before) != 0) fail_io("shorten", path_, errno);
-      fail_io("write", path_, error);
-    }
-    done += static_cast<std::size_t>(went);
-  }
+  file_.append(object.dump() + '\n');
 }
 
 ProgressLine::ProgressLine(std::string name) : name_(std::move(name)), terminal_(isatty(STDERR_FILENO) == 1) {}
@@ -102,7 +88,9 @@ void ProgressLine::show(const Progress& progress, bool due) {
     line += fmt::format(" | {} {}", metric.name, format_number(metric.value));
   line += fmt::format(" | {:.0f} img/s", progress.images_per_second);
   if (progress.seconds_left >= 0) line += fmt::format(" | eta {}", format_seconds(progress.seconds_left));
-  line += fmt::format(" | data {:.0f}% | {}", 100 * progress.data_share, format_bytes(progress.memory_bytes));
+  line +=
+      fmt::format(" | data {:.0f}% compute {:.0f}% save {:.0f}% | {}", 100 * progress.data_share,
+                  100 * progress.compute_share, 100 * progress.checkpoint_share, format_bytes(progress.memory_bytes));
   if (!terminal_) return tell(line + '\n');
   constexpr const char* kEraseLine = "\r\x1b[K";
   tell(kEraseLine + line.substr(0, terminal_width()));

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "train/files.h"
+#include "train/append_file.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -19,17 +19,13 @@ void tell(const std::string& text);
 class MetricsFile {
  public:
   MetricsFile(const Path& run, std::int64_t from_step);
-  ~MetricsFile();
-  MetricsFile(const MetricsFile&) = delete;
-  MetricsFile& operator=(const MetricsFile&) = delete;
 
   // {"step":step,"split":split,"loss":...}; a value that is not finite is written as a string. Throws ErrorKind::io
   // where the line cannot be written whole; nothing of it stands there then.
   void write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
 
  private:
-  Path path_;
-  int descriptor_;
+  AppendFile file_;
 };
 
 // What the live line shows. Rates in images a second; seconds_left < 0: not known yet.
@@ -37,7 +33,7 @@ struct Progress {
   std::int64_t step = 0, steps = 0;
   std::vector<Metric> metrics;
   double images_per_second = 0, seconds_left = -1;
-  double data_share = 0;  // of the time spent waiting for batches
+  double data_share = 0, compute_share = 0, checkpoint_share = 0;  // of the time, waiting for batches, in steps, saving
   std::size_t memory_bytes = 0;
 };
 

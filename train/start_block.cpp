@@ -10,12 +10,13 @@
 #include "core/isa.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
+#include "train/run_history.h"
 #include "train/run_log.h"
 
 namespace gesso {
 namespace {
 
-Path skipped_path(const Path& run) { return run / "skipped.txt"; }
+Path skipped_path(const Path& run) { return run / kSkippedFile; }
 
 // Trained parameters by the first part of their names, in the order of declaration.
 std::string parameters_by_module(const nn::ParamStore& store) {

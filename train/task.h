@@ -45,6 +45,8 @@ class Task {
   // are for the log alone and no part of a checkpoint: a resumed run counts anew, so the first line after resuming may
   // differ from that of a run that was never stopped, while the state files have the same bits.
   virtual std::vector<Metric> statistics() = 0;
+  // How often each code occurred in the steps that statistics() speaks of; empty: the model has none.
+  virtual std::vector<std::int64_t> code_counts() { return {}; }
   // Pictures to look at: one for each of images [N,H,W,C] u8 or u16.
   virtual std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) = 0;
   // The model's own metrics over a whole data set.

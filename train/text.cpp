@@ -32,6 +32,22 @@ std::string in_quotes(std::string_view text) {
   return result + "'";
 }
 
+std::string in_shell(std::string_view word) {
+  constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) return std::string(word);
+  const bool printable = escaped(word) == word;
+  std::string result = printable ? "'" : "$'";  // the latter knows \xNN
+  for (const char c : word) {
+    if (c == '\'')
+      result += printable ? "'\\''" : "\\'";
+    else if (c == '\\' && !printable)
+      result += "\\\\";
+    else
+      result += printable ? std::string(1, c) : escaped({&c, 1});
+  }
+  return result + "'";
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   // Rows of the table for a's prefixes, over b's prefixes; three are kept, for exchanged neighbours look two back.
   std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);

@@ -13,6 +13,9 @@ std::string escaped(std::string_view text);
 // Single quotes around `text`, escaped and cut after 80 bytes: file content never floods a terminal either.
 std::string in_quotes(std::string_view text);
 
+// One word of a shell's command line that stands for exactly this text, in quotes where it needs them.
+std::string in_shell(std::string_view word);
+
 // Least number of inserted, removed, replaced or exchanged neighbouring characters between two words.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 

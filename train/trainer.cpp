@@ -13,8 +13,8 @@
 #include "train/checkpoint_writer.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
-#include "train/png.h"
 #include "train/run_lock.h"
+#include "train/run_record.h"
 #include "train/start_block.h"
 #include "train/step.h"
 #include "train/vqvae_task.h"
@@ -46,15 +46,31 @@ class Throughput {
   std::deque<double> rates_;
 };
 
+// Where the time of a log interval went.
+struct TimeSpent {
+  double begin = seconds_now(), data = 0, compute = 0, checkpoint = 0;  // seconds
+};
+
 std::uint64_t seed(const Recipe& recipe) { return static_cast<std::uint64_t>(recipe.train.seed); }
 
 // Others may have files of their own in these directories.
 void remove_unfinished_of(const Path& run) {
   remove_unfinished(run, [](std::string_view name) {
-    return name == kConfigFile || name == "metrics.jsonl" || name == "skipped.txt";
+    return name == kConfigFile || name == kMetricsFile || name == kSkippedFile || name == kCodesFile;
   });
   remove_unfinished(run / "samples",
                     [](std::string_view name) { return name.starts_with("step-") && name.ends_with(".png"); });
+}
+
+void check_data(const Recipe& recipe, const Dataset& train_data, const Dataset& test_data) {
+  if (test_data.image_shape() != train_data.image_shape())
+    fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
+         test_data.name(), test_data.image_shape().text(), train_data.image_shape().text());
+  if (train_data.size() < recipe.train.batch)
+    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data.size(),
+         train_data.name());
+  check_grid(GridKind::comparison, std::min(recipe.sample.count, test_data.size()), test_data.image_shape(),
+             "lower sample.count");
 }
 
 // One run from its first step to its last.
@@ -96,10 +112,10 @@ class Run {
   std::unique_ptr<DataLoader> loader_;
   Tensor images_;  // [N,H,W,C] of the data set's type, the batch
   std::unique_ptr<TrainStep> step_;
-  std::unique_ptr<MetricsFile> metrics_;
+  std::unique_ptr<RunRecord> record_;
   std::unique_ptr<ProgressLine> line_;
   Throughput throughput_;
-  double waited_ = 0, worked_ = 0;  // seconds of this log interval
+  TimeSpent spent_;
 
   // Of the step before: read while the device works on the next one.
   std::optional<StepValues> last_values_;
@@ -122,13 +138,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
       test_data_(open_dataset(recipe.data, Split::validation, seed(recipe))),
       task_(make_task(recipe, device_)),
       optimizer_(task_->store(), recipe.optimizer) {
-  if (test_data_->image_shape() != train_data_.image_shape())
-    fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
-         test_data_->name(), test_data_->image_shape().text(), train_data_.image_shape().text());
-  if (train_data_.size() < recipe.train.batch)
-    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data_.size(),
-         train_data_.name());
-  check_grid(GridKind::comparison, pictures_shown(), test_data_->image_shape(), "lower sample.count");
+  check_data(recipe, train_data_, *test_data_);
   const std::string configuration = text_of(recipe);
   line_ = std::make_unique<ProgressLine>(recipe.model);
   if (options.resume)
@@ -178,7 +188,13 @@ void Run::start_directory(const std::string& configuration) {
   remove_unfinished_of(directory);
   writer_ = std::make_unique<CheckpointWriter>(store, recipe_.checkpoint.keep, task_->store(), optimizer_);
   write_file_atomically(directory / kConfigFile, configuration);
-  metrics_ = std::make_unique<MetricsFile>(directory, start_step_);
+  record_ = std::make_unique<RunRecord>(directory, recipe_,
+                                        RunStart{.step = start_step_,
+                                                 .time = {},
+                                                 .command = options_.command_line,
+                                                 .version = recipe_.about.version,
+                                                 .device = std::string(device_.name())});
+  try_to([this] { record_->begin(); });
   if (options_.controls) options_.controls->looked_after = true;
 }
 
@@ -218,23 +234,30 @@ void Run::train_step(std::int64_t step) {
 }
 
 void Run::finish_interval(std::int64_t step, bool due) {
-  const double total = waited_ + worked_;
   if (due) read_last();
+  const double total = std::max(seconds_now() - spent_.begin, 1e-9);
   std::vector<Metric> metrics = last_metrics_;
   Progress progress{.step = step, .steps = recipe_.train.steps, .metrics = {}};
   progress.images_per_second = throughput_.images_per_second();
   if (progress.images_per_second > 0)
     progress.seconds_left =
         static_cast<double>((recipe_.train.steps - step) * recipe_.train.batch) / progress.images_per_second;
-  progress.data_share = total > 0 ? waited_ / total : 0;
+  progress.data_share = spent_.data / total;
+  progress.compute_share = spent_.compute / total;
+  progress.checkpoint_share = spent_.checkpoint / total;
   progress.memory_bytes = device_.allocator().statistics().peak_bytes;
   if (due) {
     for (Metric& metric : task_->statistics()) metrics.push_back(std::move(metric));
-    metrics.push_back({"images_per_second", progress.images_per_second});
-    try_to([&] { metrics_->write(step, "train", metrics); });
     summary_.metrics = metrics;
-    metrics.pop_back();
-    waited_ = worked_ = 0;
+    summary_.metrics.push_back({"images_per_second", progress.images_per_second});
+    std::vector<Metric> recorded = summary_.metrics;
+    recorded.insert(recorded.end(), {{"memory_bytes", static_cast<double>(progress.memory_bytes)},
+                                     {"seconds", total},
+                                     {"data_share", progress.data_share},
+                                     {"compute_share", progress.compute_share},
+                                     {"checkpoint_share", progress.checkpoint_share}});
+    try_to([&] { record_->metrics(step, recorded); });
+    spent_ = {};
   }
   progress.metrics = std::move(metrics);
   line_->show(progress, due);
@@ -246,7 +269,7 @@ bool Run::pictures_due(std::int64_t step) const {
   return step < recipe_.sample.every && std::has_single_bit(static_cast<std::uint64_t>(step));
 }
 
-// Test images above their reconstructions, always the same ones.
+// Test images above their reconstructions, always the same ones; and how weights, gradients and codes spread.
 void Run::make_pictures(std::int64_t step) {
   const std::int64_t count = pictures_shown();
   nn::StateUpdates unused;
@@ -254,12 +277,8 @@ void Run::make_pictures(std::int64_t step) {
   const std::vector<Image> after = task_->reconstruct(step_->evaluation(unused), images);
   std::vector<Image> before;
   for (std::int64_t i = 0; i < count; ++i) before.push_back(test_data_->image(i));
-  const Path path = options_.directory / "samples" / fmt::format("step-{:08}.png", step);
-  make_directories(path.parent_path());
-  write_png(
-      path, comparison_grid(before, after),
-      {{"Comment", options_.command_line}, {"Description", fmt::format("step {}, seed {}", step, recipe_.train.seed)}});
-  summary_.sample = path;
+  summary_.sample = record_->pictures(step, comparison_grid(before, after));
+  record_->histograms(step, task_->store(), task_->code_counts());
 }
 
 bool Run::save_due(std::int64_t step) const {
@@ -269,7 +288,9 @@ bool Run::save_due(std::int64_t step) const {
 void Run::save(std::int64_t step) {
   read_last();  // a step that is not finite must not be called good
   retry_step_ = 0;
+  const double begin = seconds_now();
   writer_->start(step);
+  spent_.checkpoint += seconds_now() - begin;
   saving_step_ = step;
   tell_saves(step);
 }
@@ -338,6 +359,7 @@ RunSummary Run::go() {
   write_skipped(facts);
   for (const std::string& text : start_block(facts)) line_->say(text);
   summary_.step = start_step_;
+  spent_ = {};
   for (std::int64_t step = start_step_; step < recipe_.train.steps; ++step) {
     const double begin = seconds_now();
     const Batch batch = loader_->next();
@@ -345,8 +367,8 @@ RunSummary Run::go() {
     const double loaded = seconds_now();
     train_step(step);
     const double end = seconds_now();
-    waited_ += loaded - begin;
-    worked_ += end - loaded;
+    spent_.data += loaded - begin;
+    spent_.compute += end - loaded;
     throughput_.add(recipe_.train.batch, end - begin);
 
     const std::int64_t done = summary_.step = step + 1;
@@ -387,6 +409,26 @@ void resolve_image_shape(Recipe& recipe, const ImageShape& found) {
   resolve("model.height", model.height, found.height);
   resolve("model.width", model.width, found.width);
   resolve("model.channels", model.channels, found.channels);
+}
+
+std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
+  recipe.validate();
+  const std::unique_ptr<Dataset> test_data = open_dataset(recipe.data, Split::validation, seed(recipe));
+  check_data(recipe, train_data, *test_data);
+  const std::unique_ptr<Task> task = make_task(recipe, device(options.device));
+  const nn::Optimizer optimizer(task->store(), recipe.optimizer);
+  std::int64_t start_step = 0;
+  if (options.resume)
+    start_step = checkpoint_store(options.directory, *options.files)
+                     .load_newest([](std::string_view, const Manifest&) { return false; })
+                     .checkpoint.step;
+  return start_block({.recipe = recipe,
+                      .directory = options.directory,
+                      .train_data = train_data,
+                      .test_data = *test_data,
+                      .store = task->store(),
+                      .optimizer = optimizer,
+                      .start_step = start_step});
 }
 
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {

@@ -43,6 +43,9 @@ struct RunSummary {
 // no longer finite (the last checkpoint is intact); memory; io.
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
 
+// What train() would say before its first step, a line each; writes nothing. Throws as train() does before it.
+std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
+
 // The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be
 // resolved.
 std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device);

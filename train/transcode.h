@@ -34,7 +34,7 @@ struct PicturesWritten {
 
 // `out` ending in .png: one grid to look at, of pictures of one size. Else a folder, which must not be there yet and
 // appears whole: one PNG a picture, of the bits that it came with, named as the file that it came from or by its
-// number. `text` goes into a grid.
+// number. `text` goes into every file.
 //
 // Of a codes file: refuses it, before anything is written, if it is another tokenizer's or holds a code outside the
 // codebook.

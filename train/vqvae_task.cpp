@@ -78,14 +78,23 @@ void VqvaeTask::after_step() {
   if ((copies - 1) * codes_.count() >= CodeUsage::kWindow) recent_codes_.pop_front();  // what follows fills the window
 }
 
-std::vector<Metric> VqvaeTask::statistics() {
+void VqvaeTask::count_recent_codes() {
   std::vector<std::int32_t> codes(static_cast<std::size_t>(codes_.count()));
   for (const auto& copy : recent_codes_) {
     std::ranges::copy(copy->wait(), std::as_writable_bytes(std::span(codes)).begin());
     recent_.add(codes);
   }
   recent_codes_.clear();
+}
+
+std::vector<Metric> VqvaeTask::statistics() {
+  count_recent_codes();
   return {{"usage", recent_.usage()}, {"perplexity", recent_.perplexity()}};
+}
+
+std::vector<std::int64_t> VqvaeTask::code_counts() {
+  count_recent_codes();
+  return recent_.counts();
 }
 
 std::vector<Image> VqvaeTask::reconstruct(const nn::Context& context, const Tensor& images) {

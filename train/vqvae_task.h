@@ -28,6 +28,7 @@ class VqvaeTask final : public Task {
   std::vector<Term> losses(const nn::Context& context, const Tensor& images) override;
   void after_step() override;
   std::vector<Metric> statistics() override;
+  std::vector<std::int64_t> code_counts() override;
   std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) override;
   // images nmse mse psnr ssim usage perplexity code_bits_per_dim. mse in units of the full range, nmse over the
   // variance of the training pixels; psnr and ssim of the images rounded to the bits that they are stored in, psnr of
@@ -40,6 +41,7 @@ class VqvaeTask final : public Task {
 
  private:
   double pixel_variance();
+  void count_recent_codes();
 
   VqvaeTaskOptions options_;
   nn::ParamStore store_;
@@ -48,7 +50,7 @@ class VqvaeTask final : public Task {
   double pixel_variance_ = 0;  // pixels_[1], once it was read
   CodeUsage recent_;           // over a fixed window of codes
   Tensor codes_;               // [N h w] i32, of the last step
-  // Those of the steps since statistics() was asked last, as far as the window reaches back.
+  // Those of the steps that are not in recent_ yet, as far as its window reaches back.
   std::deque<std::unique_ptr<HostCopy>> recent_codes_;
 };
 

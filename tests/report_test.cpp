@@ -1,0 +1,331 @@
+#include "train/report.h"
+
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+
+#include <cmath>
+#include <limits>
+#include <random>
+
+#include "tests/expect_error.h"
+#include "tests/program.h"
+#include "tests/small_run.h"
+#include "tests/support.h"
+#include "tests/temporary_directory.h"
+#include "train/chart.h"
+#include "train/html.h"
+#include "train/png.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+bool holds(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+std::size_t count(const std::string& text, std::string_view part) {
+  std::size_t found = 0;
+  for (std::size_t at = 0; (at = text.find(part, at)) != std::string::npos; at += part.size()) ++found;
+  return found;
+}
+
+// A run as read_history() gives it, made by hand.
+RunHistory history(const std::string& name, std::size_t lines) {
+  RunHistory run;
+  RecipeFile file;
+  run.directory = "runs/" + name;
+  run.recipe = file.recipe();
+  run.settings = file.config().describe();
+  Series loss{"loss", {}, {}}, seconds{"seconds", {}, {}}, share{"data_share", {}, {}};
+  for (std::size_t i = 1; i <= lines; ++i) {
+    for (Series* series : {&loss, &seconds, &share}) series->steps.push_back(static_cast<double>(i * 10));
+    loss.values.push_back(1.0 / static_cast<double>(i));
+    seconds.values.push_back(2);
+    share.values.push_back(i == 1 ? 1 : 0);
+  }
+  run.metrics = {loss, seconds, share};
+  run.step = static_cast<std::int64_t>(lines) * 10;
+  return run;
+}
+
+std::string page_of(const std::vector<RunHistory>& runs) { return report_page(runs); }
+
+// All names and texts of a run that come from outside, set to one that would break out of where it is put.
+const std::string kEvil = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>&\x01\xFF";
+
+TEST_SUITE("report") {
+  TEST_CASE("text becomes HTML that is read as that text and nothing else") {
+    CHECK(html("a<b>&\"c'\n") == "a&lt;b&gt;&amp;&quot;c&#39;\n");
+    CHECK(html("\n\na") == "\n\na");
+    CHECK(html("") == "");
+    CHECK(html(std::string("x\0y", 3)) == "x\\x00y");
+    CHECK(html("\x1b[2J") == "\\x1b[2J");
+    CHECK(html("caf\xc3\xa9") == "caf\xc3\xa9");
+    CHECK(html("caf\xe9") == "caf\\xe9");
+  }
+
+  TEST_CASE("base64 is that of RFC 4648") {
+    const auto encoded = [](std::string_view text) {
+      return png_address(std::as_bytes(std::span(text))).substr(std::string_view("data:image/png;base64,").size());
+    };
+    CHECK(encoded("") == "");
+    CHECK(encoded("f") == "Zg==");
+    CHECK(encoded("fo") == "Zm8=");
+    CHECK(encoded("foo") == "Zm9v");
+    CHECK(encoded("foobar") == "Zm9vYmFy");
+    CHECK(encoded("\xFF\xFE\xFD") == "//79");
+  }
+
+  TEST_CASE("a word for the shell comes out of the shell as it went in") {
+    CHECK(in_shell("train.steps=100") == "train.steps=100");
+    CHECK(in_shell("my photos") == "'my photos'");
+    CHECK(in_shell("it's") == "'it'\\''s'");
+    CHECK(in_shell("") == "''");
+    CHECK(in_shell("$(rm -rf x)") == "'$(rm -rf x)'");
+    CHECK(in_shell("a\n'\xFF") == "$'a\\x0a\\'\\xff'");
+    const TemporaryDirectory folder;
+    for (const std::string& word :
+         {std::string("a b"), std::string("it's $HOME `x` \\ \"q\""), std::string("~*?[x]{1,2}!#")}) {
+      const std::string command = fmt::format("printf %s {} > {}", in_shell(word), (folder / "out").string());
+      REQUIRE(std::system(command.c_str()) == 0);
+      CHECK(read_text_file(folder / "out", 1 << 10) == word);
+    }
+  }
+
+  TEST_CASE("numbers on axes are short and round") {
+    CHECK(short_number(0) == "0");
+    CHECK(short_number(0.05) == "0.05");
+    CHECK(short_number(1500) == "1500");
+    CHECK(short_number(15000) == "15k");
+    CHECK(short_number(2.5e6) == "2.5M");
+    CHECK(short_number(-3e9) == "-3G");
+    CHECK(short_number(3e-5) == "3e-05");
+    CHECK(chart_ticks(0, 100, false) == std::vector<double>{0, 20, 40, 60, 80, 100});
+    CHECK(chart_ticks(0.02, 30, true) == std::vector<double>{0.1, 1, 10});
+    CHECK(chart_ticks(-1, 1, false) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
+  }
+
+  TEST_CASE("ticks lie within their range and are few, whatever the range") {
+    std::mt19937_64 random(test_seed());
+    std::uniform_real_distribution<double> exponent(-29, 29), share(1e-13, 1);
+    for (int round = 0; round < 2000; ++round) {
+      const double high = std::pow(10, exponent(random)), low = high * (1 - share(random));
+      for (const bool logarithmic : {false, true}) {
+        if (logarithmic && low <= 0) continue;
+        const std::vector<double> ticks = chart_ticks(low, high, logarithmic);
+        CHECK(ticks.size() <= 12);
+        for (const double tick : ticks) CHECK((tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)));
+      }
+    }
+  }
+
+  TEST_CASE("a chart keeps peaks, leaves gaps where values are not finite, and stays small") {
+    ChartLine line;
+    for (int i = 0; i < 100000; ++i) {
+      line.x.push_back(i);
+      line.y.push_back(i == 54321 ? 1000.0 : 1.0);
+    }
+    const std::string chart = svg_chart(std::span(&line, 1), {});
+    CHECK(chart.size() < 20000);
+    CHECK(holds(chart, "1000"));
+    line.y[10] = std::nan("");
+    line.y[50000] = std::numeric_limits<double>::infinity();
+    CHECK(!holds(svg_chart(std::span(&line, 1), {}), "nan"));
+    CHECK(!holds(svg_chart(std::span(&line, 1), {}), "inf"));
+  }
+
+  TEST_CASE("no values make no chart, and one or equal or extreme ones make one without nonsense") {
+    CHECK(svg_chart({}, {}).empty());
+    const ChartLine nothing{.colour = 0, .x = {1}, .y = {std::nan("")}};
+    CHECK(svg_chart(std::span(&nothing, 1), {}).empty());
+    const std::vector<std::vector<double>> cases = {
+        {0}, {5}, {-5, -5}, {1e-320, 1}, {1e29, -1e29}, {1e16, 1e16 + 2}, {1e-31, 1e29}, {0, 0, 0}};
+    for (const std::vector<double>& values : cases)
+      for (const bool logarithmic : {false, true}) {
+        ChartLine line;
+        for (std::size_t i = 0; i < values.size(); ++i) line.x.push_back(static_cast<double>(i) * 1e15);
+        line.y = values;
+        const std::string chart = svg_chart(std::span(&line, 1), {.logarithmic = logarithmic, .smoothed = true});
+        CHECK(!chart.empty());
+        CHECK(!holds(chart, "nan"));
+        CHECK(!holds(chart, "inf"));
+      }
+  }
+
+  TEST_CASE("a page says how far a run came, what it cost, and how to make it again") {
+    RunHistory run = history("first", 40);
+    run.recipe.train.steps = 400;
+    run.recipe.about.recipe = "vqvae-shapes";
+    run.knows_recipe = true;
+    run.changed = {{"data.path", "\"my photos\""}, {"train.steps", "400"}};
+    run.starts = {{0, "2026-01-01T00:00:00Z", "gesso train x", "1.2", "cpu"},
+                  {100, "2026-01-02T00:00:00Z", "gesso train x --resume", "1.2", "cuda"}};
+    run.code_counts = {5, 0, 3, 1};
+    run.skipped = {"bad.png: cut off"};
+    run.skipped_count = 1;
+    const std::string page = page_of({run});
+    CHECK(holds(page, "Finished: 400 steps. Time: 1m20s. Resumed 1 time."));
+    CHECK(holds(page, "waiting for data, % of the time</th><td class=\"number\">2.5<"));
+    CHECK(holds(page,
+                "gesso train vqvae-shapes --out again --device cuda &#39;data.path=my photos&#39; train.steps=400"));
+    CHECK(holds(page, "bad.png: cut off"));
+    CHECK(holds(page, "gesso train x --resume"));
+    CHECK(holds(page, "class=\"mark\""));
+    CHECK(holds(page, "how often each code occurs"));
+    run.knows_recipe = false;
+    CHECK(holds(page_of({run}), "gesso train runs/first/config.json --out again"));
+  }
+
+  TEST_CASE("several runs share their charts, by colour and name") {
+    RunHistory first = history("a/one", 40), second = history("b/one", 20), third = history("three", 5);
+    third.settings[10].value = "\"other\"";
+    const std::string page = page_of({first, second, third});
+    CHECK(holds(page, "3 runs side by side"));
+    CHECK(holds(page, "runs/a/one"));  // names are equal: paths tell them apart
+    CHECK(holds(page, "line c0"));
+    CHECK(holds(page, "line c2"));
+    CHECK(holds(page, "&quot;other&quot;"));
+    CHECK(count(page, "class=\"chart\"") == 2);
+    expect_error(ErrorKind::usage, {"0 runs"}, [] { page_of({}); });
+    expect_error(ErrorKind::usage, {"9 runs"}, [&] { page_of(std::vector<RunHistory>(9, first)); });
+  }
+
+  TEST_CASE("nothing that a run brings along becomes part of the page but as text") {
+    RunHistory run = history(kEvil, 3);
+    const std::string clean = page_of({history("x", 3)});
+    run.recipe.about = {kEvil, kEvil, kEvil, kEvil};
+    run.recipe.data.kind = run.recipe.data.path = kEvil;
+    for (auto& setting : run.settings) setting.value = kEvil;
+    run.changed = {{"data.path", kEvil}, {kEvil, kEvil}};
+    run.metrics.push_back({kEvil, {1, 2}, {1, 2}});
+    run.starts = {{1, kEvil, kEvil, kEvil, kEvil}};
+    run.skipped = {kEvil};
+    run.skipped_count = 1;
+    run.pictures = {{1, kEvil}};
+    const RunHistory other = history(kEvil + "2", 2);
+    const std::string page = page_of({run, other});
+    CHECK(!holds(page, "<script>alert"));
+    CHECK(!holds(page, "<img"));
+    CHECK(count(page, "<script") == count(clean, "<script"));
+    CHECK(holds(page, "&lt;/script&gt;&lt;script&gt;alert(1)"));
+    CHECK(!holds(page, "\x01"));
+    CHECK(!holds(page, "\xFF"));
+  }
+
+  TEST_CASE("a page loads nothing from anywhere") {
+    const TemporaryDirectory folder;
+    write_png(folder / "step-00000001.png", Image({4, 4, 3}, 90));
+    folder.write("step-00000002.png", "no picture");
+    RunHistory run = history("x", 3);
+    run.pictures = {{1, folder / "step-00000001.png"}, {2, folder / "step-00000002.png"}, {3, folder / "gone.png"}};
+    const std::string page = page_of({run});
+    CHECK(count(page, "<img src=\"data:image/png;base64,") == 1);
+    CHECK(count(page, "src=") == 1);
+    for (const char* word : {"http:", "https:", "href=", "url(", "@import"}) CHECK_MESSAGE(!holds(page, word), word);
+    CHECK(holds(page, "step-00000002.png"));
+    CHECK(holds(page, "gone.png"));
+    CHECK(holds(page, "type=\"range\" min=\"0\" max=\"2\""));
+  }
+
+  TEST_CASE("a film of many pictures is thinned out, from the first to the last") {
+    const TemporaryDirectory folder;
+    write_png(folder / "a.png", Image({4, 4, 1}, 90));
+    RunHistory run = history("x", 3);
+    for (std::int64_t step = 1; step <= 100; ++step) run.pictures.push_back({step, folder / "a.png"});
+    const std::string page = page_of({run});
+    CHECK(count(page, "<img") == 24);
+    CHECK(holds(page, "step 1<"));
+    CHECK(holds(page, "step 100<"));
+  }
+}
+
+TEST_SUITE("run history") {
+  TEST_CASE("a real run is read back as it was written, and its page is written into it") {
+    const TemporaryDirectory folder;
+    train_small({"train.steps=9"}, {.directory = folder / "run"});
+    const RunHistory run = read_history(folder / "run");
+    CHECK(run.step == 9);
+    CHECK(run.recipe.train.batch == 5);
+    CHECK(run.unreadable_lines == 0);
+    CHECK(run.knows_recipe);
+    REQUIRE(run.series("loss") != nullptr);
+    CHECK(run.series("loss")->steps == std::vector<double>{4, 8, 9});
+    CHECK(run.series("nothing") == nullptr);
+    const std::pair<std::string, std::string> hidden("model.hidden", "8");
+    CHECK(std::ranges::count(run.changed, hidden) == 1);
+    for (const auto& [key, value] : run.changed) CHECK(key != "model.height");  // the data say it
+    CHECK(run.pictures.size() == 5);
+
+    const Program program = run_program(folder.path(), {"report", folder / "run"});
+    REQUIRE_MESSAGE(program.exit_code == 0, program.errors);
+    CHECK(count(read_text_file(folder / "run" / "report.html", 1 << 24), "<img") == 5);
+    const Program two = run_program(folder.path(), {"report", folder / "run", folder / "run"});
+    CHECK(two.exit_code == static_cast<int>(ErrorKind::usage));
+    CHECK(holds(two.errors, "--out"));
+    const Program none = run_program(folder.path(), {"report", folder / "none"});
+    CHECK(none.exit_code == static_cast<int>(ErrorKind::data));
+    CHECK(holds(none.errors, "no such folder"));
+    CHECK(run_program(folder.path(), {"report", folder.path()}).errors.find("no config.json") != std::string::npos);
+  }
+
+  TEST_CASE("files of a run that are damaged or foreign cost lines, never the page") {
+    const TemporaryDirectory folder;
+    folder.write("config.json", "{}");
+    folder.write("metrics.jsonl",
+                 "{\"step\":1,\"split\":\"train\",\"loss\":2,\"odd\":\"nan\"}\n"
+                 "{\"step\":2,\"split\":\"validation\",\"loss\":7}\n"
+                 "not JSON\n"
+                 "[1,2]\n"
+                 "{\"step\":\"3\",\"split\":\"train\"}\n"
+                 "{\"step\":-3,\"split\":\"train\"}\n"
+                 "{\"step\":1e300,\"split\":\"train\"}\n"
+                 "{\"step\":18446744073709551615,\"split\":\"train\"}\n"
+                 "{\"step\":1,\"split\":\"train\",\"loss\":3}\n" +
+                     std::string(1 << 17, '[') + "\n{\"step\":5,\"split\":\"train\",\"loss\":4}\n{\"step\":6,\"spl");
+    folder.write("starts.jsonl", "{\"step\":4,\"command\":7,\"device\":\"cpu\"}\n{\"step\":-1}\nx\n");
+    folder.write("codes.txt", "3\n-7\nx\n99999999999999999999\n");
+    folder.write("skipped.txt", "a.png: no\n");
+    std::filesystem::create_directory(folder / "samples");
+    for (const char* name : {"step-00000008.png", "step-7.png", "step-x.png", "step-.png", "step--1.png", "other.png"})
+      folder.write(std::string("samples/") + name, "x");
+    const RunHistory run = read_history(folder.path());
+    REQUIRE(run.series("loss") != nullptr);
+    CHECK(run.series("loss")->values == std::vector<double>{2, 4});
+    CHECK(std::isnan(run.series("odd")->values.at(0)));
+    CHECK(run.step == 5);
+    CHECK(run.unreadable_lines == 9);
+    REQUIRE(run.starts.size() == 1);
+    CHECK(run.starts[0].step == 4);
+    CHECK(run.starts[0].command.empty());
+    CHECK(run.code_counts.size() == 4);
+    CHECK(run.code_counts[0] == 3);
+    CHECK(run.code_counts[1] == 0);
+    CHECK(run.skipped_count == 1);
+    REQUIRE(run.pictures.size() == 2);
+    CHECK(run.pictures[0].step == 7);
+    CHECK(!page_of({run}).empty());
+    folder.write("config.json", "{\"train\": 7}");
+    expect_error(ErrorKind::usage, {"config.json"}, [&] { read_history(folder.path()); });
+  }
+
+  TEST_CASE("many names of values and random bytes in a run's files are survived") {
+    const TemporaryDirectory folder;
+    folder.write("config.json", "{}");
+    std::string line = "{\"step\":1,\"split\":\"train\"";
+    for (int i = 0; i < 1000; ++i) line += fmt::format(",\"name{}\":{}", i, i);
+    folder.write("metrics.jsonl", line + "}\n");
+    CHECK(read_history(folder.path()).metrics.size() == 64);
+    std::mt19937_64 random(test_seed());
+    for (int round = 0; round < 50; ++round) {
+      for (const char* name : {"metrics.jsonl", "starts.jsonl", "codes.txt", "skipped.txt"}) {
+        std::string bytes;
+        for (std::uint64_t i = random() % 300; i > 0; --i)
+          bytes += static_cast<char>(random() % 5 == 0 ? '\n' : random());
+        folder.write(name, bytes);
+      }
+      CHECK(!page_of({read_history(folder.path())}).empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gesso

@@ -1,0 +1,234 @@
+#include "train/report_sections.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+#include <nlohmann/json.hpp>
+#include <numeric>
+
+#include "core/error.h"
+#include "train/html.h"
+#include "train/png.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+constexpr std::uintmax_t kPictureBytes = 10 << 20;  // of all PNGs of a page, which takes a third more
+constexpr std::size_t kMostFrames = 24;             // of a film
+
+std::string directory_name(const Path& directory) {
+  const Path path = directory.lexically_normal();
+  return (path.has_filename() ? path : path.parent_path()).filename().string();
+}
+
+// So many of the pictures, from the first to the last.
+std::vector<RunPicture> spread_over(const std::vector<RunPicture>& pictures, std::size_t count) {
+  if (count < 2) return {pictures.back()};
+  std::vector<RunPicture> chosen;
+  for (std::size_t i = 0; i < count; ++i) chosen.push_back(pictures[i * (pictures.size() - 1) / (count - 1)]);
+  return chosen;
+}
+
+std::uintmax_t bytes_of(const std::vector<RunPicture>& pictures) {
+  std::uintmax_t sum = 0;
+  for (const RunPicture& picture : pictures) {
+    std::error_code gone;
+    const std::uintmax_t bytes = std::filesystem::file_size(picture.file, gone);
+    sum += gone ? 0 : std::min(bytes, 2 * kPictureBytes);
+  }
+  return sum;
+}
+
+std::vector<RunPicture> frames_of(const RunHistory& run, std::uintmax_t most_bytes) {
+  if (run.pictures.empty()) return {};
+  std::size_t count = std::min(kMostFrames, run.pictures.size());
+  std::vector<RunPicture> frames = spread_over(run.pictures, count);
+  while (count > 1 && bytes_of(frames) > most_bytes) frames = spread_over(run.pictures, --count);
+  return frames;
+}
+
+// What is no picture is said instead of shown.
+std::string frame(const RunPicture& picture) {
+  try {
+    const std::vector<std::byte> png = read_file(picture.file, 2 * kPictureBytes);
+    const ImageShape shape = decode_png(png, picture.file.filename().string()).shape;
+    return fmt::format(
+        "<figure><img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"step {}: test pictures above their reconstructions\">"
+        "<figcaption class=\"soft\">step {}</figcaption></figure>",
+        png_address(png), shape.width, shape.height, picture.step, picture.step);
+  } catch (const Error& error) {
+    return fmt::format("<figure><p class=\"warn\">{}</p></figure>", html(error.what()));
+  }
+}
+
+std::string film(const std::vector<RunPicture>& pictures) {
+  std::string frames;
+  for (const RunPicture& picture : pictures) frames += frame(picture);
+  if (pictures.size() == 1) return frames;
+  return fmt::format(
+      "<div class=\"film\"><div class=\"frames\">{}</div><div class=\"controls\"><button type=\"button\">Play</button>"
+      "<input type=\"range\" min=\"0\" max=\"{}\" value=\"{}\" aria-label=\"step\"></div></div>",
+      frames, pictures.size() - 1, pictures.size() - 1);
+}
+
+// "key=value" as the command line takes it; value: as JSON.
+std::string assignment(const std::string& key, const std::string& value) {
+  const nlohmann::json parsed = nlohmann::json::parse(value, nullptr, false);
+  std::string text = parsed.is_string() ? parsed.get<std::string>() : value;
+  if (parsed.is_array()) text = text.substr(1, text.size() - 2);
+  return in_shell(key + "=" + text);
+}
+
+std::string command_for(const RunHistory& run) {
+  const std::string device = run.starts.empty() ? "" : run.starts.back().device;
+  const std::string where = device.empty() || device == "cpu" ? "" : " --device " + in_shell(device);
+  if (!run.knows_recipe)
+    return fmt::format("gesso train {} --out again{}", in_shell((run.directory / kConfigFile).string()), where);
+  std::string command = fmt::format("gesso train {} --out again{}", in_shell(run.recipe.about.recipe), where);
+  for (const auto& [key, value] : run.changed) command += " " + assignment(key, value);
+  return command;
+}
+
+std::string starts_of(const RunHistory& run) {
+  constexpr std::size_t kShown = 50;
+  if (run.starts.empty()) return {};
+  std::string list;
+  for (const RunStart& start : std::span(run.starts).last(std::min(kShown, run.starts.size())))
+    list += fmt::format("<p class=\"soft\">From step {} on, started {}, gesso {}, on {}:</p><pre>{}</pre>", start.step,
+                        html(start.time), html(start.version), html(start.device), html(start.command));
+  return fmt::format("<details><summary>How it was started</summary>{}</details>", list);
+}
+
+// A setting that is not the same in all runs stands out in any of them.
+bool is_changed(std::span<const RunHistory> runs, std::size_t setting) {
+  const std::string& key = runs[0].settings[setting].key;
+  return std::ranges::any_of(runs, [&](const RunHistory& run) {
+    return (!key.starts_with("about.") && run.settings[setting].value != runs[0].settings[setting].value) ||
+           std::ranges::find(run.changed, key, &std::pair<std::string, std::string>::first) != run.changed.end();
+  });
+}
+
+}  // namespace
+
+std::string name_of(const RunHistory& run, std::span<const RunHistory> runs) {
+  const std::string name = directory_name(run.directory);
+  const auto same =
+      std::ranges::count_if(runs, [&](const RunHistory& other) { return directory_name(other.directory) == name; });
+  return name.empty() || same > 1 ? run.directory.string() : name;
+}
+
+std::string marked_name(std::span<const RunHistory> runs, std::size_t i) {
+  const std::string dot = runs.size() == 1 ? "" : fmt::format("<span class=\"dot b{}\"></span>", i);
+  return fmt::format("{}<bdi>{}</bdi>", dot, html(name_of(runs[i], runs)));
+}
+
+RunTable::RunTable(std::span<const RunHistory> runs) : runs_(runs) {
+  if (runs.size() == 1) return;
+  rows_ = "<tr><th></th>";
+  for (std::size_t i = 0; i < runs.size(); ++i) rows_ += fmt::format("<th>{}</th>", marked_name(runs, i));
+  rows_ += "</tr>";
+}
+
+void RunTable::row(std::string_view what, const std::function<std::string(const RunHistory&)>& value,
+                   std::string_view note) {
+  std::string cells;
+  bool any = false;
+  for (const RunHistory& run : runs_) {
+    const std::string text = value(run);
+    any = any || !text.empty();
+    cells += fmt::format("<td class=\"number\">{}</td>", html(text));
+  }
+  if (!any) return;
+  if (!note.empty()) cells += fmt::format("<td class=\"note\">{}</td>", html(note));
+  rows_ += fmt::format("<tr><th>{}</th>{}</tr>", html(what), cells);
+}
+
+std::string RunTable::text() const {
+  return fmt::format("<table class=\"{}\">{}</table>", runs_.size() > 1 ? "several" : "one", rows_);
+}
+
+std::string chart_card(std::string_view title, std::span<const ChartLine> lines, const ChartOptions& options) {
+  const std::string chart = svg_chart(lines, options);
+  if (chart.empty()) return {};
+  return fmt::format("<figure class=\"card\"><h3>{}</h3>{}<div class=\"readout\"></div></figure>\n", html(title),
+                     chart);
+}
+
+std::string films(std::span<const RunHistory> runs) {
+  std::string cards;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::vector<RunPicture> pictures = frames_of(runs[i], kPictureBytes / runs.size());
+    if (pictures.empty()) continue;
+    const std::string title = runs.size() == 1 ? "" : fmt::format("<h3>{}</h3>", marked_name(runs, i));
+    cards += fmt::format("<div class=\"card\">{}{}</div>\n", title, film(pictures));
+  }
+  return cards;
+}
+
+std::string code_usage(std::span<const RunHistory> runs) {
+  std::vector<ChartLine> lines;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    std::vector<std::int64_t> counts = runs[i].code_counts;
+    const double mean = std::accumulate(counts.begin(), counts.end(), 0.0) / static_cast<double>(counts.size());
+    if (counts.empty() || mean == 0) continue;
+    std::ranges::sort(counts, std::greater<>());
+    ChartLine line{.colour = i, .x = {}, .y = {}};
+    for (std::size_t rank = 0; rank < counts.size(); ++rank) {
+      line.x.push_back(static_cast<double>(rank + 1));
+      line.y.push_back(static_cast<double>(counts[rank]) / mean);
+    }
+    lines.push_back(std::move(line));
+  }
+  return chart_card("how often each code occurs, as a multiple of the mean; codes by falling frequency", lines,
+                    {.x_name = "code", .from_zero = true});
+}
+
+std::string data_report(std::span<const RunHistory> runs) {
+  RunTable table(runs);
+  table.row("kind", [](const RunHistory& run) { return run.recipe.data.kind; });
+  table.row("folder", [](const RunHistory& run) { return run.recipe.data.path; });
+  table.row("trained on", [](const RunHistory& run) { return run.recipe.about.data; });
+  table.row("unusable files", [](const RunHistory& run) { return fmt::format("{}", run.skipped_count); });
+  std::string text = table.text();
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs[i].skipped.empty()) continue;
+    std::string list;
+    for (const std::string& file : runs[i].skipped) list += html(file) + "\n";
+    text += fmt::format("<details><summary>Files that {} could not use: {}{}</summary><pre>{}</pre></details>",
+                        marked_name(runs, i), runs[i].skipped_count,
+                        runs[i].skipped_count > std::ssize(runs[i].skipped) ? ", of which the first" : "", list);
+  }
+  return text;
+}
+
+std::string settings_report(std::span<const RunHistory> runs) {
+  RunTable changed(runs), all(runs);
+  bool any = false;
+  for (std::size_t i = 0; i < runs[0].settings.size(); ++i) {
+    const auto& [key, expected, unused, doc] = runs[0].settings[i];
+    const auto value = [i](const RunHistory& run) { return run.settings[i].value; };
+    all.row(key, value, doc);
+    if (!is_changed(runs, i)) continue;
+    any = true;
+    changed.row(key, value, doc);
+  }
+  return fmt::format("<p class=\"soft\">{}</p>{}<details><summary>All settings</summary>{}</details>",
+                     any ? "What is not as in the recipe, or not the same in all runs:" : "All as in the recipe.",
+                     any ? changed.text() : "", all.text());
+}
+
+std::string reproduction(std::span<const RunHistory> runs) {
+  std::string text;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    if (runs.size() > 1) text += fmt::format("<h3>{}</h3>", marked_name(runs, i));
+    text += fmt::format("<pre>{}</pre>{}", html(command_for(runs[i])), starts_of(runs[i]));
+  }
+  return text +
+         "<p class=\"soft\">The seed is among the settings (train.seed): with the same data, version and kind of "
+         "device the bits are the same, for any number of threads.</p>";
+}
+
+}  // namespace gesso

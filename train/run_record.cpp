@@ -1,0 +1,94 @@
+#include "train/run_record.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "train/png.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+// "2026-01-31T12:00:00Z"
+std::string time_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z", parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
+                     parts.tm_hour, parts.tm_min, parts.tm_sec);
+}
+
+void add_start(const Path& run, const RunStart& start) {
+  const nlohmann::ordered_json object = {{"step", start.step},
+                                         {"time", start.time},
+                                         {"command", start.command},
+                                         {"version", start.version},
+                                         {"device", start.device}};
+  AppendFile(run / kStartsFile, AppendFile::Open::at_end).append(object.dump() + '\n');
+}
+
+std::vector<EventFile::Setting> settings_of(const Recipe& recipe) {
+  RecipeFile file;
+  file.recipe() = recipe;
+  std::vector<EventFile::Setting> settings;
+  for (const JsonConfig::Description& field : file.config().describe())
+    if (!field.key.starts_with("about.")) settings.push_back({field.key, field.value});
+  return settings;
+}
+
+// As Markdown shows it letter by letter.
+std::string as_code(std::string_view text) {
+  std::string code = "    ";
+  for (const char c : text) code += c == '\n' ? "\n    " : std::string(1, c);
+  return code;
+}
+
+}  // namespace
+
+RunRecord::RunRecord(const Path& run, const Recipe& recipe, RunStart start)
+    : run_(run), recipe_(recipe), start_(std::move(start)), metrics_(run, start_.step) {
+  start_.time = time_text();
+}
+
+void RunRecord::begin() {
+  add_start(run_, start_);
+  events_.emplace(run_, start_.step);
+  events_->settings(settings_of(recipe_));
+  events_->text(start_.step, "configuration", as_code(text_of(recipe_)));
+}
+
+void RunRecord::metrics(std::int64_t step, const std::vector<Metric>& metrics) {
+  metrics_.write(step, "train", metrics);
+  if (events_) events_->scalars(step, "train", metrics);
+}
+
+Path RunRecord::pictures(std::int64_t step, const Image& grid) {
+  const std::vector<std::byte> png = encode_png(
+      grid, {{"Comment", start_.command}, {"Description", fmt::format("step {}, seed {}", step, recipe_.train.seed)}});
+  const Path path = run_ / kSamplesFolder / fmt::format("step-{:08}.png", step);
+  make_directories(path.parent_path());
+  write_file_atomically(path, png);
+  if (events_) events_->image(step, kSamplesFolder, grid.shape, png);
+  return path;
+}
+
+void RunRecord::histograms(std::int64_t step, const nn::ParamStore& store,
+                           const std::vector<std::int64_t>& code_counts) {
+  if (!code_counts.empty()) write_file_atomically(run_ / kCodesFile, fmt::format("{}\n", fmt::join(code_counts, "\n")));
+  if (!events_) return;
+  const std::vector<float> weights = store.weights().to_host<float>(), gradients = store.gradients().to_host<float>();
+  for (const nn::Param& param : store.params()) {
+    if (param.spec().kind != nn::ParamKind::trained) continue;
+    const auto offset = static_cast<std::size_t>(param.offset());
+    const auto count = static_cast<std::size_t>(param.spec().shape.count());
+    events_->histogram(step, "weights/" + param.name(), histogram_of(std::span(weights).subspan(offset, count)));
+    events_->histogram(step, "gradients/" + param.name(), histogram_of(std::span(gradients).subspan(offset, count)));
+  }
+  if (!code_counts.empty()) events_->histogram(step, "codes/by_rank", histogram_by_rank(code_counts));
+}
+
+}  // namespace gesso
