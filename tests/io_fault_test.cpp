@@ -56,6 +56,8 @@ struct Process {
 // What is wrong afterwards, when calls work again; empty: nothing.
 std::string wrong_afterwards(MemoryFileSystem& files, bool saved) {
   if (files.open_handles() != 0) return "handles are left open";
+  if (saved && !holds_sample(load_all({kStore, *files.after_power_cut(0)}), 3))
+    return "said to be on disk, and was not";
   CheckpointStore store(kStore, files);
   const VerifiedCheckpoint found = load_all(store);
   if (!found.damaged.empty()) return "half a checkpoint";
@@ -159,12 +161,29 @@ TEST_SUITE("i/o faults") {
       const std::string words = failure([&] { save_sample(store, 1); });
       came = faulty.has_failed();
       if (!words.empty()) told.push_back(words);
+      for (const std::string& name : list_if_there(files, kStore))
+        CHECK_MESSAGE(!name.starts_with(kTemporaryPrefix), "it takes the room that is wanting");
       remove_all(files, kStore / "step-00000001");
     }
     CHECK(told.size() > 10);
     for (const std::string& words : told) {
       CHECK_MESSAGE(words.find("No space left on device") != std::string::npos, words);
       CHECK_MESSAGE(words.find("step-00000001") != std::string::npos, words);
+    }
+  }
+
+  TEST_CASE(
+      "a file that the system refuses to sync, or reports about only when it is closed, is not said to be written") {
+    MemoryFileSystem files;
+    for (std::int64_t call = 1; call < 3; ++call) {
+      FaultyFileSystem faulty(files, {.error = EIO, .call = call});
+      const std::string words = failure([&] {
+        OpenFile file = OpenFile::to_write(faulty, "/a");
+        file.sync();
+        file.close();
+      });
+      CHECK_MESSAGE(words.find("/a: Input/output error") != std::string::npos, words);
+      remove_all(files, "/a");
     }
   }
 }

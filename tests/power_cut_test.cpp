@@ -131,6 +131,15 @@ TEST_SUITE("power cut") {
     CHECK_MESSAGE(wrong.empty(), wrong.size(), " kills; the first: ", wrong.empty() ? "" : wrong.begin()->first);
   }
 
+  TEST_CASE("directories that were made are there after a power cut, with those above them") {
+    MemoryFileSystem files;
+    make_directories(files, "/a/b/c/");
+    for (std::uint64_t seed = 0; seed < kDamageSeeds; ++seed) {
+      const auto found = files.after_power_cut(seed);
+      CHECK(list_if_there(*found, "/a/b") == std::vector<std::string>{"c"});
+    }
+  }
+
   TEST_CASE("a second power cut, while the next start recovers and saves, loses nothing either") {
     std::map<std::string, int> wrong;
     int second_cuts = 0;
