@@ -82,14 +82,16 @@ Quantized VectorQuantizer::operator()(const nn::Context& context, const Tensor& 
 void VectorQuantizer::announce_update(const nn::Context& context, const Tensor& flat,
                                       const ops::NearestCode& nearest) const {
   const ops::CodebookUpdateAttrs attrs{.decay = static_cast<float>(options_.decay),
-                                  .eps = static_cast<float>(options_.eps),
-                                  .revival_threshold = static_cast<float>(options_.revive_below),
-                                  .key = context.key(Purpose::revival, path_)};
+                                       .eps = static_cast<float>(options_.eps),
+                                       .revival_threshold = static_cast<float>(options_.revive_below),
+                                       .key = context.key(Purpose::revival, path_)};
   const ops::CodebookState state{.codebook = codebook_, .counts = *counts_, .sums = *sums_};
   const Tensor candidates = options_.revive_below > 0 ? flat : Tensor();
-  context.updates.announce(codebook_, [=, step = context.state.step](const Tensor& gate) {
-    ops::codebook_update(state, nearest.counts, nearest.sums, candidates, step, gate, attrs);
-  });
+  context.updates.announce(codebook_,
+                           [=, step = context.state.step](const Tensor& gate) {
+                             ops::codebook_update(state, nearest.counts, nearest.sums, candidates, step, gate, attrs);
+                           },
+                           {nearest.counts, nearest.sums});
 }
 
 void VectorQuantizer::start() const {

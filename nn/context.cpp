@@ -15,12 +15,18 @@ void StepState::set(std::int64_t step_number, double rate) const {
   learning_rate.copy_from_host(std::as_bytes(std::span(&rate_f32, 1)));
 }
 
-void StateUpdates::announce(const Tensor& target, Apply apply) {
+void StateUpdates::announce(const Tensor& target, Apply apply, const Tensors& taken) {
   const auto same = [&](const Pending& pending) { return pending.target.same_memory(target); };
   if (const auto found = std::ranges::find_if(pending_, same); found != pending_.end())
-    found->apply = std::move(apply);
+    *found = {target, std::move(apply), taken};
   else
-    pending_.push_back({target, std::move(apply)});
+    pending_.push_back({target, std::move(apply), taken});
+}
+
+Tensors StateUpdates::taken() const {
+  Tensors all;
+  for (const Pending& pending : pending_) all.insert(all.end(), pending.taken.begin(), pending.taken.end());
+  return all;
 }
 
 void StateUpdates::commit(const Tensor& gate) {

@@ -30,8 +30,10 @@ class StateUpdates {
   // gate: [1] f32; where it is not finite, nothing may change.
   using Apply = std::function<void(const Tensor& gate)>;
 
-  // One update a target: a recomputed region, which announces its update again, does not apply it twice.
-  void announce(const Tensor& target, Apply apply);
+  // One update a target: a recomputed region, which announces its update again, does not apply it twice. taken: what
+  // goes into the target; the whole step must change nothing where it is not finite.
+  void announce(const Tensor& target, Apply apply, const Tensors& taken = {});
+  Tensors taken() const;            // of all that are announced
   void commit(const Tensor& gate);  // in the order in which they were announced; empties the list
   void clear() { pending_.clear(); }
 
@@ -39,6 +41,7 @@ class StateUpdates {
   struct Pending {
     Tensor target;
     Apply apply;
+    Tensors taken;
   };
   std::vector<Pending> pending_;
 };

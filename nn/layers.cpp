@@ -98,7 +98,7 @@ Tensor BatchNorm::operator()(const Context& context, const Tensor& x) const {
   const ops::BatchNormResult result = ops::batch_norm(x, weight_, bias_, running_mean_, running_variance_, attrs);
   if (context.training()) {
     const auto announce = [&](const Tensor& target, const Tensor& value) {
-      context.updates.announce(target, [=](const Tensor& gate) { ops::assign(target, value, gate); });
+      context.updates.announce(target, [=](const Tensor& gate) { ops::assign(target, value, gate); }, {value});
     };
     announce(running_mean_, result.running_mean);
     announce(running_variance_, result.running_variance);

@@ -7,7 +7,10 @@
 
 #include "core/error.h"
 #include "core/profiler.h"
+#include "ops/binary.h"
+#include "ops/cast.h"
 #include "ops/optimizer.h"
+#include "ops/reshape.h"
 
 namespace gesso::nn {
 namespace {
@@ -15,6 +18,13 @@ constexpr std::array<std::string_view, 3> kNames = {"adamw", "adam", "sgd"};
 
 void check_fraction(std::string_view key, double value) {
   if (!(value >= 0 && value < 1)) fail("optimizer.{} must lie in [0, 1), but is {}", key, value);
+}
+
+// gate [1], made not finite where an element of x is not; else the same bits.
+Tensor and_finite(const Tensor& gate, const Tensor& x) {
+  const Tensor flat = ops::reshape(x, {-1});
+  const Tensor size = flat.count() == 1 ? flat : ops::global_norm(flat);  // [1]
+  return ops::add(gate, ops::cast(size, {.to = DType::f32, .scale = 0}));
 }
 }  // namespace
 
@@ -38,6 +48,7 @@ OptimizerKind optimizer_kind(std::string_view name) {
 
 Optimizer::Optimizer(const ParamStore& store, const OptimizerOptions& options) : store_(store), options_(options) {
   options.validate();
+  gate_ = Tensor::zeros({{1}, DType::f32}, store.device());
   const Spec arena = store.weights().spec();
   if (options.kind != OptimizerKind::sgd || options.momentum > 0) first_ = Tensor::zeros(arena, store.device());
   if (options.kind != OptimizerKind::sgd) second_ = Tensor::zeros(arena, store.device());
@@ -46,10 +57,15 @@ Optimizer::Optimizer(const ParamStore& store, const OptimizerOptions& options) :
   ema_.copy_from(store.weights());
 }
 
-void Optimizer::step(const Context& context) {
+void Optimizer::step(const Context& context, const Tensor& loss) {
   const ProfileRange range(RangeKind::phase, "optimizer");
+  const NoGrad constants;
   norm_ = ops::global_norm(store_.gradients());
-  const ops::StepInputs inputs{.step = context.state.step, .learning_rate = context.state.learning_rate, .norm = norm_};
+  Tensor gate = and_finite(norm_, gate_);
+  if (loss) gate = and_finite(gate, loss);
+  for (const Tensor& taken : context.updates.taken()) gate = and_finite(gate, taken);
+  gate_.copy_from(gate);
+  const ops::StepInputs inputs{.step = context.state.step, .learning_rate = context.state.learning_rate, .norm = gate_};
   if (options_.kind == OptimizerKind::sgd)
     ops::sgd({.weights = store_.weights(), .velocity = first_, .ema = ema_}, store_.gradients(), inputs,
              {.momentum = options_.momentum,
@@ -70,7 +86,7 @@ void Optimizer::step(const Context& context) {
                 .ema_decay = options_.ema_decay,
                 .ema_warmup = options_.ema_warmup});
   store_.mark_written("optimizer");
-  context.updates.commit(norm_);
+  context.updates.commit(gate_);
 }
 
 }  // namespace gesso::nn

@@ -5,6 +5,7 @@
 #include "core/profiler.h"
 #include "ops/device_kernels.h"
 #include "ops/op.h"
+#include "ops/op_watch.h"
 
 namespace gesso {
 namespace {
@@ -77,6 +78,7 @@ class RecordedOp final : public Recorded {
       ProfileRange range(RangeKind::op, row_.name);
       describe(range, dy, dx);
       kernels_.backward(attrs_, {run_, in_.tensors, out_.tensors, dy, dx});
+      if (OpWatch::is_on()) OpWatch::tell({.op = row_.name, .module = path_, .pass = OpPass::backward, .tensors = dx});
     });
   }
 
@@ -162,6 +164,7 @@ Tensors run_op(Device& device, const RowInfo& row, const Attributes& attrs, std:
     }
     kernels.forward(attrs, {run, in, out});
   }
+  if (OpWatch::is_on()) OpWatch::tell({.op = row.name, .module = module_path(), .tensors = out});
   for (std::size_t i = 0; i < in.size(); ++i)
     if (has(row.in_place, i) && in[i]) in[i].mark_written(row.name);
   if (Tape* tape = Tape::current(); tape && row.differentiable)

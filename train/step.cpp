@@ -1,5 +1,6 @@
 #include "train/step.h"
 
+#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -7,24 +8,33 @@
 
 namespace gesso {
 
-StepValues::StepValues(const std::vector<Term>& terms, const Tensor& gradient_norm) {
-  for (const Term& term : terms) add(term.name, term.value);
-  add("grad_norm", gradient_norm);
+namespace {
+
+std::unique_ptr<HostCopy> start_copy(const Tensor& scalar) {
+  return scalar.device().start_copy_to_host(scalar.data<float>().data(), sizeof(float));
 }
 
-void StepValues::add(const std::string& name, const Tensor& value) {
-  values_.emplace_back(name, value.device().start_copy_to_host(value.data<float>().data(), sizeof(float)));
+double value_of(HostCopy& copy) {
+  float value;
+  std::memcpy(&value, copy.wait().data(), sizeof value);
+  return static_cast<double>(value);
+}
+
+}  // namespace
+
+StepValues::StepValues(const std::vector<Term>& terms, const nn::Optimizer& optimizer)
+    : gate_(start_copy(optimizer.gate())) {
+  for (const Term& term : terms) values_.emplace_back(term.name, start_copy(term.value));
+  values_.emplace_back("grad_norm", start_copy(optimizer.gradient_norm()));
 }
 
 std::vector<Metric> StepValues::read() const {
   std::vector<Metric> metrics;
-  for (const auto& [name, copy] : values_) {
-    float value;
-    std::memcpy(&value, copy->wait().data(), sizeof value);
-    metrics.push_back({name, static_cast<double>(value)});
-  }
+  for (const auto& [name, copy] : values_) metrics.push_back({name, value_of(*copy)});
   return metrics;
 }
+
+bool StepValues::is_good() const { return std::isfinite(value_of(*gate_)); }
 
 TrainStep::TrainStep(Task& task, nn::Optimizer& optimizer, const Tensor& images, const StepOptions& options)
     : task_(task), optimizer_(optimizer), images_(images), options_(options), state_(images.device()) {}
@@ -36,11 +46,25 @@ nn::Context TrainStep::context(nn::Mode mode, nn::StateUpdates& updates) const {
 // What is recorded: nothing here may read the device's memory, nor depend on the step but through state_.
 void TrainStep::work() {
   const nn::Context now = context(nn::Mode::train, updates_);
+  differentiate(now);
+  optimizer_.step(now, terms_.front().value);
+}
+
+void TrainStep::differentiate(const nn::Context& now) {
   Tape tape;
   task_.store().watch(tape);
   terms_ = task_.losses(now, images_);
   tape.backward(terms_.front().value);
-  optimizer_.step(now);
+}
+
+std::optional<BadResult> TrainStep::look_for_bad(std::int64_t step, double rate) {
+  FirstBad watch;
+  state_.set(step, rate);
+  nn::StateUpdates unused;
+  const nn::Context now = context(nn::Mode::train, unused);
+  if (step == 0) task_.start(now, images_);
+  differentiate(now);
+  return watch.found();
 }
 
 StepValues TrainStep::run(std::int64_t step, double rate) {
@@ -55,7 +79,7 @@ StepValues TrainStep::run(std::int64_t step, double rate) {
     work();
   warm_ = true;
   task_.after_step();
-  return {terms_, optimizer_.gradient_norm()};
+  return {terms_, optimizer_};
 }
 
 }  // namespace gesso

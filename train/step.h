@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "nn/optimizer.h"
+#include "train/first_bad.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -20,13 +22,15 @@ struct StepOptions {
 // A step's loss terms and its gradient norm, on their way to the host.
 class StepValues {
  public:
-  StepValues(const std::vector<Term>& terms, const Tensor& gradient_norm);
+  StepValues(const std::vector<Term>& terms, const nn::Optimizer& optimizer);
   // Waits; the last one is `grad_norm`.
   std::vector<Metric> read() const;
+  // Waits. Whether all was finite; where not, nothing was changed by the step, nor will be by those after it.
+  bool is_good() const;
 
  private:
-  void add(const std::string& name, const Tensor& value);
   std::vector<std::pair<std::string, std::unique_ptr<HostCopy>>> values_;
+  std::unique_ptr<HostCopy> gate_;
 };
 
 // Steps over one batch tensor, which the caller overwrites between them. Task and optimiser must live longer, on the
@@ -37,11 +41,15 @@ class TrainStep {
 
   // Asks for step number `step`, counted from 0; does not wait for it.
   StepValues run(std::int64_t step, double rate);
+  // Makes a step that went wrong again, on the batch that it had, as far as the gradients: it changes nothing. Returns
+  // the first result that is not finite; none: there was none this time.
+  std::optional<BadResult> look_for_bad(std::int64_t step, double rate);
   // Of evaluation between steps.
   nn::Context evaluation(nn::StateUpdates& unused) const { return context(nn::Mode::evaluate, unused); }
 
  private:
   nn::Context context(nn::Mode mode, nn::StateUpdates& updates) const;
+  void differentiate(const nn::Context& now);
   void work();
 
   Task& task_;

@@ -1,9 +1,10 @@
 #include "train/trainer.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <cmath>
 #include <deque>
 #include <optional>
 
@@ -85,6 +86,8 @@ class Run {
   void finish_interval(std::int64_t step, bool due);
   void make_pictures(std::int64_t step);
   void lock();
+  std::unique_ptr<DataLoader> loader(std::int64_t first_step, std::int64_t threads) const;
+  std::string first_bad();
   void load();
   void start_directory(const std::string& configuration);
   bool save_due(std::int64_t step) const;
@@ -149,18 +152,21 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
   images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
   step_ = std::make_unique<TrainStep>(*task_, optimizer_, images_,
                                       StepOptions{.seed = seed(recipe), .replay = options.replay});
-  const SampleOrder order(train_data_.size(), recipe.train.batch, seed(recipe));
-  loader_ = std::make_unique<DataLoader>(
-      train_data_, order,
-      DataLoaderOptions{
-          .first_step = start_step_,
-          .threads = static_cast<int>(recipe.data.loaders),
-          .augmentation = {.flip = recipe.data.flip, .crop = recipe.data.crop == Crop::random, .seed = seed(recipe)}});
+  loader_ = loader(start_step_, recipe.data.loaders);
   start_directory(configuration);
 }
 
 void Run::lock() {
   if (!options_.is_locked && !lock_) lock_.emplace(*options_.files, options_.directory);
+}
+
+std::unique_ptr<DataLoader> Run::loader(std::int64_t first_step, std::int64_t threads) const {
+  const SampleOrder order(train_data_.size(), recipe_.train.batch, seed(recipe_));
+  const Augmentation augmentation{
+      .flip = recipe_.data.flip, .crop = recipe_.data.crop == Crop::random, .seed = seed(recipe_)};
+  return std::make_unique<DataLoader>(
+      train_data_, order,
+      DataLoaderOptions{.first_step = first_step, .threads = static_cast<int>(threads), .augmentation = augmentation});
 }
 
 // Takes damaged checkpoints out of the way of those that training will save.
@@ -209,21 +215,30 @@ void Run::try_to(Work&& work) {
   }
 }
 
-// Every host read of a step happens here, one step late; the weights did not move where the gradient norm was not
-// finite.
+// Makes the last step again and says what in it was not finite first, and on which samples.
+std::string Run::first_bad() {
+  const Batch batch = loader(last_step_, 0)->next();
+  images_.copy_from_host(std::as_bytes(std::span(batch.images)));
+  const std::optional<BadResult> found = step_->look_for_bad(last_step_, recipe_.schedule.at(last_step_));
+  if (!found) return "made again, all of it was finite; is memory or processor faulty?";
+  return fmt::format("the first was {}; samples {}", found->text(), fmt::join(batch.indices, " "));
+}
+
+// Every host read of a step happens here, one step late; where it was not finite nothing moved since.
 void Run::read_last() {
   if (!last_values_) return;
   last_metrics_ = last_values_->read();
+  const bool is_good = last_values_->is_good();
   last_values_.reset();
   const double loss = last_metrics_.front().value, norm = last_metrics_.back().value;
   last_metrics_.push_back({"rate", recipe_.schedule.at(last_step_)});
-  if (std::isfinite(norm) && std::isfinite(loss)) return;
+  if (is_good) return;
   writer_->wait();
   tell_saves(last_step_);
   fail(ErrorKind::numeric,
-       "step {}: loss {} and gradient norm {} are not both finite; weights and state were not changed by it, and the "
+       "step {}: loss {}, gradient norm {}: not all of it is finite; {}; weights and state were not changed, and the "
        "last checkpoint is {}; lower schedule.rate or set optimizer.clip_norm",
-       last_step_ + 1, loss, norm, newest_checkpoint());
+       last_step_ + 1, loss, norm, first_bad(), newest_checkpoint());
 }
 
 void Run::train_step(std::int64_t step) {
