@@ -255,11 +255,13 @@ std::vector<HostileFile> config_files(const std::string& good) {
           {"a NUL byte", name, instead("vqvae-shapes", "vqvae\0shapes"s), {name}}};
 }
 
+// But for the lock, which names whoever looked last.
 std::map<std::string, std::string> files_below(const Path& folder) {
   std::map<std::string, std::string> files;
   for (const auto& entry : std::filesystem::recursive_directory_iterator(folder))
     files[entry.path().lexically_relative(folder).string()] =
         entry.is_regular_file() ? read_text_file(entry.path(), 1 << 26) : "(folder)";
+  files.erase("lock");
   return files;
 }
 
