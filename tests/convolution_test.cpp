@@ -223,8 +223,10 @@ TEST_SUITE("convolution") {
       geometries.push_back(halving_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
     }
     // Several chains of channels, and of tiles.
-    for (const std::int64_t channels : {256, 400})
-      geometries.push_back(square_geometry(1, 16, 16, channels, channels, ConvAlgorithm::direct));
+    for (const std::int64_t channels : {256, 400}) {
+      geometries.push_back(square_geometry(1, 16, 16, channels, 24, ConvAlgorithm::direct));
+      geometries.push_back(square_geometry(1, 16, 16, 24, channels, ConvAlgorithm::direct));
+    }
     geometries.push_back(square_geometry(16, 32, 32, 16, 16, ConvAlgorithm::direct));
     for (ConvGeometry& g : geometries) {
       const Truth truth(g, random);

@@ -73,16 +73,19 @@ TEST_SUITE("signals") {
     std::mt19937_64 random(test_seed());
     const int stops = times("GESSO_TEST_STOPS", 6);
     int unsaved = 0, early = 0;  // stops at a step that is not due; ends before the run had begun
+    std::int64_t start_ms = 1;   // what it takes the program to begin
     for (int i = 0; i < stops;) {
       const std::int64_t before = newest_checkpoint(run);
+      const auto began = std::chrono::steady_clock::now();
       Training training(folder, tiny_training(run, kForever, before > 0, more));
       if (i % 3 == 0) {
         training.wait_for_first_step();
+        start_ms = 1 + std::chrono::ceil<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count();
       } else if (i % 3 == 1) {
         training.wait_until([&] { return !pictured_steps(run).empty() && pictured_steps(run).back() > before; });
         pause_ms(random() % 30);
       } else {
-        pause_ms(random() % 150);
+        pause_ms(random() % static_cast<std::uint64_t>(2 * start_ms));
       }
       const int code = training.program().end(SIGTERM);
       const std::int64_t now = newest_checkpoint(run);
