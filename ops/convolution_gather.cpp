@@ -1,7 +1,5 @@
 #include "ops/convolution_gather.h"
 
-#include <algorithm>
-
 namespace gesso::convolution {
 
 Gather forward_gather(const ConvGeometry& g, const float* image, std::int64_t apart) {
@@ -48,49 +46,6 @@ Gather phase_gather(const ConvGeometry& g, const float* image, std::int64_t apar
     if (h % g.stride_h == 0 && w % g.stride_w == 0) gather.add_tap(h / g.stride_h, w / g.stride_w, index);
   }
   return gather;
-}
-
-namespace {
-
-// Taps that lie side by side in the image: one copy where the image holds them all.
-struct TapRun {
-  std::size_t first;
-  std::int64_t taps;
-};
-
-std::vector<TapRun> tap_runs(const Gather& g, std::int64_t channels) {
-  std::vector<TapRun> runs;
-  for (std::size_t t = 0; t < g.taps.size(); ++t) {
-    const bool follows = t > 0 && channels == g.image_c && g.taps[t].shift_h == g.taps[t - 1].shift_h &&
-                         g.taps[t].shift_w == g.taps[t - 1].shift_w + 1;
-    if (follows)
-      ++runs.back().taps;
-    else
-      runs.push_back({t, 1});
-  }
-  return runs;
-}
-
-}  // namespace
-
-void join_taps(const Gather& g, std::int64_t channels, std::int64_t first, std::int64_t count, float* to,
-               std::int64_t stride) {
-  const std::vector<TapRun> runs = tap_runs(g, channels);
-  GridWalk walk(g, first);
-  for (std::int64_t row = 0; row < count; ++row, to += stride, walk.next()) {
-    float* next = to;
-    for (const TapRun& run : runs) {
-      const Tap* tap = g.taps.data() + run.first;
-      if (walk.sees(tap->shift_h, tap->shift_w) && walk.sees(tap->shift_h, tap->shift_w + run.taps - 1)) {
-        next = std::copy_n(walk.pixel(*tap, nullptr), run.taps * channels, next);
-        continue;
-      }
-      for (std::int64_t t = 0; t < run.taps; ++t) {
-        const float* pixel = walk.pixel(tap[t], nullptr);
-        next = pixel == nullptr ? std::fill_n(next, channels, 0.0f) : std::copy_n(pixel, channels, next);
-      }
-    }
-  }
 }
 
 }  // namespace gesso::convolution

@@ -90,14 +90,4 @@ class GridWalk {
   std::int64_t result_offset_;
 };
 
-// Few channels make short sums a tap, and a tile would mostly fetch pointers: then the taps of a row are copied side by
-// side, for a few rows at a time.
-constexpr std::int64_t kFewChannels = 16;
-inline bool joins_taps(std::int64_t taps, std::int64_t channels) { return channels < kFewChannels && taps > 1; }
-
-// to[row * stride + t * channels + c] = what tap t sees from the grid rows [first, first + count), zero outside the
-// image.
-void join_taps(const Gather& g, std::int64_t channels, std::int64_t first, std::int64_t count, float* to,
-               std::int64_t stride);
-
 }  // namespace gesso::convolution

@@ -2,7 +2,7 @@
 #include <array>
 #include <vector>
 
-#include "ops/convolution.h"
+#include "ops/convolution_patches.h"
 #include "ops/winograd.h"
 
 namespace gesso::convolution {
@@ -22,8 +22,6 @@ struct WeightGradient {
   std::int64_t channels, rows, columns;  // [rows = K, columns = taps * channels]
   std::int64_t blocks;                   // of kPixels pixels
   const float* dy;                       // [blocks][rows][kPixels]
-
-  bool joins() const { return joins_taps(std::ssize(gather.taps), channels); }
 };
 
 // dy of one group as [blocks of pixels][group_k][kPixels].
@@ -42,8 +40,7 @@ Tensor transpose_pixels(const Execution& run, const ConvGeometry& g, std::int64_
 // Some pixels of x as columns, and what was found out about them for several panels.
 struct PixelPanel {
   float* panel;                        // [kPixels][width]
-  float* joined;                       // [kPixels][columns], where the taps are joined
-  std::vector<const float*> pointers;  // [kPixels], of one tap, elsewhere
+  std::vector<const float*> pointers;  // [kPixels], of one tap
   std::int64_t block = -1, tap = -1;   // what they hold
 };
 
@@ -52,12 +49,6 @@ struct PixelPanel {
 void pack_pixels(const GemmKernels& kernels, const WeightGradient& work, std::int64_t first_column,
                  std::int64_t columns, std::int64_t block, const float* zeros, PixelPanel& memory) {
   const std::int64_t first = block * kPixels, count = std::min(kPixels, work.gather.rows() - first);
-  if (work.joins()) {
-    if (block != memory.block) join_taps(work.gather, work.channels, first, count, memory.joined, work.columns);
-    memory.block = block;
-    kernels.copy(count, columns, memory.joined + first_column, work.columns, memory.panel, kernels.columns);
-    return;
-  }
   for (std::int64_t column = 0; column < columns;) {
     const std::int64_t tap = (first_column + column) / work.channels, channel = (first_column + column) % work.channels;
     if (block != memory.block || tap != memory.tap) {
@@ -122,18 +113,16 @@ void multiply(const Execution& run, const WeightGradient& work, float* dweight) 
   const std::int64_t blocks_each = divide_up(work.blocks, wanted), parts = divide_up(work.blocks, blocks_each);
 
   const Tensor zeros = Tensor::zeros({{work.channels}, DType::f32}, run.device);
-  const std::int64_t own = kPixels * (kernels.columns + (work.joins() ? work.columns : 0));
+  const std::int64_t own = kPixels * kernels.columns;
   const Tensor memory = run.scratch({{run.pool.threads(), own}, DType::f32});
   const Tensor partial = run.scratch({{parts > 1 ? parts : 0, size}, DType::f32});
   float* each_part = parts > 1 ? partial.data<float>().data() : dweight;
   run.pool.run(panel_blocks * parts, [&](std::int64_t chunk, int worker) {
     const std::int64_t part = chunk / panel_blocks, first = chunk % panel_blocks * each;
     float* panel = memory.data<float>().data() + worker * own;
-    add_blocks(
-        kernels, work, first, std::min(first + each, panels), part * blocks_each,
-        std::min((part + 1) * blocks_each, work.blocks), zeros.data<float>().data(),
-        {.panel = panel, .joined = panel + kPixels * kernels.columns, .pointers = std::vector<const float*>(kPixels)},
-        each_part + part * size);
+    add_blocks(kernels, work, first, std::min(first + each, panels), part * blocks_each,
+               std::min((part + 1) * blocks_each, work.blocks), zeros.data<float>().data(),
+               {.panel = panel, .pointers = std::vector<const float*>(kPixels)}, each_part + part * size);
   });
   if (parts > 1)
     parallel_for(run.pool, size, 4096, [&](std::int64_t begin, std::int64_t end) {
@@ -148,6 +137,7 @@ void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x
   if (size == 0) return;
   const ConvAlgorithm algorithm = plan(g, Pass::weight_gradient, run.isa);
   if (algorithm != ConvAlgorithm::direct) return weight_gradient_by_winograd(run, algorithm, g, x, dy, dweight);
+  if (takes_patches(g, std::min(group_c, group_k))) return weight_gradient_by_patches(run, g, x, dy, dweight);
   for (std::int64_t group = 0; group < g.groups; ++group) {
     WeightGradient work = {.gather = forward_gather(g, x + group * group_c, g.C),
                            .channels = group_c,

@@ -9,21 +9,6 @@ namespace {
 using Tag = simd::Native;
 using V = simd::Vec<Tag>;
 
-// The most accumulators that leave registers for a row of the panel and one element of the rows.
-template <class>
-struct TileSize;
-template <>
-struct TileSize<simd::Baseline> {
-  static constexpr int kRows = 4, kVectors = 2;
-};
-template <>
-struct TileSize<simd::Avx2> {
-  static constexpr int kRows = 6, kVectors = 2;
-};
-template <>
-struct TileSize<simd::Avx512> {
-  static constexpr int kRows = 6, kVectors = 4;
-};
 constexpr int kRows = TileSize<Tag>::kRows, kVectors = TileSize<Tag>::kVectors;
 constexpr int kColumns = kVectors * V::kLanes;
 static_assert(kRows <= GemmKernels::kMaxRows);

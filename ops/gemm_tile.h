@@ -19,6 +19,22 @@ template <class Tag>
   }
 }
 
+// The most accumulators that leave registers for a row of the panel and one element of the rows.
+template <class Tag>
+struct TileSize {
+  static constexpr int kLanes = simd::Vec<Tag>::kLanes, kRows = kLanes == 4 ? 4 : 6, kVectors = kLanes == 16 ? 4 : 2;
+};
+
+// y = activation(y + bias + residual), for `count` columns from `column` on of the row with that offset.
+template <class Tag>
+[[gnu::noinline]] simd::Vec<Tag> finish(simd::Vec<Tag> y, const GemmEpilogue& epilogue, int64_t row_offset,
+                                        int64_t column, int64_t count) {
+  using V = simd::Vec<Tag>;
+  if (epilogue.bias != nullptr) y = y + V::load(epilogue.bias + column, count);
+  if (epilogue.residual != nullptr) y = y + V::load(epilogue.residual + row_offset + column, count);
+  return activate<Tag>(y, epilogue.activation);
+}
+
 // kRows x kVectors accumulators in registers; the panel is kStride floats wide, of which the first kVectors vectors
 // count.
 template <class Tag, int kRows, int kVectors, int kStride>
@@ -118,17 +134,10 @@ struct RegisterTile {
         const int64_t column = j * kLanes, count = tile.column_count - column;
         V y = sums[i][j];
         if (tile.add) y = y + V::load(out + column, count);
-        if (tile.epilogue != nullptr) y = finish(y, *tile.epilogue, tile.row_offsets[i], column, count);
+        if (tile.epilogue != nullptr) y = finish<Tag>(y, *tile.epilogue, tile.row_offsets[i], column, count);
         y.store(out + column, count);
       }
     }
-  }
-
-  [[gnu::noinline]] static V finish(V y, const GemmEpilogue& epilogue, int64_t row_offset, int64_t column,
-                                    int64_t count) {
-    if (epilogue.bias != nullptr) y = y + V::load(epilogue.bias + column, count);
-    if (epilogue.residual != nullptr) y = y + V::load(epilogue.residual + row_offset + column, count);
-    return activate(y, epilogue.activation);
   }
 };
 

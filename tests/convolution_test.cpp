@@ -6,6 +6,7 @@
 #include <cmath>
 #include <random>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/isa.h"
@@ -125,6 +126,26 @@ void for_each_product(const ConvGeometry& g, Visit visit) {
       }
 }
 
+// One to four channels on one side, sometimes on both; windows that are too wide for patches among them.
+ConvGeometry random_thin_geometry(Random& random) {
+  ConvGeometry g = random_geometry(random);
+  const std::int64_t few = pick(random, 1, 4),
+                     other = pick(random, 0, 3) == 0 ? pick(random, 1, 4) : pick(random, 5, 80);
+  const bool to_few = pick(random, 0, 1) == 1;
+  g.C = g.groups * (to_few ? other : few);
+  g.K = g.groups * (to_few ? few : other);
+  g.stride_h = pick(random, 1, 5);
+  if (pick(random, 0, 4) == 0) g.dilation_w = 20;
+  g.H = pick(random, 1, 40);
+  g.W = pick(random, 1, 40);
+  const auto extent = [&](std::int64_t size, std::int64_t reach, std::int64_t stride) {
+    return (size + pick(random, reach, reach + 2)) / stride + 1;  // the last ones may see padding alone
+  };
+  g.OH = extent(g.H, 0, g.stride_h);
+  g.OW = extent(g.W, 0, g.stride_w);
+  return g;
+}
+
 // The norm of the error over the norm of the truth.
 double error(const Floats& x, const Doubles& truth) {
   double difference = 0, norm = 0;
@@ -194,6 +215,47 @@ TEST_SUITE("convolution") {
     INFO("seed ", seed);
     Random random(seed);
     for (int i = 0; i < 25; ++i) check_against_loops(random_geometry(random), random);
+  }
+
+  TEST_CASE("all three passes equal plain loops with few channels on one side, whatever the number of threads") {
+    const std::uint64_t seed = test_seed();
+    INFO("seed ", seed);
+    Random random(seed);
+    for (int i = 0; i < 40; ++i) check_against_loops(random_thin_geometry(random), random);
+  }
+
+  TEST_CASE("a pixel by the direct way is the same in an image of any size, bit for bit, with few channels too") {
+    Random random(6);
+    ThreadPool pool(2);
+    for (const auto& [channels, results] : {std::pair{3, 20}, {20, 3}, {1, 40}, {40, 1}, {2, 2}, {20, 20}})
+      for (const std::int64_t stride : {1, 2}) {
+        ConvGeometry large = square_geometry(1, 40, 36, channels, results, ConvAlgorithm::direct);
+        large.stride_h = large.stride_w = stride;
+        large.OH = (large.H - 1) / stride + 1;
+        large.OW = (large.W - 1) / stride + 1;
+        // The lower left of the same image, from an even line on.
+        ConvGeometry small = large;
+        small.H = 30;
+        small.W = 22;
+        small.OH = (small.H - 1) / stride + 1;
+        small.OW = (small.W - 1) / stride + 1;
+        const Floats x = random_floats(random, large.x_count()), weight = random_floats(random, large.weight_count());
+        Floats cut;
+        for (std::int64_t h = 10; h < 40; ++h)
+          cut.insert(cut.end(), x.begin() + h * 36 * channels, x.begin() + (h * 36 + 22) * channels);
+        for (const Isa isa : supported_isas()) {
+          INFO(text(large), " on ", std::string(name_of(isa)));
+          Floats y(static_cast<std::size_t>(large.y_count())), cut_y(static_cast<std::size_t>(small.y_count()));
+          convolution::forward(execution(pool, isa), large, x.data(), weight.data(), y.data());
+          convolution::forward(execution(pool, isa), small, cut.data(), weight.data(), cut_y.data());
+          bool same = true;
+          for (std::int64_t h = 1; h < small.OH; ++h)  // but where the cut is seen
+            for (std::int64_t i = 0; i < (small.OW - 1) * results; ++i)
+              same = same && cut_y[static_cast<std::size_t>(h * small.OW * results + i)] ==
+                                 y[static_cast<std::size_t>((h + 10 / stride) * large.OW * results + i)];
+          CHECK(same);
+        }
+      }
   }
 
   TEST_CASE("all three passes by Winograd equal plain loops on random geometries, whatever the number of threads") {

@@ -1,7 +1,8 @@
-// The register tile in the size of AVX-512, on any machine: made of vectors of two halves.
+// The register tiles in the size of AVX-512, on any machine: made of vectors of two halves.
 #pragma once
 
 #include "ops/gemm_simd.h"
+#include "ops/patch_simd.h"
 
 namespace gesso {
 
@@ -9,6 +10,7 @@ struct WideTile {
   int rows, columns;
   // By the number of vectors of columns that are computed, 1 to 4.
   void (*tile[4])(const GemmTile& tile);
+  PatchKernels patches;
 };
 template <class Tag>
 const WideTile& wide_tile();

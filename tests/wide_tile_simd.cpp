@@ -1,5 +1,6 @@
 #include "core/simd.h"
 #include "ops/gemm_tile.h"
+#include "ops/patch_tile.h"
 #include "tests/wide_tile.h"
 
 namespace gesso::simd {
@@ -48,6 +49,7 @@ struct Vec<Twice<Half>> {
   friend Vec select(Mask<Twice<Half>> mask, Vec a, Vec b) {
     return {select(mask.low, a.low, b.low), select(mask.high, a.high, b.high)};
   }
+  friend float reduce_add(Vec a) { return reduce_add(a.low + a.high); }
 
  private:
   static int64_t within(int64_t n) { return n < 0 ? 0 : n; }
@@ -78,7 +80,12 @@ void tile(const GemmTile& tile) {
 
 template <>
 const WideTile& wide_tile<simd::Native>() {
-  static constexpr WideTile table = {.rows = 6, .columns = 64, .tile = {tile<1>, tile<2>, tile<3>, tile<4>}};
+  using Patches = PatchTile<Wide>;
+  static constexpr WideTile table = {
+      .rows = 6,
+      .columns = 64,
+      .tile = {tile<1>, tile<2>, tile<3>, tile<4>},
+      .patches = {.product = Patches::product, .gradient = Patches::gradient, .dots = Patches::dots}};
   return table;
 }
 

@@ -1,0 +1,211 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/isa.h"
+#include "tests/support.h"
+#include "tests/wide_tile.h"
+
+namespace gesso {
+namespace {
+
+using Random = std::mt19937_64;
+using Floats = std::vector<float>;
+using Offsets = std::vector<std::int64_t>;
+
+constexpr float kUntouched = 77;
+
+Floats random_floats(Random& random, std::int64_t count) {
+  std::normal_distribution<float> normal;
+  Floats x(static_cast<std::size_t>(count));
+  for (float& value : x) value = normal(random);
+  return x;
+}
+
+Offsets random_offsets(Random& random, std::int64_t count, std::uint64_t below) {
+  Offsets offsets(static_cast<std::size_t>(count));
+  for (std::int64_t& offset : offsets) offset = static_cast<std::int64_t>(random() % below);
+  return offsets;
+}
+
+float at(const Floats& x, std::int64_t i) { return x[static_cast<std::size_t>(i)]; }
+std::int64_t at(const Offsets& x, std::int64_t i) { return x[static_cast<std::size_t>(i)]; }
+
+// Rows of a result, `apart` floats from one to the next, backwards in memory.
+Offsets rows_apart(std::int64_t count, std::int64_t apart) {
+  Offsets rows;
+  for (std::int64_t i = 0; i < count; ++i) rows.push_back((count - 1 - i) * apart);
+  return rows;
+}
+
+double finished(double sum, const GemmEpilogue* epilogue, std::int64_t row, std::int64_t column) {
+  if (epilogue == nullptr) return sum;
+  if (epilogue->bias != nullptr) sum += static_cast<double>(epilogue->bias[column]);
+  if (epilogue->residual != nullptr) sum += static_cast<double>(epilogue->residual[row + column]);
+  if (epilogue->activation == Activation::relu) return std::max(sum, 0.0);
+  return epilogue->activation == Activation::silu ? sum / (1 + std::exp(-sum)) : sum;
+}
+
+// The kernels in the size of AVX-512, on each instruction set.
+template <class Check>
+void for_each_kernels(Check check) {
+  for (const Isa isa : supported_isas()) {
+    INFO(std::string(name_of(isa)));
+    check(by_isa(isa, wide_tile<simd::Baseline>, wide_tile<simd::Avx2>, wide_tile<simd::Avx512>)().patches);
+  }
+}
+
+void check_close(const Floats& got, const std::vector<double>& want) {
+  double worst = 0;
+  for (std::size_t i = 0; i < want.size(); ++i)
+    worst = std::max(worst, std::abs(want[i] - static_cast<double>(got[i])));
+  CHECK(worst < 5e-5);
+}
+
+// Operands of what follows a sum, in all combinations that take ways of their own.
+std::vector<const GemmEpilogue*> epilogues(const Floats& bias, const Floats& residual) {
+  static std::vector<GemmEpilogue> kept;
+  kept = {{.bias = bias.data()},
+          {.activation = Activation::relu},
+          {.bias = bias.data(), .activation = Activation::relu},
+          {.bias = bias.data(), .residual = residual.data(), .activation = Activation::silu}};
+  std::vector<const GemmEpilogue*> all = {nullptr};
+  for (const GemmEpilogue& epilogue : kept) all.push_back(&epilogue);
+  return all;
+}
+
+TEST_SUITE("patch tile") {
+  TEST_CASE("products of patches equal plain loops for all widths and numbers of pixels, whatever follows them") {
+    Random random(test_seed());
+    constexpr std::int64_t kEntries = 7, kApart = 150, kWidth = 64;
+    const Floats image = random_floats(random, 100), panels = random_floats(random, 3 * kEntries * kWidth);
+    const Floats bias = random_floats(random, kApart), residual = random_floats(random, 13 * kApart);
+    const Offsets offsets = random_offsets(random, kEntries, 50),
+                  places = random_offsets(random, 13 + kMostTilePixels, 50);
+    for_each_kernels([&](const PatchKernels& kernels) {
+      for (const std::int64_t pixels : {1, 6, 13})
+        for (const std::int64_t last : {1, 16, 17, 40, 64, 65, 130})
+          for (const std::int64_t first : {0, 64})
+            for (const GemmEpilogue* epilogue : epilogues(bias, residual)) {
+              if (first >= last) continue;
+              INFO(pixels, " pixels, columns ", first, " to ", last);
+              const Offsets results = rows_apart(pixels, kApart);
+              Floats out(13 * kApart, kUntouched);
+              std::vector<double> want(13 * kApart, kUntouched);
+              for (std::int64_t i = 0; i < pixels; ++i)
+                for (std::int64_t j = first; j < last; ++j) {
+                  double sum = 0;
+                  for (std::int64_t e = 0; e < kEntries; ++e)
+                    sum += static_cast<double>(at(image, at(places, i) + at(offsets, e))) *
+                           static_cast<double>(at(panels, (j / kWidth * kEntries + e) * kWidth + j % kWidth));
+                  want[static_cast<std::size_t>(at(results, i) + j)] = finished(sum, epilogue, at(results, i), j);
+                }
+              kernels.product({.pixels = pixels,
+                               .image = image.data(),
+                               .places = places.data(),
+                               .results = results.data(),
+                               .entries = kEntries,
+                               .offsets = offsets.data(),
+                               .panels = panels.data() + first * kEntries,
+                               .first_column = first,
+                               .last_column = last,
+                               .out = out.data(),
+                               .epilogue = epilogue});
+              check_close(out, want);
+            }
+    });
+  }
+
+  TEST_CASE("gradients of patches equal plain loops for all numbers of entries and channels") {
+    Random random(test_seed());
+    constexpr std::int64_t kLines = 3, kColumns = 5, kImageLine = 40, kImageStep = 2, kWideLine = 700, kWideStep = 135;
+    const Floats image = random_floats(random, 200), wide = random_floats(random, 3 * kWideLine);
+    const Floats held = random_floats(random, 27 * 130);
+    for_each_kernels([&](const PatchKernels& kernels) {
+      for (const std::int64_t entries : {1, 4, 5, 6, 7, 13, 16, 27})
+        for (const std::int64_t channels : {1, 15, 16, 33, 64, 130})
+          for (const bool add : {false, true}) {
+            INFO(entries, " entries, ", channels, " channels, add ", add);
+            const Offsets offsets = random_offsets(random, entries, 50);
+            std::vector<double> want(held.begin(), held.end());
+            for (std::int64_t e = 0; e < entries; ++e)
+              for (std::int64_t j = 0; j < channels; ++j) {
+                double& sum = want[static_cast<std::size_t>(e * channels + j)];
+                if (!add) sum = 0;
+                for (std::int64_t p = 0; p < kLines * kColumns; ++p) {
+                  const std::int64_t line = p / kColumns, column = p % kColumns;
+                  sum += static_cast<double>(at(image, line * kImageLine + column * kImageStep + at(offsets, e))) *
+                         static_cast<double>(at(wide, line * kWideLine + column * kWideStep + j));
+                }
+              }
+            Floats sums = held;
+            kernels.gradient({.lines = kLines,
+                              .columns = kColumns,
+                              .image = image.data(),
+                              .image_line = kImageLine,
+                              .image_step = kImageStep,
+                              .wide = wide.data(),
+                              .wide_line = kWideLine,
+                              .wide_step = kWideStep,
+                              .entries = entries,
+                              .offsets = offsets.data(),
+                              .channels = channels,
+                              .sums = sums.data(),
+                              .add = add});
+            check_close(sums, want);
+          }
+    });
+  }
+
+  TEST_CASE("dot products with patches equal plain loops for all numbers of results and channels") {
+    Random random(test_seed());
+    constexpr std::int64_t kTaps = 5, kPlaces = 30, kMost = 37;
+    const Floats image = random_floats(random, kPlaces * kMost), weights = random_floats(random, 1000);
+    const Floats bias = random_floats(random, 4), residual = random_floats(random, 17 * 4);
+    const Offsets places = random_offsets(random, 17 + kMostTilePixels, kPlaces / 2);
+    std::vector<const float*> table;
+    for (std::int64_t i = 0; i < kPlaces; ++i) table.push_back(image.data() + i * kMost);
+    std::vector<DotTap> taps;
+    for (std::int64_t t = 0; t < kTaps; ++t) taps.push_back({static_cast<std::int64_t>(random() % 15), t * kMost});
+    for_each_kernels([&](const PatchKernels& kernels) {
+      for (const std::int64_t pixels : {1, 8, 17})
+        for (const std::int64_t channels : {8, 16, 37})
+          for (std::int64_t rows = 1; rows <= PatchDots::kMostRows; ++rows)
+            for (const GemmEpilogue* epilogue : epilogues(bias, residual)) {
+              INFO(pixels, " pixels, ", channels, " channels, ", rows, " results");
+              const Offsets results = rows_apart(pixels, rows);
+              std::vector<double> want(17 * 4, kUntouched);
+              for (std::int64_t i = 0; i < pixels; ++i)
+                for (std::int64_t j = 0; j < rows; ++j) {
+                  double sum = 0;
+                  for (const DotTap& tap : taps)
+                    for (std::int64_t c = 0; c < channels; ++c)
+                      sum += static_cast<double>(table[static_cast<std::size_t>(at(places, i) + tap.place)][c]) *
+                             static_cast<double>(at(weights, tap.weight + j * kTaps * kMost + c));
+                  want[static_cast<std::size_t>(at(results, i) + j)] = finished(sum, epilogue, at(results, i), j);
+                }
+              Floats out(17 * 4, kUntouched);
+              kernels.dots({.pixels = pixels,
+                            .table = table.data(),
+                            .places = places.data(),
+                            .results = results.data(),
+                            .taps = kTaps,
+                            .tap = taps.data(),
+                            .channels = channels,
+                            .weights = weights.data(),
+                            .rows = rows,
+                            .apart = kTaps * kMost,
+                            .out = out.data(),
+                            .epilogue = epilogue});
+              check_close(out, want);
+            }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace gesso
