@@ -97,7 +97,7 @@ void forward(const Execution& run, const ConvGeometry& g, const float* x, const 
     const float* group_weight = weight + group * group_k * g.taps() * group_c;
     const GemmEpilogue finish = of_group(epilogue, group * group_k);
     if (algorithm == ConvAlgorithm::direct && takes_dots(g, group_c, group_k)) {
-      multiply_dots(run, {&gather, 1}, {group_weight, group_c, group_k, group_c, g.taps() * group_c},
+      multiply_dots(run, {&gather, 1}, {group_weight, g.taps(), group_c, group_k, group_c, g.taps() * group_c},
                     y + group * group_k, finish);
       continue;
     }
@@ -125,8 +125,8 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
       const Tensor transposed = run.scratch({{columns, group_k}, DType::f32});
       float* weights = transposed.data<float>().data();
       gemm::kernels(run.isa).transpose(group_k, columns, group_weight, columns, weights, group_k);
-      multiply_dots(run, gathers, {weights, group_k, group_c, group_c * group_k, group_k}, dx + group * group_c,
-                    finish);
+      multiply_dots(run, gathers, {weights, g.taps(), group_k, group_c, group_c * group_k, group_k},
+                    dx + group * group_c, finish);
       continue;
     }
     for (std::int64_t i = 0; i < phases; ++i) {

@@ -206,11 +206,110 @@ void multiply_patches(const Execution& run, const Gather& g, const gemm::Panels&
   });
 }
 
+namespace {
+
+// For one result the dot products of a tile share no pixel, so that loads take the time. Where the taps fill vectors,
+// all of them are multiplied with each pixel first, one column a tap, and then added up: if steps are 1 and each pixel
+// is seen by all taps.
+bool multiplies_first(const Gather& largest, const DotWeights& weights, Isa isa) {
+  constexpr std::int64_t kMostChannels = 1024;  // longer chains of additions are better cut
+  const std::int64_t lanes = by_isa<std::int64_t>(isa, 4, 8, 16), taps = weights.taps;
+  return weights.results == 1 && weights.channels <= kMostChannels && std::max(largest.step_h, largest.step_w) == 1 &&
+         5 * taps >= 3 * divide_up(taps, lanes) * lanes;
+}
+
+// panel[c][tap] = weight
+void pack_taps(const DotWeights& weights, const gemm::Panels& panels) {
+  for (std::int64_t tap = 0; tap < panels.columns; ++tap)
+    for (std::int64_t c = 0; c < weights.channels; ++c)
+      panels.panel(tap / panels.width)[c * panels.width + tap % panels.width] = weights.weights[tap * weights.tap + c];
+}
+
+// Products of the pixels that the taps see from a block with all taps: [height][width][taps], zeros outside the image.
+class WindowProducts {
+ public:
+  WindowProducts(std::int64_t channels) : channels_(size_of(channels)) {
+    for (std::size_t c = 0; c < channels_.size(); ++c) channels_[c] = static_cast<std::int64_t>(c);
+  }
+
+  void multiply(const PatchKernels& kernels, const Gather& g, const Blocks& blocks, const Block& block,
+                const gemm::Panels& panels, float* products) {
+    pixels_.places.clear();
+    pixels_.results.clear();
+    const std::int64_t taps = panels.columns;
+    for_each_line(g, blocks, block, [&](std::int64_t i, std::int64_t left, std::int64_t right, const float* pixel) {
+      float* line = products + i * blocks.width * taps;
+      std::fill_n(line, left * taps, 0.0f);
+      std::fill(line + right * taps, line + blocks.width * taps, 0.0f);
+      for (std::int64_t j = left; j < right; ++j, pixel += g.image_c) {
+        pixels_.places.push_back(pixel - g.image);
+        pixels_.results.push_back((i * blocks.width + j) * taps);
+      }
+    });
+    const std::int64_t count = std::ssize(pixels_.places);
+    pixels_.places.insert(pixels_.places.end(), kMostTilePixels, 0);
+    kernels.product({.pixels = count,
+                     .image = g.image,
+                     .places = pixels_.places.data(),
+                     .results = pixels_.results.data(),
+                     .entries = std::ssize(channels_),
+                     .offsets = channels_.data(),
+                     .panels = panels.panel(0),
+                     .first_column = 0,
+                     .last_column = taps,
+                     .out = products,
+                     .epilogue = nullptr});
+  }
+
+ private:
+  std::vector<std::int64_t> channels_;  // where they lie in a pixel
+  Pixels pixels_;
+};
+
+void multiply_and_sum(const Execution& run, std::span<const Gather> phases, const DotWeights& weights, float* c,
+                      const GemmEpilogue& epilogue) {
+  constexpr std::int64_t kMostPixels = 1024;
+  const std::int64_t taps = weights.taps;
+  const Gather& largest = phases[0];
+  const PatchKernels& kernels = patch_kernels_of(run.isa);
+  const gemm::Panels panels(run, 1, weights.channels, taps);
+  pack_taps(weights, panels);
+  const Blocks blocks(largest, window_of(phases), pixels_each(largest, kMostPixels));
+  std::vector<std::vector<std::int64_t>> offsets(phases.size());
+  for (std::size_t p = 0; p < phases.size(); ++p)
+    for (const Tap& tap : phases[p].taps) offsets[p].push_back(place_of(tap, blocks) * taps + tap.index);
+
+  const std::int64_t size = blocks.height * blocks.width * taps;
+  const Tensor memory = run.scratch({{run.pool.threads(), size}, DType::f32});
+  std::vector<WindowProducts> products(size_of(run.pool.threads()), WindowProducts(weights.channels));
+  std::vector<Pixels> pixels(products.size());
+  run.pool.run(blocks.count(), [&](std::int64_t chunk, int worker) {
+    float* own = memory.data<float>().data() + worker * size;
+    products[size_of(worker)].multiply(kernels, largest, blocks, blocks.block(chunk, largest), panels, own);
+    Pixels& here = pixels[size_of(worker)];
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+      const Block block = blocks.block(chunk, phases[p]);
+      here.place(phases[p], blocks, block, taps);
+      kernels.sums({.pixels = block.lines * block.columns,
+                    .products = own,
+                    .places = here.places.data(),
+                    .results = here.results.data(),
+                    .taps = std::ssize(offsets[p]),
+                    .offsets = offsets[p].data(),
+                    .out = c,
+                    .epilogue = gemm::is_empty(epilogue) ? nullptr : &epilogue});
+    }
+  });
+}
+
+}  // namespace
+
 void multiply_dots(const Execution& run, std::span<const Gather> phases, const DotWeights& weights, float* c,
                    const GemmEpilogue& epilogue) {
   constexpr std::int64_t kMostPixels = 512;
   const Gather& largest = phases[0];
   if (largest.rows() == 0) return;
+  if (multiplies_first(largest, weights, run.isa)) return multiply_and_sum(run, phases, weights, c, epilogue);
   const PatchKernels& kernels = patch_kernels_of(run.isa);
   const Blocks blocks(largest, window_of(phases), pixels_each(largest, kMostPixels));
   std::vector<std::vector<DotTap>> taps(phases.size());

@@ -22,10 +22,10 @@ bool takes_dots(const ConvGeometry& g, std::int64_t channels, std::int64_t resul
 void multiply_patches(const Execution& run, const Gather& g, const gemm::Panels& panels, float* c,
                       const GemmEpilogue& epilogue);
 
-// weights[tap.index * tap + result * apart + channel]
+// weights[tap.index * tap + result * apart + channel], tap.index < taps
 struct DotWeights {
   const float* weights;
-  std::int64_t channels, results, tap, apart;
+  std::int64_t taps, channels, results, tap, apart;
 };
 // c[row][result] = epilogue(sum over taps and channels of the gathered row times weights), for the grids of all phases,
 // of which the first is the largest.

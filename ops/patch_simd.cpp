@@ -8,7 +8,8 @@ namespace gesso {
 template <>
 const PatchKernels& patch_kernels<simd::Native>() {
   using Tile = PatchTile<simd::Native>;
-  static constexpr PatchKernels table = {.product = Tile::product, .gradient = Tile::gradient, .dots = Tile::dots};
+  static constexpr PatchKernels table = {
+      .product = Tile::product, .gradient = Tile::gradient, .dots = Tile::dots, .sums = Tile::sums};
   return table;
 }
 

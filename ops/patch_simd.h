@@ -66,10 +66,24 @@ struct PatchDots {
   const GemmEpilogue* epilogue;  // null: none; its pointers start at row 0
 };
 
+// out[results[i]] = epilogue(sum over t of products[places[i] + offsets[t]]): one result of many channels, where each
+// tap has been multiplied before.
+struct PatchSums {
+  int64_t pixels;
+  const float* products;
+  const int64_t* places;   // [pixels + kMostTilePixels]
+  const int64_t* results;  // [pixels]
+  int64_t taps;
+  const int64_t* offsets;  // [taps]
+  float* out;
+  const GemmEpilogue* epilogue;  // null: none; its pointers start at the result with offset 0
+};
+
 struct PatchKernels {
   void (*product)(const PatchProduct& product);
   void (*gradient)(const PatchGradient& gradient);
   void (*dots)(const PatchDots& dots);
+  void (*sums)(const PatchSums& sums);
 };
 template <class Tag>
 const PatchKernels& patch_kernels();

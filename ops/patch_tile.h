@@ -44,6 +44,24 @@ struct PatchTile {
     }
   }
 
+  static void sums(const PatchSums& s) {
+    constexpr int kPixels = kMostTilePixels / 2;
+    for (int64_t first = 0; first < s.pixels; first += kPixels) {
+      const float* at[kPixels];
+      float y[kPixels][1];
+#pragma GCC unroll 4
+      for (int i = 0; i < kPixels; ++i) {
+        at[i] = s.products + s.places[first + i];
+        y[i][0] = 0.0f;
+      }
+      for (int64_t t = 0; t < s.taps; ++t)
+#pragma GCC unroll 4
+        for (int i = 0; i < kPixels; ++i) y[i][0] += at[i][s.offsets[t]];
+      const int64_t count = least(kPixels, s.pixels - first);
+      for (int64_t i = 0; i < count; ++i) store_results(y[i], s.out, s.results[first + i], s.epilogue);
+    }
+  }
+
  private:
   [[gnu::always_inline]] static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
@@ -260,11 +278,23 @@ struct PatchTile {
       for (int part = 1; part < kParts; ++part) sum = sum + sums[part][j];
       y[j] = reduce_add(sum);
     }
-    float* out = d.out + row;
-    if (d.epilogue != nullptr)
-      return finish<Tag>(V::load(y, kResults), *d.epilogue, row, 0, kResults).store(out, kResults);
+    store_results(y, d.out, row, d.epilogue);
+  }
+
+  template <int kResults>
+  [[gnu::always_inline]] static void store_results(float (&y)[kResults], float* out, int64_t row,
+                                                   const GemmEpilogue* epilogue) {
+    if (!is_short(epilogue)) {
+      float lanes[kLanes] = {};
+      for (int j = 0; j < kResults; ++j) lanes[j] = y[j];
+      return finish<Tag>(V::load(lanes), *epilogue, row, 0, kResults).store(out + row, kResults);
+    }
 #pragma GCC unroll 4
-    for (int j = 0; j < kResults; ++j) out[j] = y[j];
+    for (int j = 0; j < kResults; ++j) {
+      if (epilogue != nullptr && epilogue->bias != nullptr) y[j] += epilogue->bias[j];
+      if (epilogue != nullptr && epilogue->activation == Activation::relu) y[j] = y[j] < 0.0f ? 0.0f : y[j];
+      out[row + j] = y[j];
+    }
   }
 };
 

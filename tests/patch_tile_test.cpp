@@ -205,6 +205,38 @@ TEST_SUITE("patch tile") {
             }
     });
   }
+
+  TEST_CASE("sums of products equal plain loops for all numbers of pixels") {
+    Random random(test_seed());
+    constexpr std::int64_t kTaps = 5;
+    const Floats products = random_floats(random, 100), bias = random_floats(random, 1);
+    const Floats residual = random_floats(random, 17);
+    const Offsets places = random_offsets(random, 17 + kMostTilePixels, 50),
+                  offsets = random_offsets(random, kTaps, 50);
+    for_each_kernels([&](const PatchKernels& kernels) {
+      for (const std::int64_t pixels : {1, 4, 17})
+        for (const GemmEpilogue* epilogue : epilogues(bias, residual)) {
+          INFO(pixels, " pixels");
+          const Offsets results = rows_apart(pixels, 1);
+          std::vector<double> want(17, kUntouched);
+          for (std::int64_t i = 0; i < pixels; ++i) {
+            double sum = 0;
+            for (const std::int64_t offset : offsets) sum += static_cast<double>(at(products, at(places, i) + offset));
+            want[static_cast<std::size_t>(at(results, i))] = finished(sum, epilogue, at(results, i), 0);
+          }
+          Floats out(17, kUntouched);
+          kernels.sums({.pixels = pixels,
+                        .products = products.data(),
+                        .places = places.data(),
+                        .results = results.data(),
+                        .taps = kTaps,
+                        .offsets = offsets.data(),
+                        .out = out.data(),
+                        .epilogue = epilogue});
+          check_close(out, want);
+        }
+    });
+  }
 }
 
 }  // namespace

@@ -85,7 +85,8 @@ const WideTile& wide_tile<simd::Native>() {
       .rows = 6,
       .columns = 64,
       .tile = {tile<1>, tile<2>, tile<3>, tile<4>},
-      .patches = {.product = Patches::product, .gradient = Patches::gradient, .dots = Patches::dots}};
+      .patches = {
+          .product = Patches::product, .gradient = Patches::gradient, .dots = Patches::dots, .sums = Patches::sums}};
   return table;
 }
 
