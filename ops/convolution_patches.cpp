@@ -8,6 +8,11 @@
 namespace gesso::convolution {
 namespace {
 
+template <class T>
+std::size_t size_of(T count) {
+  return static_cast<std::size_t>(count);
+}
+
 const PatchKernels& patch_kernels_of(Isa isa) {
   return by_isa(isa, patch_kernels<simd::Baseline>, patch_kernels<simd::Avx2>, patch_kernels<simd::Avx512>)();
 }
@@ -122,24 +127,41 @@ std::int64_t place_of(const Tap& tap, const Blocks& blocks) {
   return (tap.shift_h - blocks.window.h) * blocks.width + tap.shift_w - blocks.window.w;
 }
 
-// Where the patches of a block's pixels begin, and their results.
-struct Pixels {
+// Where the patches of a block's pixels begin, and their results, both from those of its first pixel.
+class Pixels {
+ public:
   std::vector<std::int64_t> places, results;
 
-  // size: of a pixel of the window.
+  // size: of a pixel of the window. Most blocks are alike, so that there is nothing to do.
   void place(const Gather& g, const Blocks& blocks, const Block& block, std::int64_t size) {
-    places.clear();
-    results.clear();
-    for (std::int64_t i = 0; i < block.lines; ++i) {
-      std::int64_t result = block.n * g.n_stride + (block.h + i) * g.h_stride + block.w * g.w_stride + g.start;
-      for (std::int64_t j = 0; j < block.columns; ++j, result += g.w_stride) {
-        places.push_back((i * g.step_h * blocks.width + j * g.step_w) * size);
-        results.push_back(result);
+    if (lines_ == block.lines && columns_ == block.columns) return;
+    lines_ = block.lines;
+    columns_ = block.columns;
+    places.assign(size_of(lines_ * columns_ + kMostTilePixels), 0);
+    results.resize(size_of(lines_ * columns_));
+    std::size_t next = 0;
+    for (std::int64_t i = 0; i < lines_; ++i)
+      for (std::int64_t j = 0; j < columns_; ++j, ++next) {
+        places[next] = (i * g.step_h * blocks.width + j * g.step_w) * size;
+        results[next] = i * g.h_stride + j * g.w_stride;
       }
-    }
-    places.insert(places.end(), kMostTilePixels, 0);
   }
+
+ private:
+  std::int64_t lines_ = -1, columns_ = -1;
 };
+
+// Of the result of a block's first pixel.
+std::int64_t offset_of(const Gather& g, const Block& block) {
+  return block.n * g.n_stride + block.h * g.h_stride + block.w * g.w_stride + g.start;
+}
+
+// For results from `offset` on.
+GemmEpilogue moved(const GemmEpilogue& epilogue, std::int64_t offset) {
+  return {.bias = epilogue.bias,
+          .residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + offset,
+          .activation = epilogue.activation};
+}
 
 // Where the numbers of a patch lie from where it begins, in a copied window: [taps][channels].
 std::vector<std::int64_t> entries_of(const Gather& g, const Blocks& blocks, std::int64_t channels) {
@@ -153,11 +175,6 @@ std::vector<std::int64_t> entries_of(const Gather& g, const Blocks& blocks, std:
 std::int64_t pixels_each(const Gather& g, std::int64_t most) {
   constexpr std::int64_t kBlocks = 16, kLeast = 24;
   return std::clamp(divide_up(g.rows(), kBlocks), kLeast, most);
-}
-
-template <class T>
-std::size_t size_of(T count) {
-  return static_cast<std::size_t>(count);
 }
 
 }  // namespace
@@ -191,6 +208,8 @@ void multiply_patches(const Execution& run, const Gather& g, const gemm::Panels&
     copy_window(g, blocks, block, channels, copy);
     Pixels& here = pixels[size_of(worker)];
     here.place(g, blocks, block, channels);
+    const std::int64_t offset = offset_of(g, block);
+    const GemmEpilogue finish = moved(epilogue, offset);
     for (std::int64_t column = 0; column < panels.columns; column += columns_each)
       kernels.product({.pixels = block.lines * block.columns,
                        .image = copy,
@@ -201,8 +220,8 @@ void multiply_patches(const Execution& run, const Gather& g, const gemm::Panels&
                        .panels = panels.panel(column / panels.width),
                        .first_column = column,
                        .last_column = std::min(column + columns_each, panels.columns),
-                       .out = c,
-                       .epilogue = gemm::is_empty(epilogue) ? nullptr : &epilogue});
+                       .out = c + offset,
+                       .epilogue = gemm::is_empty(finish) ? nullptr : &finish});
   });
 }
 
@@ -234,24 +253,24 @@ class WindowProducts {
 
   void multiply(const PatchKernels& kernels, const Gather& g, const Blocks& blocks, const Block& block,
                 const gemm::Panels& panels, float* products) {
-    pixels_.places.clear();
-    pixels_.results.clear();
+    places_.resize(size_of(blocks.height * blocks.width + kMostTilePixels));
+    results_.resize(places_.size());
+    std::size_t count = 0;
     const std::int64_t taps = panels.columns;
     for_each_line(g, blocks, block, [&](std::int64_t i, std::int64_t left, std::int64_t right, const float* pixel) {
       float* line = products + i * blocks.width * taps;
       std::fill_n(line, left * taps, 0.0f);
       std::fill(line + right * taps, line + blocks.width * taps, 0.0f);
-      for (std::int64_t j = left; j < right; ++j, pixel += g.image_c) {
-        pixels_.places.push_back(pixel - g.image);
-        pixels_.results.push_back((i * blocks.width + j) * taps);
+      for (std::int64_t j = left; j < right; ++j, pixel += g.image_c, ++count) {
+        places_[count] = pixel - g.image;
+        results_[count] = (i * blocks.width + j) * taps;
       }
     });
-    const std::int64_t count = std::ssize(pixels_.places);
-    pixels_.places.insert(pixels_.places.end(), kMostTilePixels, 0);
-    kernels.product({.pixels = count,
+    std::fill_n(places_.begin() + static_cast<std::ptrdiff_t>(count), kMostTilePixels, 0);
+    kernels.product({.pixels = static_cast<std::int64_t>(count),
                      .image = g.image,
-                     .places = pixels_.places.data(),
-                     .results = pixels_.results.data(),
+                     .places = places_.data(),
+                     .results = results_.data(),
                      .entries = std::ssize(channels_),
                      .offsets = channels_.data(),
                      .panels = panels.panel(0),
@@ -263,7 +282,7 @@ class WindowProducts {
 
  private:
   std::vector<std::int64_t> channels_;  // where they lie in a pixel
-  Pixels pixels_;
+  std::vector<std::int64_t> places_, results_;
 };
 
 void multiply_and_sum(const Execution& run, std::span<const Gather> phases, const DotWeights& weights, float* c,
@@ -290,14 +309,16 @@ void multiply_and_sum(const Execution& run, std::span<const Gather> phases, cons
     for (std::size_t p = 0; p < phases.size(); ++p) {
       const Block block = blocks.block(chunk, phases[p]);
       here.place(phases[p], blocks, block, taps);
+      const std::int64_t offset = offset_of(phases[p], block);
+      const GemmEpilogue finish = moved(epilogue, offset);
       kernels.sums({.pixels = block.lines * block.columns,
                     .products = own,
                     .places = here.places.data(),
                     .results = here.results.data(),
                     .taps = std::ssize(offsets[p]),
                     .offsets = offsets[p].data(),
-                    .out = c,
-                    .epilogue = gemm::is_empty(epilogue) ? nullptr : &epilogue});
+                    .out = c + offset,
+                    .epilogue = gemm::is_empty(finish) ? nullptr : &finish});
     }
   });
 }
@@ -327,6 +348,8 @@ void multiply_dots(const Execution& run, std::span<const Gather> phases, const D
     for (std::size_t p = 0; p < phases.size(); ++p) {
       const Block block = blocks.block(chunk, phases[p]);
       here.place(phases[p], blocks, block, 1);
+      const std::int64_t offset = offset_of(phases[p], block);
+      const GemmEpilogue finish = moved(epilogue, offset);
       kernels.dots({.pixels = block.lines * block.columns,
                     .table = table.data(),
                     .places = here.places.data(),
@@ -337,8 +360,8 @@ void multiply_dots(const Execution& run, std::span<const Gather> phases, const D
                     .weights = weights.weights,
                     .rows = weights.results,
                     .apart = weights.apart,
-                    .out = c,
-                    .epilogue = gemm::is_empty(epilogue) ? nullptr : &epilogue});
+                    .out = c + offset,
+                    .epilogue = gemm::is_empty(finish) ? nullptr : &finish});
     }
   });
 }
@@ -374,7 +397,7 @@ void multiply_transposed(const Execution& run, const Gather& g, std::int64_t cha
                         .image = copy,
                         .image_line = g.step_h * blocks.width * channels,
                         .image_step = g.step_w * channels,
-                        .wide = wide + block.n * g.n_stride + block.h * g.h_stride + block.w * g.w_stride + g.start,
+                        .wide = wide + offset_of(g, block),
                         .wide_line = g.h_stride,
                         .wide_step = g.w_stride,
                         .entries = std::ssize(entries),

@@ -48,17 +48,23 @@ struct PatchTile {
     constexpr int kPixels = kMostTilePixels / 2;
     for (int64_t first = 0; first < s.pixels; first += kPixels) {
       const float* at[kPixels];
-      float y[kPixels][1];
+      float y[kPixels];
 #pragma GCC unroll 4
       for (int i = 0; i < kPixels; ++i) {
         at[i] = s.products + s.places[first + i];
-        y[i][0] = 0.0f;
+        y[i] = 0.0f;
       }
-      for (int64_t t = 0; t < s.taps; ++t)
+      for (int64_t t = 0; t < s.taps; ++t) {
+        const int64_t offset = s.offsets[t];
 #pragma GCC unroll 4
-        for (int i = 0; i < kPixels; ++i) y[i][0] += at[i][s.offsets[t]];
-      const int64_t count = least(kPixels, s.pixels - first);
-      for (int64_t i = 0; i < count; ++i) store_results(y[i], s.out, s.results[first + i], s.epilogue);
+        for (int i = 0; i < kPixels; ++i) y[i] += at[i][offset];
+      }
+#pragma GCC unroll 4
+      for (int i = 0; i < kPixels; ++i) {
+        if (first + i >= s.pixels) return;
+        const float result[1] = {y[i]};
+        store_results(result, s.out, s.results[first + i], s.epilogue);
+      }
     }
   }
 
@@ -282,7 +288,7 @@ struct PatchTile {
   }
 
   template <int kResults>
-  [[gnu::always_inline]] static void store_results(float (&y)[kResults], float* out, int64_t row,
+  [[gnu::always_inline]] static void store_results(const float (&y)[kResults], float* out, int64_t row,
                                                    const GemmEpilogue* epilogue) {
     if (!is_short(epilogue)) {
       float lanes[kLanes] = {};
@@ -291,9 +297,10 @@ struct PatchTile {
     }
 #pragma GCC unroll 4
     for (int j = 0; j < kResults; ++j) {
-      if (epilogue != nullptr && epilogue->bias != nullptr) y[j] += epilogue->bias[j];
-      if (epilogue != nullptr && epilogue->activation == Activation::relu) y[j] = y[j] < 0.0f ? 0.0f : y[j];
-      out[row + j] = y[j];
+      float result = y[j];
+      if (epilogue != nullptr && epilogue->bias != nullptr) result += epilogue->bias[j];
+      if (epilogue != nullptr && epilogue->activation == Activation::relu) result = result < 0.0f ? 0.0f : result;
+      out[row + j] = result;
     }
   }
 };
