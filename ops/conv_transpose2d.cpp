@@ -58,7 +58,7 @@ struct ConvTranspose2d {
     return geometry_of(a, x, weight).flops() / 2;
   }
   static double tolerance(const Attrs& a, const Shape& x, const Shape& weight) {
-    return convolution::error_bound(geometry_of(a, x, weight));
+    return convolution::error_bound(geometry_of(a, x, weight), convolution::Pass::input_gradient, a.activation);
   }
   template <class Visit>
   static void for_each_product(const Attrs& a, const Shape& x, const Shape& weight, Visit visit) {
@@ -145,7 +145,7 @@ struct ConvTranspose2d {
       a.stride = pick(random, 1, 2);
       a.output_padding = pick(random, 0, a.stride.h - 1);
       weight[1] = weight[2] = 2 + a.stride.h;
-      a.algorithm = static_cast<ConvAlgorithm>(pick(random, 0, 3));
+      a.algorithm = convolution::random_algorithm(random, a.stride.h);
     }
     // No more padding than the kernel reaches, so that something is left.
     const auto some = [&](std::int64_t reach) { return pick(random, 0, std::min<std::int64_t>(2, reach / 2)); };

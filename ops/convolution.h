@@ -51,8 +51,11 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
                     const GemmEpilogue& epilogue = {});
 void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight);
 
-// Tolerance of a row for what g runs, on all instruction sets of this machine (see ops/op.h).
-double error_bound(const ConvGeometry& g);
+enum class Pass : std::uint8_t { forward, input_gradient, weight_gradient };
+
+// Tolerance of a row whose forward pass is that pass of g with that activation behind it, on all instruction sets of
+// this machine (see ops/op.h).
+double error_bound(const ConvGeometry& g, Pass forward, Activation activation = Activation::none);
 
 }  // namespace convolution
 }  // namespace gesso

@@ -3,6 +3,7 @@
 
 #include "ops/conv2d.h"
 #include "ops/convolution.h"
+#include "ops/describe.h"
 
 namespace gesso::convolution {
 
@@ -43,6 +44,12 @@ ConvGeometry window_of(const Attrs& a, const Shape& weight) {
           .pad_left = a.padding.left,
           .groups = a.groups,
           .algorithm = a.algorithm};
+}
+
+// Of those that differ for kernels of 3x3 with stride 1 and of 4x4 with stride 2.
+inline ConvAlgorithm random_algorithm(Random& random, std::int64_t stride) {
+  const auto algorithm = static_cast<ConvAlgorithm>(pick(random, 0, 3));
+  return stride == 2 && algorithm == ConvAlgorithm::winograd2 ? ConvAlgorithm::winograd4 : algorithm;
 }
 
 // Calls visit(index in x, index in weight, index in y) for each product of the convolution g: the plain loops that

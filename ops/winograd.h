@@ -8,8 +8,6 @@
 
 namespace gesso::convolution {
 
-enum class Pass : std::uint8_t { forward, input_gradient, weight_gradient };
-
 // How that pass runs on that instruction set: direct, winograd2 or winograd4; what g.algorithm says where it applies.
 ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa);
 

@@ -44,6 +44,21 @@ struct F2 {
   }
 };
 
+// Polynomials of degree 3 at a point and its opposite, and what goes with two such pairs the other way.
+[[gnu::always_inline]] inline void values(const V (&c)[4], float at, V& there, V& opposite) {
+  const V even = fma(at * at, c[2], c[0]), odd = fma(at * at, c[3], c[1]) * at;
+  there = even + odd;
+  opposite = even - odd;
+}
+// y[i] = a^i (m[0] + (-1)^i m[1]) + b^i (m[2] + (-1)^i m[3]), and y[3] + last.
+[[gnu::always_inline]] inline void power_sums(float a, float b, const V* m, V last, V (&y)[4]) {
+  const V even_a = m[0] + m[1], odd_a = m[0] - m[1], even_b = m[2] + m[3], odd_b = m[2] - m[3];
+  y[0] = even_a + even_b;
+  y[1] = fma(a, odd_a, odd_b * b);
+  y[2] = fma(a * a, even_a, even_b * (b * b));
+  y[3] = fma(a * a * a, odd_a, fma(b * b * b, odd_b, last));
+}
+
 // F(4x4,3x3) interpolates at 0, a, -a, b, -b and infinity. The usual points 1 and 2 have 2.3 times the error of these.
 // All constants but those of 1 / N are exact.
 struct F4 {
@@ -63,20 +78,13 @@ struct F4 {
     t[5] = fma(a2 * b2, d[1], fma(-(a2 + b2), d[3], d[5]));
   }
   [[gnu::always_inline]] static void output(const V (&m)[6], V (&y)[4]) {  // A^T
-    const V even_a = m[1] + m[2], odd_a = m[1] - m[2], even_b = m[3] + m[4], odd_b = m[3] - m[4];
-    y[0] = m[0] + (even_a + even_b);
-    y[1] = fma(a, odd_a, odd_b * b);
-    y[2] = fma(a2, even_a, even_b * b2);
-    y[3] = fma(a2 * a, odd_a, fma(b2 * b, odd_b, m[5]));
+    power_sums(a, b, m + 1, m[5], y);
+    y[0] = m[0] + y[0];
   }
   [[gnu::always_inline]] static void output_gradient(const V (&dy)[4], V (&z)[6]) {  // A
-    const V even_a = fma(a2, dy[2], dy[0]), odd_a = fma(a2, dy[3], dy[1]) * a;
-    const V even_b = fma(b2, dy[2], dy[0]), odd_b = fma(b2, dy[3], dy[1]) * b;
     z[0] = dy[0];
-    z[1] = even_a + odd_a;
-    z[2] = even_a - odd_a;
-    z[3] = even_b + odd_b;
-    z[4] = even_b - odd_b;
+    values(dy, a, z[1], z[2]);
+    values(dy, b, z[3], z[4]);
     z[5] = dy[3];
   }
   [[gnu::always_inline]] static void weight(const V (&g)[3], V (&u)[6]) {  // G
@@ -114,19 +122,11 @@ struct F4By2 {
     t[4] = fma(a2 * b2, d[0], fma(-(a2 + b2), d[2], d[4]));
   }
   [[gnu::always_inline]] static void output(const V (&m)[5], V (&y)[4]) {  // A^T
-    const V even_a = m[0] + m[1], odd_a = m[0] - m[1], even_b = m[2] + m[3], odd_b = m[2] - m[3];
-    y[0] = even_a + even_b;
-    y[1] = fma(a, odd_a, odd_b * b);
-    y[2] = fma(a2, even_a, even_b * b2);
-    y[3] = fma(a2 * a, odd_a, fma(b2 * b, odd_b, m[4]));
+    power_sums(a, b, m, m[4], y);
   }
   [[gnu::always_inline]] static void output_gradient(const V (&dy)[4], V (&z)[5]) {  // A
-    const V even_a = fma(a2, dy[2], dy[0]), odd_a = fma(a2, dy[3], dy[1]) * a;
-    const V even_b = fma(b2, dy[2], dy[0]), odd_b = fma(b2, dy[3], dy[1]) * b;
-    z[0] = even_a + odd_a;
-    z[1] = even_a - odd_a;
-    z[2] = even_b + odd_b;
-    z[3] = even_b - odd_b;
+    values(dy, a, z[0], z[1]);
+    values(dy, b, z[2], z[3]);
     z[4] = dy[3];
   }
   [[gnu::always_inline]] static void weight(const V (&g)[2], V (&u)[5]) {  // G

@@ -13,6 +13,7 @@
 #include "core/isa.h"
 #include "core/thread_pool.h"
 #include "ops/check/trial.h"
+#include "ops/conv2d.h"
 #include "ops/op_list.h"
 #include "tools/bench_device.h"
 
@@ -239,6 +240,11 @@ std::vector<Case<Attributes>> cases_of(const RowInfo& row, const Setup& setup) {
   };
   std::vector<Case<Attributes>> cases = row.benchmarks ? row.benchmarks() : std::vector<Case<Attributes>>{};
   std::erase_if(cases, std::not_fn(is_taken));
+  // Only the CPU has several algorithms; elsewhere these are one kernel.
+  std::erase_if(cases, [&](const Case<Attributes>& c) {
+    return setup.run.device.kind() != DeviceKind::cpu && row.name == "conv2d" &&
+           c.attrs.as<ops::Conv2dAttrs>().algorithm != ConvAlgorithm::automatic;
+  });
   if (!cases.empty()) return cases;
   const auto elements = [](const Case<Attributes>& c) {
     std::int64_t sum = 0;

@@ -30,13 +30,13 @@ std::int64_t padding_of(const Convolution& c) { return c.kernel == 1 ? 0 : 1; }
 
 // gradients: the first layer's input is data.
 SuiteCall convolution(std::int64_t batch, const Convolution& c, Operands gradients = kBoth) {
-  const ops::Conv2dAttrs attrs{.stride = c.stride, .padding = padding_of(c), .algorithm = conv_algorithm()};
+  const ops::Conv2dAttrs attrs{.stride = c.stride, .padding = padding_of(c)};
   const Shape x = {batch, c.size, c.size, c.in}, weight = {c.out, c.kernel, c.kernel, c.in};
   return {"conv2d", {name_of(batch, c), attrs, {{x}, {weight}, kAbsent, kAbsent}}, gradients, c.times};
 }
 
 SuiteCall transposed_convolution(std::int64_t batch, const Convolution& c) {
-  const ops::ConvTranspose2dAttrs attrs{.stride = c.stride, .padding = padding_of(c), .algorithm = conv_algorithm()};
+  const ops::ConvTranspose2dAttrs attrs{.stride = c.stride, .padding = padding_of(c)};
   const Shape x = {batch, c.size, c.size, c.in}, weight = {c.in, c.kernel, c.kernel, c.out};
   return {"conv_transpose2d", {name_of(batch, c), attrs, {{x}, {weight}, kAbsent, kAbsent}}, kBoth, c.times};
 }
