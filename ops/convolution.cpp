@@ -1,6 +1,7 @@
 #include "ops/convolution.h"
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "ops/convolution_patches.h"
@@ -41,15 +42,15 @@ void multiply_direct(const Execution& run, const Gather& g, const gemm::Panels& 
   });
 }
 
-// The same for a pass of g, the way that its plan says.
-void multiply(const Execution& run, const ConvGeometry& g, ConvAlgorithm algorithm, const Gather& gather,
-              const gemm::Panels& panels, float* c, const GemmEpilogue& epilogue) {
-  if (algorithm != ConvAlgorithm::direct)
-    multiply_by_winograd(run, algorithm, gather, panels, c, epilogue);
-  else if (takes_patches(g, panels.channels))
-    multiply_patches(run, gather, panels, c, epilogue);
-  else
-    multiply_direct(run, gather, panels, c, epilogue);
+// The same for the phases of a pass of g, the way that its plan says.
+void multiply(const Execution& run, const ConvGeometry& g, ConvAlgorithm algorithm, const std::vector<Phase>& phases,
+              float* c, const GemmEpilogue& epilogue) {
+  if (algorithm != ConvAlgorithm::direct) return multiply_by_winograd(run, algorithm, phases, c, epilogue);
+  for (const auto& [gather, panels] : phases)
+    if (takes_patches(g, panels.channels))
+      multiply_patches(run, gather, panels, c, epilogue);
+    else
+      multiply_direct(run, gather, panels, c, epilogue);
 }
 
 GemmEpilogue of_group(const GemmEpilogue& epilogue, std::int64_t first_channel) {
@@ -101,9 +102,9 @@ void forward(const Execution& run, const ConvGeometry& g, const float* x, const 
                     y + group * group_k, finish);
       continue;
     }
-    gemm::Panels panels(run, g.taps(), group_c, group_k);
+    const gemm::Panels panels(run, g.taps(), group_c, group_k);
     pack_for_forward(run, g, gather.taps, group_weight, panels);
-    multiply(run, g, algorithm, gather, panels, y + group * group_k, finish);
+    multiply(run, g, algorithm, {{gather, panels}}, y + group * group_k, finish);
   }
 }
 
@@ -129,12 +130,14 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
                     dx + group * group_c, finish);
       continue;
     }
+    std::vector<Phase> packed;
     for (std::int64_t i = 0; i < phases; ++i) {
-      const Gather gather = gather_phase(i);
-      gemm::Panels panels(run, std::ssize(gather.taps), group_k, group_c);
+      Gather gather = gather_phase(i);
+      const gemm::Panels panels(run, std::ssize(gather.taps), group_k, group_c);
       pack_for_input_gradient(run, g, gather.taps, group_weight, panels);
-      multiply(run, g, algorithm, gather, panels, dx + group * group_c, finish);
+      packed.push_back({std::move(gather), panels});
     }
+    multiply(run, g, algorithm, packed, dx + group * group_c, finish);
   }
 }
 

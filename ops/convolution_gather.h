@@ -10,6 +10,7 @@
 namespace gesso::convolution {
 
 inline std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+inline std::int64_t round_up(std::int64_t n, std::int64_t to) { return divide_up(n, to) * to; }
 
 // From a grid pixel (h, w) a tap sees the image at (h * step_h + shift_h, w * step_w + shift_w).
 struct Tap {

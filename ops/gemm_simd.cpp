@@ -13,15 +13,24 @@ constexpr int kRows = TileSize<Tag>::kRows, kVectors = TileSize<Tag>::kVectors;
 constexpr int kColumns = kVectors * V::kLanes;
 static_assert(kRows <= GemmKernels::kMaxRows);
 
-// Computes no more vectors of columns than are stored.
-void tile(const GemmTile& tile) {
-  const int64_t vectors = (tile.column_count + V::kLanes - 1) / V::kLanes;
-  if (vectors == kVectors) return RegisterTile<Tag, kRows, kVectors, kColumns>::run(tile);
+// Calls run(register tile) with one that computes no more vectors of columns than are stored.
+template <class Run>
+[[gnu::always_inline]] inline void with_vectors(int64_t columns, Run run) {
+  const int64_t vectors = (columns + V::kLanes - 1) / V::kLanes;
+  if (vectors == kVectors) return run(RegisterTile<Tag, kRows, kVectors, kColumns>());
   if constexpr (kVectors > 2) {
-    if (vectors == 3) return RegisterTile<Tag, kRows, 3, kColumns>::run(tile);
-    if (vectors == 2) return RegisterTile<Tag, kRows, 2, kColumns>::run(tile);
+    if (vectors == 3) return run(RegisterTile<Tag, kRows, 3, kColumns>());
+    if (vectors == 2) return run(RegisterTile<Tag, kRows, 2, kColumns>());
   }
-  RegisterTile<Tag, kRows, 1, kColumns>::run(tile);
+  run(RegisterTile<Tag, kRows, 1, kColumns>());
+}
+
+void tile(const GemmTile& tile) {
+  with_vectors(tile.column_count, [&](auto registers) { registers.run(tile); });
+}
+
+void multiply_rows(const GemmRows& rows) {
+  with_vectors(rows.column_count, [&](auto registers) { registers.run_rows(rows); });
 }
 
 void copy(int64_t rows, int64_t columns, const float* from, int64_t from_stride, float* to, int64_t to_stride) {
@@ -83,6 +92,7 @@ const GemmKernels& gemm_kernels<Tag>() {
   static constexpr GemmKernels table = {.rows = kRows,
                                         .columns = kColumns,
                                         .tile = tile,
+                                        .multiply_rows = multiply_rows,
                                         .copy = copy,
                                         .gather = gather,
                                         .transpose = transpose,

@@ -29,7 +29,19 @@ struct GemmTile {
   bool add;                         // to what `out` holds
   const GemmEpilogue* epilogue;     // null: none; its pointers start at this tile's column 0
   int64_t step = 1;                 // floats from one channel of a row to the next
-  bool chains = false;              // sums each tap from zero and then the taps: shorter chains of additions; step 1
+};
+
+// out[i * out_apart + j] = sum over channels c of x[i * x_apart + c] * panel[c][j]. Each `chain` channels are summed
+// from zero and added at their end: shorter chains of additions err less. Whole register tiles are read and written,
+// rows beyond the last and whole vectors of columns among them.
+struct GemmRows {
+  int64_t rows, channels, chain;
+  const float* x;
+  int64_t x_apart;
+  const float* panel;       // [channels][GemmKernels::columns]
+  const float* next_panel;  // as large: fetched into L2 on the way; null: none
+  float* out;
+  int64_t out_apart, column_count;
 };
 
 struct GemmKernels {
@@ -37,6 +49,7 @@ struct GemmKernels {
 
   int rows, columns;
   void (*tile)(const GemmTile& tile);
+  void (*multiply_rows)(const GemmRows& rows);
   // to[i * to_stride + j] = from[i * from_stride + j]
   void (*copy)(int64_t rows, int64_t columns, const float* from, int64_t from_stride, float* to, int64_t to_stride);
   // to[i * to_stride + j] = from[i][first + j]

@@ -44,41 +44,75 @@ struct RegisterTile {
 
   // Each sum starts from zero and is added to `out` at its end: a third of the error of one long chain.
   static void run(const GemmTile& tile) {
-    const auto next = [](int64_t c) __attribute__((always_inline)) { return c; };
-    if (tile.chains) return run_steps<true>(tile, next);
-    if (tile.step == 1) return run_steps<false>(tile, next);
+    if (tile.step == 1)
+      return run_steps(
+          tile, [](int64_t c) __attribute__((always_inline)) { return c; });
     const int64_t step = tile.step;
-    run_steps<false>(
+    run_steps(
         tile, [step](int64_t c) __attribute__((always_inline)) { return c * step; });
   }
 
+  static void run_rows(const GemmRows& r) {
+    int64_t row = 0;
+    for (; row + kRows < r.rows; row += kRows) run_chains<false>(r, row);
+    if (r.next_panel == nullptr)
+      run_chains<false>(r, row);
+    else
+      run_chains<true>(r, row);
+  }
+
  private:
-  template <bool kChains, class Place>
+  template <class Place>
   [[gnu::always_inline]] static void run_steps(const GemmTile& tile, Place place) {
     V sums[kRows][kVectors];
-    const auto clear = [&](int i, int j) __attribute__((always_inline)) { sums[i][j] = 0.0f; };
-    for_each_vector(clear);
+    for_each_vector([&](int i, int j) __attribute__((always_inline)) { sums[i][j] = 0.0f; });
     const float* panel = tile.panel;
-    const auto add_tap = [&](int64_t tap) __attribute__((always_inline)) {
-      accumulate(sums, tile.rows + tap * kRows, place(tile.first_channel), tile.channels, panel, place);
+    for (int64_t tap = 0; tap < tile.taps; ++tap) {
+      const float* x[kRows];
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) x[i] = tile.rows[tap * kRows + i] + place(tile.first_channel);
+      accumulate(sums, x, tile.channels, panel, place, [](int64_t) {});
       panel += tile.channels * kStride;
-    };
-    if constexpr (kChains) {
-      V totals[kRows][kVectors];
-      for_each_vector([&](int i, int j) __attribute__((always_inline)) { totals[i][j] = 0.0f; });
-      for (int64_t tap = 0; tap < tile.taps; ++tap) {
-        add_tap(tap);
-        for_each_vector([&](int i, int j) __attribute__((always_inline)) { totals[i][j] = totals[i][j] + sums[i][j]; });
-        for_each_vector(clear);
-      }
-      for_each_vector([&](int i, int j) __attribute__((always_inline)) { sums[i][j] = totals[i][j]; });
-    } else {
-      for (int64_t tap = 0; tap < tile.taps; ++tap) add_tap(tap);
     }
     if (tile.row_count == kRows && tile.column_count >= kVectors * kLanes && tile.epilogue == nullptr)
       store_whole(sums, tile);
     else
       store(sums, tile);
+  }
+
+  // One register tile of rows; kFetches: the next panel, a row of it for each of this one.
+  template <bool kFetches>
+  [[gnu::always_inline]] static void run_chains(const GemmRows& r, int64_t row) {
+    const float* x[kRows];
+#pragma GCC unroll 16
+    for (int i = 0; i < kRows; ++i) x[i] = r.x + (row + i) * r.x_apart;
+    const float *panel = r.panel, *next_panel = r.next_panel;
+    float* const out = r.out + row * r.out_apart;
+    const int64_t apart = r.out_apart;
+    for (int64_t first = 0; first < r.channels; first += r.chain) {
+      const int64_t count = r.channels - first < r.chain ? r.channels - first : r.chain;
+      V sums[kRows][kVectors];
+      for_each_vector([&](int i, int j) __attribute__((always_inline)) { sums[i][j] = 0.0f; });
+      accumulate(
+          sums, x, count, panel, [](int64_t c) __attribute__((always_inline)) { return c; },
+          [next_panel](int64_t c) __attribute__((always_inline)) {
+            if constexpr (kFetches)
+              for (int64_t line = 0; line < kStride; line += 16)
+                __builtin_prefetch(next_panel + c * kStride + line, 0, 2);
+          });
+      if (first == 0)
+        for_each_vector([&](int i, int j)
+                            __attribute__((always_inline)) { sums[i][j].store(out + i * apart + j * kLanes); });
+      else
+        for_each_vector([&](int i, int j) __attribute__((always_inline)) {
+          float* to = out + i * apart + j * kLanes;
+          (V::load(to) + sums[i][j]).store(to);
+        });
+#pragma GCC unroll 16
+      for (int i = 0; i < kRows; ++i) x[i] += count;
+      panel += count * kStride;
+      next_panel += count * kStride;
+    }
   }
 
   template <class F>
@@ -89,15 +123,13 @@ struct RegisterTile {
       for (int j = 0; j < kVectors; ++j) f(i, j);
   }
 
-  // place: of a channel in its row.
-  template <class Place>
-  [[gnu::always_inline]] static void accumulate(V (&sums)[kRows][kVectors], const float* const* rows, int64_t first,
-                                                int64_t channels, const float* panel, Place place) {
-    const float* x[kRows];
-#pragma GCC unroll 16
-    for (int i = 0; i < kRows; ++i) x[i] = rows[i] + first;
+  // place: of a channel in its row; ahead(c): what else is done at channel c.
+  template <class Place, class Ahead>
+  [[gnu::always_inline]] static void accumulate(V (&sums)[kRows][kVectors], const float* const (&x)[kRows],
+                                                int64_t channels, const float* panel, Place place, Ahead ahead) {
 #pragma GCC unroll 4
     for (int64_t c = 0; c < channels; ++c) {
+      ahead(c);
       V b[kVectors];
 #pragma GCC unroll 4
       for (int j = 0; j < kVectors; ++j) b[j] = V::load(panel + c * kStride + j * kLanes);

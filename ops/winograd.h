@@ -4,6 +4,8 @@
 // product on the register tile of ops/gemm.h.
 #pragma once
 
+#include <vector>
+
 #include "ops/convolution_gather.h"
 
 namespace gesso::convolution {
@@ -11,10 +13,14 @@ namespace gesso::convolution {
 // How that pass runs on that instruction set: direct, winograd2 or winograd4; what g.algorithm says where it applies.
 ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa);
 
-// c = epilogue(gathered rows times panels), as the direct way computes it; gather and panels have the taps of one
-// group, their shifts ascending.
-void multiply_by_winograd(const Execution& run, ConvAlgorithm algorithm, const Gather& gather,
-                          const gemm::Panels& panels, float* c, const GemmEpilogue& epilogue);
+// c = epilogue(gathered rows times panels) for each of the phases of one group, as the direct way computes them; the
+// shifts of a phase's taps ascend.
+struct Phase {
+  Gather gather;
+  gemm::Panels panels;
+};
+void multiply_by_winograd(const Execution& run, ConvAlgorithm algorithm, const std::vector<Phase>& phases, float* c,
+                          const GemmEpilogue& epilogue);
 
 void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, const ConvGeometry& g, const float* x,
                                  const float* dy, float* dweight);

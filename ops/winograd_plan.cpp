@@ -22,12 +22,11 @@ constexpr TransformCost kCost4By2 = {270, 250, 205, 840, 700};
 // The share of the arithmetic units that the register tile keeps busy.
 constexpr double kDirectShare = 0.9, kDirectGradientShare = 0.75, kWinogradShare = 0.85;
 
-std::int64_t round_up(std::int64_t n, std::int64_t to) { return divide_up(n, to) * to; }
-
 struct Machine {
+  Isa isa;
   std::int64_t rows, lanes;
 
-  explicit Machine(Isa isa) : rows(gemm::kernels(isa).rows), lanes(by_isa<std::int64_t>(isa, 4, 8, 16)) {}
+  explicit Machine(Isa of) : isa(of), rows(gemm::kernels(isa).rows), lanes(by_isa<std::int64_t>(isa, 4, 8, 16)) {}
   double vectors(std::int64_t floats) const { return static_cast<double>(divide_up(floats, lanes)); }
   // Of [m,k] times [k,n].
   double product(std::int64_t m, std::int64_t n, std::int64_t k) const {
@@ -51,16 +50,21 @@ double direct_cost(const Machine& machine, const Sizes& s, Pass pass) {
 
 double winograd_cost(const Machine& machine, const Sizes& s, Pass pass, ConvAlgorithm algorithm) {
   const TransformCost& cost = s.taps == 4 ? kCost4By2 : algorithm == ConvAlgorithm::winograd4 ? kCost4 : kCost2;
-  const std::int64_t size = algorithm == ConvAlgorithm::winograd4 ? 4 : 2, patch = s.taps == 4 ? size + 1 : size + 2;
-  const Tiles tiles = {s.N, s.height, s.width, size};
-  const double planes = static_cast<double>(patch * patch), count = static_cast<double>(tiles.count());
-  const double pixels = count * machine.vectors(s.channels), results = count * machine.vectors(s.results);
-  const double weights = machine.vectors(s.channels * s.results);
-  if (pass == Pass::weight_gradient)
-    return planes * machine.product(s.results, s.channels, tiles.count()) / kWinogradShare + pixels * cost.input +
-           results * cost.output_gradient + weights * cost.weight_gradient;
-  return planes * machine.product(tiles.count(), s.results, s.channels) / kWinogradShare + pixels * cost.input +
-         results * cost.output + weights * cost.weight;
+  const WinogradKernels& winograd = winograd_kernels(algorithm, s.taps == 4 ? 2 : 3, machine.isa);
+  const bool is_gradient = pass == Pass::weight_gradient;
+  double sum = machine.vectors(s.channels * s.results) * (is_gradient ? cost.weight_gradient : cost.weight);
+  for (const Tiles& tiles : tiles_of(winograd, s.N, s.height, s.width)) {
+    const auto count = static_cast<double>(tiles.count()),
+               planes = static_cast<double>(planes_of(winograd, tiles).size());
+    const double product = is_gradient ? machine.product(s.results, s.channels, tiles.count())
+                                       : machine.product(tiles.count(), s.results, s.channels);
+    const double of_results = is_gradient ? cost.output_gradient : cost.output;
+    const double transforms = machine.vectors(s.channels) * cost.input + machine.vectors(s.results) * of_results;
+    // A transform's cost goes with the values of a tile.
+    sum += planes * product / kWinogradShare +
+           count * transforms * planes / static_cast<double>(winograd.patch * winograd.patch);
+  }
+  return sum;
 }
 
 bool is_square(const ConvGeometry& g, std::int64_t kernel, std::int64_t stride) {
@@ -91,6 +95,31 @@ const WinogradKernels& winograd_kernels(ConvAlgorithm algorithm, std::int64_t ta
   return algorithm == ConvAlgorithm::winograd4 ? table.f4 : table.f2;
 }
 
+std::vector<Tiles> tiles_of(const WinogradKernels& winograd, std::int64_t N, std::int64_t height, std::int64_t width) {
+  const auto side = [&](std::int64_t extent, bool is_short) -> Tiles::Side {
+    const std::int64_t size = winograd.tile, count = divide_up(extent, size);
+    const std::int64_t shorts = winograd.left_out < 0 ? 0 : std::min(count, count * size - extent);
+    if (is_short) return {extent, (count - shorts) * size, shorts, size - 1, true};
+    return {extent, 0, count - shorts, size, false};
+  };
+  std::vector<Tiles> shapes;
+  for (const bool is_short_down : {false, true})
+    for (const bool is_short_across : {false, true}) {
+      shapes.push_back({N, side(height, is_short_down), side(width, is_short_across)});
+      if (shapes.back().count() == 0) shapes.pop_back();
+    }
+  return shapes;
+}
+
+std::vector<std::int64_t> planes_of(const WinogradKernels& winograd, const Tiles& tiles) {
+  std::vector<std::int64_t> planes;
+  const auto has = [&](const Tiles::Side& side, int point) { return !side.is_short || point != winograd.left_out; };
+  for (int i = 0; i < winograd.patch; ++i)
+    for (int j = 0; j < winograd.patch; ++j)
+      if (has(tiles.down, i) && has(tiles.across, j)) planes.push_back(i * winograd.patch + j);
+  return planes;
+}
+
 ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa) {
   const ConvAlgorithm asked = g.algorithm == ConvAlgorithm::automatic ? conv_algorithm() : g.algorithm;
   if (asked != ConvAlgorithm::automatic) return applies(g, asked) ? asked : ConvAlgorithm::direct;
@@ -111,11 +140,15 @@ ConvAlgorithm plan(const ConvGeometry& g, Pass pass, Isa isa) {
 
 double error_bound(const ConvGeometry& g, Pass forward, Activation activation) {
   // Sums of up to a few thousand terms of the size of one; on the baseline each is rounded twice. F(4x4)'s own results
-  // keep to that. The gradient of a bias behind silu, a sum with signs over what the forward pass's error touched, does
-  // not.
+  // keep to that but for the weight's gradient. The gradient of a bias behind silu is a sum with signs over what the
+  // forward pass's error touched.
   constexpr double kBound = 2e-6;
-  const auto runs_winograd4 = [&](Isa isa) { return plan(g, forward, isa) == ConvAlgorithm::winograd4; };
-  return activation == Activation::silu && std::ranges::any_of(supported_isas(), runs_winograd4) ? 2 * kBound : kBound;
+  const auto by_winograd4 = [&](Pass pass) {
+    return std::ranges::any_of(supported_isas(),
+                               [&](Isa isa) { return plan(g, pass, isa) == ConvAlgorithm::winograd4; });
+  };
+  if (activation == Activation::silu && by_winograd4(forward)) return 3 * kBound;
+  return by_winograd4(Pass::weight_gradient) ? 2 * kBound : kBound;
 }
 
 }  // namespace gesso::convolution

@@ -11,7 +11,7 @@ using V = simd::Vec<Tag>;
 
 // The matrices as functions on one line of a square. F(2x2,3x3) interpolates at 0, 1, -1 and infinity.
 struct F2 {
-  static constexpr int kTaps = 3, kTile = 2, kPatch = 4;
+  static constexpr int kTaps = 3, kTile = 2, kPatch = 4, kLeftOut = -1;
 
   [[gnu::always_inline]] static void input(const V (&d)[4], V (&t)[4]) {  // B^T
     t[0] = d[0] - d[2];
@@ -62,7 +62,7 @@ struct F2 {
 // F(4x4,3x3) interpolates at 0, a, -a, b, -b and infinity. The usual points 1 and 2 have 2.3 times the error of these.
 // All constants but those of 1 / N are exact.
 struct F4 {
-  static constexpr int kTaps = 3, kTile = 4, kPatch = 6;
+  static constexpr int kTaps = 3, kTile = 4, kPatch = 6, kLeftOut = 0;
   static constexpr float a = 5.0f / 8, b = 3.0f / 2, a2 = a * a, b2 = b * b;
   static constexpr float inverse_n0 = 1 / (a2 * b2), inverse_na = 1 / (2 * a2 * (a2 - b2)),
                          inverse_nb = 1 / (2 * b2 * (b2 - a2));
@@ -104,11 +104,40 @@ struct F4 {
     g[1] = fma(a, odd_a, odd_b * b);
     g[2] = fma(a2, even_a, fma(b2, even_b, u[5]));
   }
+
+  // F(3,3) at a, -a, b, -b and infinity. G's factor 1 / N of a point p holds p - 0 too, so that here B^T has it.
+  struct Short {
+    static constexpr int kTile = 3, kPatch = 5;
+
+    [[gnu::always_inline]] static void input(const V (&d)[5], V (&t)[5]) {
+      const V even_a = fma(-b2, d[0], d[2]) * a2, odd_a = fma(-b2, d[1], d[3]);
+      const V even_b = fma(-a2, d[0], d[2]) * b2, odd_b = fma(-a2, d[1], d[3]);
+      t[0] = fma(a, odd_a, even_a);
+      t[1] = fma(-a, odd_a, even_a);
+      t[2] = fma(b, odd_b, even_b);
+      t[3] = fma(-b, odd_b, even_b);
+      t[4] = fma(a2 * b2, d[0], fma(-(a2 + b2), d[2], d[4]));
+    }
+    [[gnu::always_inline]] static void output(const V (&m)[5], V (&y)[3]) {
+      const V even_a = m[0] + m[1], even_b = m[2] + m[3];
+      y[0] = even_a + even_b;
+      y[1] = fma(a, m[0] - m[1], (m[2] - m[3]) * b);
+      y[2] = fma(a2, even_a, fma(b2, even_b, m[4]));
+    }
+    [[gnu::always_inline]] static void output_gradient(const V (&dy)[3], V (&z)[5]) {
+      const V even_a = fma(a2, dy[2], dy[0]), even_b = fma(b2, dy[2], dy[0]);
+      z[0] = fma(a, dy[1], even_a);
+      z[1] = fma(-a, dy[1], even_a);
+      z[2] = fma(b, dy[1], even_b);
+      z[3] = fma(-b, dy[1], even_b);
+      z[4] = dy[2];
+    }
+  };
 };
 
 // F(4x4,2x2) interpolates at a, -a, b, -b and infinity. The usual points 0, 1, -1 and 2 have twice the error of these.
 struct F4By2 {
-  static constexpr int kTaps = 2, kTile = 4, kPatch = 5;
+  static constexpr int kTaps = 2, kTile = 4, kPatch = 5, kLeftOut = 3;
   static constexpr float a = 19.0f / 16, b = 13.0f / 32, a2 = a * a, b2 = b * b;
   static constexpr float inverse_na = 1 / (2 * a * (a2 - b2)), inverse_nb = 1 / (2 * b * (b2 - a2));
 
@@ -142,31 +171,101 @@ struct F4By2 {
     g[0] = fma(inverse_na, u[0] - u[1], (u[2] - u[3]) * inverse_nb);
     g[1] = fma(a * inverse_na, u[0] + u[1], fma(b * inverse_nb, u[2] + u[3], u[4]));
   }
+
+  // F(3,2) at a, -a, b and infinity. G's factor 1 / N of a point p holds p + b too, so that here B^T has it.
+  struct Short {
+    static constexpr int kTile = 3, kPatch = 4;
+
+    [[gnu::always_inline]] static void input(const V (&d)[4], V (&t)[4]) {
+      const V low = fma(-b, d[0], d[1]), high = fma(-b, d[1], d[2]);
+      t[0] = fma(a, low, high) * (a + b);
+      t[1] = fma(-a, low, high) * (b - a);
+      t[2] = fma(-a2, d[0], d[2]) * (2 * b);
+      t[3] = fma(-a2, low, fma(-b, d[2], d[3]));
+    }
+    [[gnu::always_inline]] static void output(const V (&m)[4], V (&y)[3]) {
+      const V even_a = m[0] + m[1];
+      y[0] = even_a + m[2];
+      y[1] = fma(a, m[0] - m[1], m[2] * b);
+      y[2] = fma(a2, even_a, fma(b2, m[2], m[3]));
+    }
+    [[gnu::always_inline]] static void output_gradient(const V (&dy)[3], V (&z)[4]) {
+      const V even_a = fma(a2, dy[2], dy[0]);
+      z[0] = fma(a, dy[1], even_a);
+      z[1] = fma(-a, dy[1], even_a);
+      z[2] = fma(b, dy[1], fma(b2, dy[2], dy[0]));
+      z[3] = dy[2];
+    }
+  };
 };
 
-// store(i, j, value) of the square that `line` makes of load(i, j): of its columns, then of the rows that they give.
-template <int kFrom, int kTo, class Line, class Load, class Store>
-[[gnu::always_inline]] inline void transform_square(Line line, Load load, Store store) {
-  V half[kTo][kFrom];
-  for (int j = 0; j < kFrom; ++j) {
-    V from[kFrom], to[kTo];
+// A line of pixels, of results or of their gradient: what a transform makes of it.
+template <class Side>
+struct Input {
+  static constexpr int kFrom = Side::kPatch, kTo = Side::kPatch;
+  [[gnu::always_inline]] static void line(const V (&d)[kFrom], V (&t)[kTo]) { Side::input(d, t); }
+};
+template <class Side>
+struct Output {
+  static constexpr int kFrom = Side::kPatch, kTo = Side::kTile;
+  [[gnu::always_inline]] static void line(const V (&m)[kFrom], V (&y)[kTo]) { Side::output(m, y); }
+};
+template <class Side>
+struct OutputGradient {
+  static constexpr int kFrom = Side::kTile, kTo = Side::kPatch;
+  [[gnu::always_inline]] static void line(const V (&dy)[kFrom], V (&z)[kTo]) { Side::output_gradient(dy, z); }
+};
+template <class F>
+struct Weight {
+  static constexpr int kFrom = F::kTaps, kTo = F::kPatch;
+  [[gnu::always_inline]] static void line(const V (&g)[kFrom], V (&u)[kTo]) { F::weight(g, u); }
+};
+template <class F>
+struct WeightGradient {
+  static constexpr int kFrom = F::kPatch, kTo = F::kTaps;
+  [[gnu::always_inline]] static void line(const V (&u)[kFrom], V (&g)[kTo]) { F::weight_gradient(u, g); }
+};
+
+// store(i, j, value) of what Down makes of the columns of load(i, j), and Across of the rows that these give.
+template <class Down, class Across, class Load, class Store>
+[[gnu::always_inline]] inline void transform(Load load, Store store) {
+  V half[Down::kTo][Across::kFrom];
+  for (int j = 0; j < Across::kFrom; ++j) {
+    V from[Down::kFrom], to[Down::kTo];
 #pragma GCC unroll 6
-    for (int i = 0; i < kFrom; ++i) from[i] = load(i, j);
-    line(from, to);
+    for (int i = 0; i < Down::kFrom; ++i) from[i] = load(i, j);
+    Down::line(from, to);
 #pragma GCC unroll 6
-    for (int i = 0; i < kTo; ++i) half[i][j] = to[i];
+    for (int i = 0; i < Down::kTo; ++i) half[i][j] = to[i];
   }
-  for (int i = 0; i < kTo; ++i) {
-    V to[kTo];
-    line(half[i], to);
+  for (int i = 0; i < Down::kTo; ++i) {
+    V to[Across::kTo];
+    Across::line(half[i], to);
 #pragma GCC unroll 6
-    for (int j = 0; j < kTo; ++j) store(i, j, to[j]);
+    for (int j = 0; j < Across::kTo; ++j) store(i, j, to[j]);
   }
 }
 
-// A square of pixels, into planes.
-template <int kFrom, int kTo, class Line>
-[[gnu::always_inline]] inline void transform_pixels(const WinogradSquare& s, Line line) {
+// The plane of the points i and j of a tile's sides.
+template <class F, class Down, class Across>
+[[gnu::always_inline]] constexpr int plane_of(int i, int j) {
+  constexpr bool kShortDown = Down::kPatch < F::kPatch, kShortAcross = Across::kPatch < F::kPatch;
+  return (i + (kShortDown && i >= F::kLeftOut ? 1 : 0)) * F::kPatch + j + (kShortAcross && j >= F::kLeftOut ? 1 : 0);
+}
+
+constexpr int64_t kLine = 16;  // floats of a cache line
+
+// What the next square sees, of a line of channels from c on: its last kNew columns, as the others were seen just now.
+template <int kRows, int kColumns, int kNew>
+[[gnu::always_inline]] inline void fetch_next(const WinogradSquare& s, int64_t c) {
+  for (int i = 0; i < kRows; ++i)
+#pragma GCC unroll 4
+    for (int j = kColumns - kNew; j < kColumns; ++j) __builtin_prefetch(s.pixels[i * kColumns + j] + s.ahead + c);
+}
+
+// A square of pixels, into the planes of a tile with the sides Down and Across.
+template <class F, class Down, class Across, template <class> class Line>
+[[gnu::always_inline]] inline void transform_pixels(const WinogradSquare& s) {
   for (int64_t first = 0; first < s.channels; first += s.block) {
     const int64_t left = s.channels - first;
     float* planes = s.planes + first / s.block * s.block_apart;
@@ -175,25 +274,25 @@ template <int kFrom, int kTo, class Line>
           // Copied: a store of a vector may change what a reference refers to, for all that the compiler knows.
           const int64_t plane = s.plane;
           float* to = planes + c;
-          transform_square<kFrom, kTo>(
-              line,
-              [&](int i, int j)
-                  __attribute__((always_inline)) { return V::load(s.pixels[i * kFrom + j] + first + c, count); },
-              [&](int i, int j, V t) __attribute__((always_inline)) { t.store(to + (i * kTo + j) * plane); });
+          if (c % kLine == 0) fetch_next<Line<Down>::kFrom, Line<Across>::kFrom, Across::kTile>(s, first + c);
+          transform<Line<Down>, Line<Across>>(
+              [&](int i, int j) __attribute__((always_inline)) {
+                return V::load(s.pixels[i * Line<Across>::kFrom + j] + first + c, count);
+              },
+              [&](int i, int j, V t)
+                  __attribute__((always_inline)) { t.store(to + plane_of<F, Down, Across>(i, j) * plane); });
         });
   }
 }
 
-template <class F>
+template <class F, class Down, class Across>
 void input(const WinogradSquare& square) {
-  transform_pixels<F::kPatch, F::kPatch>(
-      square, [](const auto& d, auto& t) __attribute__((always_inline)) { F::input(d, t); });
+  transform_pixels<F, Down, Across, Input>(square);
 }
 
-template <class F>
+template <class F, class Down, class Across>
 void output_gradient(const WinogradSquare& square) {
-  transform_pixels<F::kTile, F::kPatch>(
-      square, [](const auto& dy, auto& z) __attribute__((always_inline)) { F::output_gradient(dy, z); });
+  transform_pixels<F, Down, Across, OutputGradient>(square);
 }
 
 [[gnu::noinline]] V finish(V y, const WinogradTile& tile, int64_t at, int64_t count) {
@@ -201,18 +300,22 @@ void output_gradient(const WinogradSquare& square) {
   return activate(y, tile.activation);
 }
 
-template <class F>
+template <class F, class Down, class Across>
 void output(const WinogradTile& tile) {
-  constexpr int kTile = F::kTile, kPatch = F::kPatch;
   const bool more = tile.residual != nullptr || tile.activation != Activation::none;
   simd::for_each_vector<Tag>(
       tile.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
         const V bias = tile.bias == nullptr ? V(0.0f) : V::load(tile.bias + c, count);
         const WinogradTile t = tile;  // copied, as above
-        transform_square<kPatch, kTile>(
-            [](const auto& m, auto& y) __attribute__((always_inline)) { F::output(m, y); },
-            [&](int i, int j)
-                __attribute__((always_inline)) { return V::load(t.sums + (i * kPatch + j) * t.plane + c); },
+        if (c % kLine == 0)
+          for (int i = 0; i < Down::kTile; ++i)
+#pragma GCC unroll 4
+            for (int j = 0; j < Across::kTile; ++j)
+              __builtin_prefetch(t.out + t.ahead + i * t.h_stride + j * t.w_stride + c, 1);
+        transform<Output<Down>, Output<Across>>(
+            [&](int i, int j) __attribute__((always_inline)) {
+              return V::load(t.sums + plane_of<F, Down, Across>(i, j) * t.plane + c);
+            },
             [&](int i, int j, V y) __attribute__((always_inline)) {
               if (i >= t.rows || j >= t.columns) return;
               const int64_t at = i * t.h_stride + j * t.w_stride + c;
@@ -227,8 +330,7 @@ template <class F>
 void weight(int64_t n, const float* taps, int64_t down, int64_t across, float* planes, int64_t plane) {
   simd::for_each_vector<Tag>(
       n, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-        transform_square<F::kTaps, F::kPatch>(
-            [](const auto& g, auto& u) __attribute__((always_inline)) { F::weight(g, u); },
+        transform<Weight<F>, Weight<F>>(
             [&](int i, int j)
                 __attribute__((always_inline)) { return V::load(taps + i * down + j * across + c, count); },
             [&](int i, int j, V u)
@@ -240,8 +342,7 @@ template <class F>
 void weight_gradient(int64_t n, const float* planes, int64_t plane, float* taps, int64_t down, int64_t across) {
   simd::for_each_vector<Tag>(
       n, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-        transform_square<F::kPatch, F::kTaps>(
-            [](const auto& u, auto& g) __attribute__((always_inline)) { F::weight_gradient(u, g); },
+        transform<WeightGradient<F>, WeightGradient<F>>(
             [&](int i, int j)
                 __attribute__((always_inline)) { return V::load(planes + (i * F::kPatch + j) * plane + c, count); },
             [&](int i, int j, V g)
@@ -251,14 +352,28 @@ void weight_gradient(int64_t n, const float* planes, int64_t plane, float* taps,
 
 template <class F>
 constexpr WinogradKernels kernels() {
-  return {.taps = F::kTaps,
-          .tile = F::kTile,
-          .patch = F::kPatch,
-          .input = input<F>,
-          .output = output<F>,
-          .output_gradient = output_gradient<F>,
-          .weight = weight<F>,
-          .weight_gradient = weight_gradient<F>};
+  WinogradKernels k = {.taps = F::kTaps,
+                       .tile = F::kTile,
+                       .patch = F::kPatch,
+                       .left_out = F::kLeftOut,
+                       .input = {{input<F, F, F>}},
+                       .output = {{output<F, F, F>}},
+                       .output_gradient = {{output_gradient<F, F, F>}},
+                       .weight = weight<F>,
+                       .weight_gradient = weight_gradient<F>};
+  if constexpr (F::kLeftOut >= 0) {
+    using Short = typename F::Short;
+    k.input[0][1] = input<F, F, Short>;
+    k.input[1][0] = input<F, Short, F>;
+    k.input[1][1] = input<F, Short, Short>;
+    k.output[0][1] = output<F, F, Short>;
+    k.output[1][0] = output<F, Short, F>;
+    k.output[1][1] = output<F, Short, Short>;
+    k.output_gradient[0][1] = output_gradient<F, F, Short>;
+    k.output_gradient[1][0] = output_gradient<F, Short, F>;
+    k.output_gradient[1][1] = output_gradient<F, Short, Short>;
+  }
+  return k;
 }
 
 }  // namespace

@@ -5,6 +5,9 @@
 //   dg = G^T [(B^T d B) . (A dy A^T)] G        summed over the tiles before G
 //
 // Value e = i p + j of a transformed square lies in plane e.
+//
+// A side of a tile may be short, m - 1 results from p - 1 pixels: it does without one of the p points of interpolation,
+// and the tile without the planes of that point. The transformed weights are the same.
 #pragma once
 
 #include <stdint.h>
@@ -19,6 +22,7 @@ namespace gesso {
 struct WinogradSquare {
   const float* const* pixels;  // row by row, each `channels` floats
   int64_t channels;
+  int64_t ahead;  // floats from a pixel to its place in the next square, which is fetched on the way
   float* planes;
   int64_t plane, block, block_apart;
 };
@@ -29,6 +33,7 @@ struct WinogradTile {
   int64_t plane, channels;
   float* out;
   int64_t h_stride, w_stride;
+  int64_t ahead;          // floats from `out` to that of the next tile, which is fetched on the way
   int64_t rows, columns;  // those that are stored
   const float* bias;      // [channels], or null
   const float* residual;  // laid out as out, or null
@@ -38,10 +43,12 @@ struct WinogradTile {
 struct WinogradKernels {
   static constexpr int kMaxPlanes = 36;
 
-  int taps, tile, patch;                                  // r, m, p
-  void (*input)(const WinogradSquare& square);            // B^T d B of patch x patch pixels
-  void (*output)(const WinogradTile& tile);               // activation(A^T sums A + bias + residual)
-  void (*output_gradient)(const WinogradSquare& square);  // A dy A^T of tile x tile pixels
+  int taps, tile, patch;  // r, m, p
+  int left_out;           // the point that a short side does without; -1: no side is short
+  // [1 where the tile's height is short][its width]
+  void (*input[2][2])(const WinogradSquare& square);            // B^T d B of patch x patch pixels
+  void (*output[2][2])(const WinogradTile& tile);               // activation(A^T sums A + bias + residual)
+  void (*output_gradient[2][2])(const WinogradSquare& square);  // A dy A^T of tile x tile pixels
   // planes[e * plane + i] = (G g G^T)[e] for i < n, where tap (j, k) of g is taps[j * down + k * across + i].
   void (*weight)(int64_t n, const float* taps, int64_t down, int64_t across, float* planes, int64_t plane);
   // Tap (j, k) of G^T u G to taps[j * down + k * across + i], where u is planes[e * plane + i].

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <vector>
 
 #include "ops/convolution_gather.h"
 #include "ops/winograd_simd.h"
@@ -18,18 +19,28 @@ inline std::int64_t plane_apart(std::int64_t floats) { return (divide_up(floats,
 // Channels as they lie in transformed pixels: whole vectors on every instruction set.
 inline std::int64_t whole_vectors(std::int64_t channels) { return divide_up(channels, 16) * 16; }
 
-// A grid of N x height x width pixels in squares, `size` pixels wide; those at the end may reach beyond it.
+// A grid of N x height x width pixels in tiles: those of one shape. Tiles at the end may reach beyond the grid.
 struct Tiles {
-  std::int64_t N, height, width, size;
-
+  struct Side {
+    std::int64_t extent, first, count, size;  // of the grid; of the first tile; tiles; pixels of a tile
+    bool is_short;
+  };
   struct At {
     std::int64_t n, h, w;  // the first pixel
   };
-  std::int64_t down() const { return divide_up(height, size); }
-  std::int64_t across() const { return divide_up(width, size); }
-  std::int64_t count() const { return N * down() * across(); }
-  At at(std::int64_t i) const { return {i / across() / down(), i / across() % down() * size, i % across() * size}; }
+  std::int64_t N;
+  Side down, across;
+
+  std::int64_t count() const { return N * down.count * across.count; }
+  At at(std::int64_t i) const {
+    return {i / across.count / down.count, down.first + i / across.count % down.count * down.size,
+            across.first + i % across.count * across.size};
+  }
 };
+// The shapes that cover the grid: where an extent is no multiple of a tile's, short tiles at its end waste less.
+std::vector<Tiles> tiles_of(const WinogradKernels& winograd, std::int64_t N, std::int64_t height, std::int64_t width);
+// The planes that such tiles have.
+std::vector<std::int64_t> planes_of(const WinogradKernels& winograd, const Tiles& tiles);
 
 // An image [N,height,width,channels], pixels `apart` floats from each other; `zeros` holds as many as it has channels.
 struct Image {
@@ -53,13 +64,14 @@ struct Parts {
 };
 using Square = std::array<const float*, WinogradKernels::kMaxPlanes>;
 
-// size x size pixels from `at` on, row by row, `step` from each other in the image; zeros outside.
-inline void look_at(const Image& image, const Tiles::At& at, std::int64_t size, std::int64_t step, Square& square) {
+// height x width pixels from `at` on, row by row, `step` from each other in the image; zeros outside.
+inline void look_at(const Image& image, const Tiles::At& at, std::int64_t height, std::int64_t width, std::int64_t step,
+                    Square& square) {
   std::size_t next = 0;
-  for (std::int64_t h = at.h; h < at.h + size * step; h += step) {
+  for (std::int64_t h = at.h; h < at.h + height * step; h += step) {
     const std::int64_t line = (at.n * image.height + h) * image.width;
     const bool inside = h >= 0 && h < image.height;
-    for (std::int64_t w = at.w; w < at.w + size * step; w += step)
+    for (std::int64_t w = at.w; w < at.w + width * step; w += step)
       square[next++] = inside && w >= 0 && w < image.width ? image.first + (line + w) * image.apart : image.zeros;
   }
 }

@@ -22,7 +22,7 @@ struct Gradient {
   const GemmKernels& gemm;
   const WinogradKernels& winograd;
   Parts parts;
-  Tiles tiles;  // of y
+  std::vector<Tiles> tiles;  // of y
   std::int64_t pad_top, pad_left;
   std::int64_t channels, rows, width, part_panels;  // result [rows = K, parts, channels]
   std::int64_t tiles_each = 0;
@@ -37,28 +37,34 @@ struct Gradient {
   std::int64_t sum_floats() const { return panels() * width; }
 };
 
-void transform(const Gradient& g, const Image& x, const Image& dy, std::int64_t first, std::int64_t begin,
-               std::int64_t end) {
+// The tiles [first + begin, first + end), to where those of `first` on lie.
+void transform(const Gradient& g, const Tiles& tiles, const Image& x, const Image& dy, std::int64_t first,
+               std::int64_t begin, std::int64_t end) {
+  const auto input = g.winograd.input[tiles.down.is_short][tiles.across.is_short];
+  const auto output_gradient = g.winograd.output_gradient[tiles.down.is_short][tiles.across.is_short];
   Square square;
   for (std::int64_t i = begin; i < end; ++i) {
-    const Tiles::At at = g.tiles.at(first + i);
+    const Tiles::At at = tiles.at(first + i);
     const std::int64_t h = at.h * g.parts.stride - g.pad_top, w = at.w * g.parts.stride - g.pad_left;
     for (std::int64_t part = 0; part < g.parts.count(); ++part) {
-      look_at(x, {at.n, h + g.parts.down(part), w + g.parts.across(part)}, g.winograd.patch, g.parts.stride, square);
-      g.winograd.input({.pixels = square.data(),
-                        .channels = g.channels,
-                        .planes = g.x + (part * g.part_panels * g.tiles_each + i) * g.width,
-                        .plane = g.x_plane,
-                        .block = g.width,
-                        .block_apart = g.tiles_each * g.width});
+      look_at(x, {at.n, h + g.parts.down(part), w + g.parts.across(part)}, tiles.down.size + g.parts.taps - 1,
+              tiles.across.size + g.parts.taps - 1, g.parts.stride, square);
+      input({.pixels = square.data(),
+             .channels = g.channels,
+             .ahead = tiles.across.size * g.parts.stride * x.apart,
+             .planes = g.x + (part * g.part_panels * g.tiles_each + i) * g.width,
+             .plane = g.x_plane,
+             .block = g.width,
+             .block_apart = g.tiles_each * g.width});
     }
-    look_at(dy, at, g.winograd.tile, 1, square);
-    g.winograd.output_gradient({.pixels = square.data(),
-                                .channels = g.rows,
-                                .planes = g.dy + i * kBlock,
-                                .plane = g.dy_plane,
-                                .block = kBlock,
-                                .block_apart = g.tiles_each * kBlock});
+    look_at(dy, at, tiles.down.size, tiles.across.size, 1, square);
+    output_gradient({.pixels = square.data(),
+                     .channels = g.rows,
+                     .ahead = tiles.across.size * dy.apart,
+                     .planes = g.dy + i * kBlock,
+                     .plane = g.dy_plane,
+                     .block = kBlock,
+                     .block_apart = g.tiles_each * kBlock});
   }
 }
 
@@ -98,18 +104,31 @@ void multiply_panels(const Gradient& g, std::int64_t plane, std::int64_t begin, 
           multiply_tile(g, plane, row, panel, tile, std::min(kChain, count - tile), add || tile > 0);
 }
 
-void run_group(const Execution& run, const Gradient& g, const Image& x, const Image& dy, float* dweight) {
+// sums (+)= those over the tiles of one shape; they are added in the planes that `has_sums`, which they set.
+void sum_tiles(const Execution& run, const Gradient& g, const Tiles& tiles, const Image& x, const Image& dy,
+               std::array<bool, WinogradKernels::kMaxPlanes>& has_sums) {
   const std::int64_t panel_blocks = divide_up(g.panels(), kPanelsEach);
-  const Parts& parts = g.parts;
-  for (std::int64_t first = 0; first < g.tiles.count(); first += g.tiles_each) {
-    const std::int64_t count = std::min(g.tiles_each, g.tiles.count() - first);
+  const std::vector<std::int64_t> planes = planes_of(g.winograd, tiles);
+  for (std::int64_t first = 0; first < tiles.count(); first += g.tiles_each) {
+    const std::int64_t count = std::min(g.tiles_each, tiles.count() - first);
     parallel_for(run.pool, count, kTilesEach,
-                 [&](std::int64_t begin, std::int64_t end) { transform(g, x, dy, first, begin, end); });
-    run.pool.run(g.planes() * panel_blocks, [&](std::int64_t chunk, int) {
+                 [&](std::int64_t begin, std::int64_t end) { transform(g, tiles, x, dy, first, begin, end); });
+    run.pool.run(std::ssize(planes) * panel_blocks, [&](std::int64_t chunk, int) {
+      const std::int64_t plane = planes[static_cast<std::size_t>(chunk / panel_blocks)];
       const std::int64_t begin = chunk % panel_blocks * kPanelsEach;
-      multiply_panels(g, chunk / panel_blocks, begin, std::min(begin + kPanelsEach, g.panels()), count, first > 0);
+      multiply_panels(g, plane, begin, std::min(begin + kPanelsEach, g.panels()), count,
+                      has_sums[static_cast<std::size_t>(plane)]);
     });
+    for (const std::int64_t plane : planes) has_sums[static_cast<std::size_t>(plane)] = true;
   }
+}
+
+void run_group(const Execution& run, const Gradient& g, const Image& x, const Image& dy, float* dweight) {
+  const Parts& parts = g.parts;
+  std::array<bool, WinogradKernels::kMaxPlanes> has_sums{};
+  for (const Tiles& tiles : g.tiles) sum_tiles(run, g, tiles, x, dy, has_sums);
+  for (std::int64_t plane = 0; plane < g.planes(); ++plane)
+    if (!has_sums[static_cast<std::size_t>(plane)]) std::fill_n(g.sums + plane * g.sums_plane, g.sums_plane, 0.0f);
   parallel_for(run.pool, g.rows, kTilesEach, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k)
       for (std::int64_t part = 0; part < parts.count(); ++part)
@@ -131,7 +150,7 @@ void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, 
   Gradient g = {.gemm = gemm,
                 .winograd = winograd,
                 .parts = parts,
-                .tiles = {geometry.N, geometry.OH, geometry.OW, winograd.tile},
+                .tiles = tiles_of(winograd, geometry.N, geometry.OH, geometry.OW),
                 .pad_top = geometry.pad_top,
                 .pad_left = geometry.pad_left,
                 .channels = group_c,
@@ -140,7 +159,8 @@ void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, 
                 .part_panels = divide_up(group_c, gemm.columns)};
   const std::int64_t tile_floats = g.planes() * (g.sum_floats() + g.dy_floats());
   const std::int64_t most = std::max(kSharedBytes / 4 / tile_floats / kChain * kChain, kChain);
-  g.tiles_each = std::min(most, g.tiles.count());
+  const Tiles& largest = *std::ranges::max_element(g.tiles, {}, &Tiles::count);
+  g.tiles_each = std::min(most, largest.count());
   g.x_plane = plane_apart(g.tiles_each * g.sum_floats());
   g.dy_plane = plane_apart(g.tiles_each * g.dy_floats());
   g.sums_plane = plane_apart(g.rows * g.sum_floats());

@@ -284,6 +284,9 @@ TEST_SUITE("convolution") {
       geometries.push_back(square_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
       geometries.push_back(halving_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
     }
+    // Tiles with short sides.
+    geometries.push_back(square_geometry(4, 7, 7, 64, 64, ConvAlgorithm::direct));
+    geometries.push_back(halving_geometry(4, 14, 14, 64, 64, ConvAlgorithm::direct));
     // Several chains of channels, and of tiles.
     for (const std::int64_t channels : {256, 400}) {
       geometries.push_back(square_geometry(1, 16, 16, channels, 24, ConvAlgorithm::direct));

@@ -71,7 +71,7 @@ struct TileCase {
 
 void check_tile(Isa isa, const TileCase& given, GemmTile tile) {
   INFO(std::string(name_of(isa)), " ", tile.row_count, " rows, ", tile.column_count, " columns, add ", tile.add,
-       ", epilogue ", tile.epilogue != nullptr, ", step ", tile.step, ", chains ", tile.chains);
+       ", epilogue ", tile.epilogue != nullptr, ", step ", tile.step);
   Floats out = given.held;
   tile.out = out.data();
   wide(isa).tile[(tile.column_count - 1) / 16](tile);
@@ -89,6 +89,35 @@ void check_tile(Isa isa, const TileCase& given, GemmTile tile) {
   CHECK(outside_kept);
 }
 
+// Rows of more than one register tile, whose channels are no multiple of a chain, with and without what comes next.
+void check_rows(Isa isa, std::int64_t columns, std::int64_t rows, const float* next_panel) {
+  INFO(std::string(name_of(isa)), " ", rows, " rows, ", columns, " columns");
+  constexpr std::int64_t kApart = kChannels + 3, kWhole = 2 * kRows;
+  Random random(test_seed());
+  const Floats x = random_floats(random, kWhole * kApart), panel = random_floats(random, kChannels * kWidth);
+  Floats out(static_cast<std::size_t>(kWhole * kWidth), NAN);
+  wide(isa).multiply_rows[(columns - 1) / 16]({.rows = rows,
+                                               .channels = kChannels,
+                                               .chain = 8,
+                                               .x = x.data(),
+                                               .x_apart = kApart,
+                                               .panel = panel.data(),
+                                               .next_panel = next_panel,
+                                               .out = out.data(),
+                                               .out_apart = kWidth,
+                                               .column_count = columns});
+  double worst = 0;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i)
+    for (std::size_t j = 0; j < static_cast<std::size_t>(columns); ++j) {
+      double sum = 0;
+      for (std::size_t c = 0; c < kChannels; ++c)
+        sum += static_cast<double>(x[i * kApart + c]) * static_cast<double>(panel[c * kWidth + j]);
+      const double apart = std::abs(sum - static_cast<double>(out[i * kWidth + j]));
+      worst = std::isnan(apart) || apart > worst ? apart : worst;
+    }
+  CHECK(worst < 5e-5);
+}
+
 TEST_SUITE("gemm tile") {
   TEST_CASE("the tile of AVX-512 equals plain loops for every part of it that is stored, and every way to sum") {
     const TileCase given;
@@ -99,12 +128,18 @@ TEST_SUITE("gemm tile") {
             for (const bool finish : {false, true}) {
               GemmTile tile = given.tile(count, columns, add, finish);
               check_tile(isa, given, tile);
-              tile.chains = true;
-              check_tile(isa, given, tile);
-              tile.chains = false;
               tile.step = kLongestStep;
               check_tile(isa, given, tile);
             }
+  }
+
+  TEST_CASE("rows at equal distances times a panel of AVX-512 equal plain loops, whatever comes next") {
+    const Floats next(static_cast<std::size_t>(kChannels * kWidth));
+    for (const Isa isa : supported_isas())
+      for (const std::int64_t columns : {1, 16, 40, 63, 64})
+        for (const std::int64_t rows : {1, 6, 7, 12})
+          for (const float* next_panel : {static_cast<const float*>(nullptr), next.data()})
+            check_rows(isa, columns, rows, next_panel);
   }
 }
 

@@ -10,6 +10,7 @@ struct WideTile {
   int rows, columns;
   // By the number of vectors of columns that are computed, 1 to 4.
   void (*tile[4])(const GemmTile& tile);
+  void (*multiply_rows[4])(const GemmRows& rows);
   PatchKernels patches;
 };
 template <class Tag>

@@ -76,6 +76,11 @@ void tile(const GemmTile& tile) {
   RegisterTile<Wide, 6, kVectors, 64>::run(tile);
 }
 
+template <int kVectors>
+void multiply_rows(const GemmRows& rows) {
+  RegisterTile<Wide, 6, kVectors, 64>::run_rows(rows);
+}
+
 }  // namespace
 
 template <>
@@ -85,6 +90,7 @@ const WideTile& wide_tile<simd::Native>() {
       .rows = 6,
       .columns = 64,
       .tile = {tile<1>, tile<2>, tile<3>, tile<4>},
+      .multiply_rows = {multiply_rows<1>, multiply_rows<2>, multiply_rows<3>, multiply_rows<4>},
       .patches = {
           .product = Patches::product, .gradient = Patches::gradient, .dots = Patches::dots, .sums = Patches::sums}};
   return table;
