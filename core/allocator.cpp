@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <new>
 #include <utility>
 
 #include "core/device.h"
@@ -57,25 +58,71 @@ void* Allocator::take(std::size_t block_bytes) {
   return raw;
 }
 
+// Where the host has no memory to write down what is kept, the block goes back.
+void Allocator::keep(Cache& cache, std::size_t block_bytes, void* raw) noexcept {
+  try {
+    cache[block_bytes].push_back(raw);
+  } catch (const std::bad_alloc&) {
+    if (&cache != &cache_) return;  // recorded work may touch it: it stays where it is
+    statistics_.cached_bytes -= block_bytes;
+    device_.release(raw, block_bytes);
+  }
+}
+
+Allocator::Held& Allocator::holder_now() {
+  const MemoryUse::Names now = MemoryUse::current();
+  const std::tuple key(now.op, now.module, now.backward);
+  const auto found = holders_.find(key);
+  return found != holders_.end() ? found->second : holders_.emplace(key, Held()).first->second;
+}
+
+// Before less is live than at a new peak.
+void Allocator::note_peak() {
+  if (!at_new_peak_) return;
+  for (auto& [names, held] : holders_) held.at_peak = held.bytes;
+  at_new_peak_ = false;
+}
+
+void Allocator::fail_for_want_of(std::size_t bytes) const {
+  constexpr std::size_t kShown = 3;
+  const MemoryUse::Names asker = MemoryUse::current();
+  std::string most;
+  const std::vector<MemoryHolder> all = sorted_holders(&Held::bytes);
+  for (std::size_t i = 0; i < std::min(kShown, all.size()); ++i)
+    most += fmt::format("{} {} by {}", i == 0 ? ", the most of them:" : ",", all[i].bytes, all[i].text());
+  fail(ErrorKind::memory, "{}: out of memory: {} bytes were asked for by {}, {} are in use{}{}", device_.name(), bytes,
+       MemoryHolder{std::string(asker.op), std::string(asker.module), asker.backward}.text(), statistics_.live_bytes,
+       limit_ ? fmt::format(" of the {} allowed", limit_) : std::string(), most);
+}
+
 void* Allocator::allocate(std::size_t bytes) {
   constexpr std::size_t kLargest = std::size_t{1} << 46;
   if (bytes > kLargest)
     fail(ErrorKind::memory, "{}: a request of {} bytes is beyond any memory", device_.name(), bytes);
   const std::lock_guard lock(mutex_);
-  const Block block{bytes, size_class(bytes + 2 * kGuardBytes), guard_, open_};
+  Held& holder = holder_now();
+  const Block block{bytes, size_class(bytes + 2 * kGuardBytes), guard_, open_, &holder};
   auto* raw = static_cast<std::byte*>(take(block.bytes));
-  if (!raw)
-    fail(ErrorKind::memory,
-         "{}: out of memory: {} bytes were asked for, {} are in use{}; use a smaller train.batch or a smaller model",
-         device_.name(), bytes, statistics_.live_bytes,
-         limit_ ? fmt::format(" of the {} allowed", limit_) : std::string());
-  if (open_) open_->used_.insert(raw);
-  if (poison_) device_.fill_bytes(raw, kPoison, block.bytes);
-  if (block.guarded) write_guard(raw, block);
+  if (!raw) fail_for_want_of(bytes);
+  try {
+    if (poison_) device_.fill_bytes(raw, kPoison, block.bytes);
+    if (block.guarded) write_guard(raw, block);
+    if (open_) open_->used_.insert(raw);
+    live_.emplace(raw + kGuardBytes, block);
+  } catch (...) {
+    if (open_) open_->used_.erase(raw);
+    device_.release(raw, block.bytes);
+    throw;
+  }
   ++statistics_.allocations;
   statistics_.live_bytes += block.bytes;
-  statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.live_bytes);
-  live_.emplace(raw + kGuardBytes, block);
+  statistics_.peak_held_bytes =
+      std::max(statistics_.peak_held_bytes, statistics_.live_bytes + statistics_.cached_bytes);
+  holder.bytes += block.bytes;
+  if (statistics_.live_bytes > statistics_.peak_bytes) {
+    statistics_.peak_bytes = statistics_.live_bytes;
+    at_new_peak_ = true;
+  }
   return raw + kGuardBytes;
 }
 
@@ -84,11 +131,13 @@ void Allocator::release(void* memory) noexcept {
   const auto it = live_.find(memory);
   if (it == live_.end()) return;
   const Block block = it->second;
+  note_peak();
+  block.holder->bytes -= block.bytes;
   live_.erase(it);
   auto* raw = static_cast<std::byte*>(memory) - kGuardBytes;
   if (block.guarded && watch_) watch_(raw, block.bytes, true);
   if (open_ && !block.pool) {  // the pool holds it as it is: a fill would become part of the recorded work
-    open_->kept_[block.bytes].push_back(raw);
+    keep(open_->kept_, block.bytes, raw);
     return;
   }
   if (poison_ && (!open_ || block.pool == open_)) {
@@ -97,10 +146,10 @@ void Allocator::release(void* memory) noexcept {
     } catch (const Error&) {  // a device that has failed says so to whoever asks it next
     }
   }
-  (block.pool ? block.pool->cache_ : cache_)[block.bytes].push_back(raw);
-  if (block.pool && block.pool != open_) return;  // still live: the pool holds it
+  if (block.pool && block.pool != open_) return keep(block.pool->cache_, block.bytes, raw);  // still live: the pool's
   statistics_.live_bytes -= block.bytes;
   statistics_.cached_bytes += block.bytes;
+  keep(block.pool ? block.pool->cache_ : cache_, block.bytes, raw);
 }
 
 MemoryPool::MemoryPool(Allocator& allocator) : allocator_(allocator) { allocator_.open(*this); }
@@ -127,6 +176,7 @@ void Allocator::close(MemoryPool& pool) {
     statistics_.live_bytes += bytes * blocks.size();
     statistics_.cached_bytes -= bytes * blocks.size();
   }
+  at_new_peak_ = at_new_peak_ || statistics_.live_bytes > statistics_.peak_bytes;
   statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.live_bytes);
 }
 
@@ -170,6 +220,23 @@ MemoryStatistics Allocator::statistics() const {
 void Allocator::reset_peak() {
   const std::lock_guard lock(mutex_);
   statistics_.peak_bytes = statistics_.live_bytes;
+  statistics_.peak_held_bytes = statistics_.live_bytes + statistics_.cached_bytes;
+  at_new_peak_ = true;
+}
+std::vector<MemoryHolder> Allocator::sorted_holders(std::size_t Held::*bytes) const {
+  std::vector<MemoryHolder> sorted;
+  for (const auto& [names, held] : holders_)
+    if (held.*bytes != 0) sorted.push_back({std::get<0>(names), std::get<1>(names), std::get<2>(names), held.*bytes});
+  std::ranges::stable_sort(sorted, std::greater(), &MemoryHolder::bytes);
+  return sorted;
+}
+std::vector<MemoryHolder> Allocator::holders() const {
+  const std::lock_guard lock(mutex_);
+  return sorted_holders(&Held::bytes);
+}
+std::vector<MemoryHolder> Allocator::holders_at_peak() const {
+  const std::lock_guard lock(mutex_);
+  return sorted_holders(at_new_peak_ ? &Held::bytes : &Held::at_peak);
 }
 void Allocator::trim() {
   const std::lock_guard lock(mutex_);

@@ -4,11 +4,16 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <mutex>
+#include <string>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
+
+#include "core/memory_use.h"
 
 namespace gesso {
 
@@ -19,6 +24,7 @@ struct MemoryStatistics {
   std::size_t live_bytes = 0;            // handed out now, rounded to size classes; a closed pool's as a whole
   std::size_t peak_bytes = 0;            // the most that live_bytes has been since reset_peak()
   std::size_t cached_bytes = 0;          // kept for reuse
+  std::size_t peak_held_bytes = 0;       // the most that both were together since reset_peak(): what the device gave
   std::uint64_t allocations = 0;         // all requests
   std::uint64_t device_allocations = 0;  // those that went to the device
 };
@@ -55,7 +61,8 @@ class Allocator {
   Allocator& operator=(const Allocator&) = delete;
 
   // At least `bytes` bytes, 64-byte aligned, content unspecified. Zero bytes give a valid pointer too.
-  // Throws ErrorKind::memory where device or limit refuse even after the cache was dropped.
+  // Throws ErrorKind::memory where device or limit refuse even after the cache was dropped, telling who asked and who
+  // holds the most.
   void* allocate(std::size_t bytes);
   void release(void* memory) noexcept;
 
@@ -76,6 +83,10 @@ class Allocator {
   // Refuses to have more than this many bytes live and cached together; 0: no limit.
   void set_limit(std::size_t bytes) { limit_ = bytes; }
   MemoryStatistics statistics() const;
+  // What is handed out now, and what was when peak_bytes was reached, by who asked for it (core/memory_use.h); the
+  // largest first. What only a pool holds is nobody's.
+  std::vector<MemoryHolder> holders() const;
+  std::vector<MemoryHolder> holders_at_peak() const;
   void reset_peak();
   // Returns cached memory to the device.
   void trim();
@@ -83,12 +94,21 @@ class Allocator {
  private:
   friend class MemoryPool;
   using Cache = std::map<std::size_t, std::vector<void*>>;  // by block size: raw pointers
+  struct Held {
+    std::size_t bytes = 0, at_peak = 0;
+  };
   struct Block {
     std::size_t requested = 0, bytes = 0;  // bytes: with both guards, as the device gave it
     bool guarded = false;
     MemoryPool* pool = nullptr;
+    Held* holder = nullptr;
   };
   void* take(std::size_t block_bytes);
+  void keep(Cache& cache, std::size_t block_bytes, void* raw) noexcept;
+  Held& holder_now();
+  void note_peak();
+  std::vector<MemoryHolder> sorted_holders(std::size_t Held::*bytes) const;
+  [[noreturn]] void fail_for_want_of(std::size_t bytes) const;
   void drop_cache();
   void write_guard(std::byte* raw, const Block& block);
   void open(MemoryPool& pool);
@@ -99,6 +119,8 @@ class Allocator {
   mutable std::mutex mutex_;
   std::unordered_map<const void*, Block> live_;  // by the pointer that the caller sees
   Cache cache_;
+  std::map<std::tuple<std::string, std::string, bool>, Held, std::less<>> holders_;  // by op, module, backward
+  bool at_new_peak_ = false;                                                         // Held::at_peak is not of it yet
   MemoryPool* open_ = nullptr;
   MemoryStatistics statistics_;
   std::size_t limit_ = 0;

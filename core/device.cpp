@@ -1,7 +1,6 @@
 #include "core/device.h"
 
 #include <fmt/format.h>
-#include <sys/mman.h>
 
 #include <algorithm>
 #include <array>
@@ -12,7 +11,9 @@
 #include <vector>
 
 #include "core/allocator.h"
+#include "core/dry_device.h"
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "core/thread_pool.h"
 
 namespace gesso {
@@ -26,15 +27,14 @@ class HostDevice final : public Device {
   using Device::Device;
 
   void* allocate(std::size_t bytes) override {
-    constexpr std::size_t kHugePage = std::size_t{2} << 20;
-    const bool large = bytes >= kHugePage;
-    const std::size_t alignment = large ? kHugePage : 64;
-    void* memory = std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-    // First touch costs 1-3 GB/s in small pages, up to 7 in large ones; a refusal costs nothing but that speed.
-    if (memory && large) (void)madvise(memory, bytes, MADV_HUGEPAGE);
-    return memory;
+    return bytes >= kLargePage ? map_large(bytes) : std::aligned_alloc(64, (bytes + 63) / 64 * 64);
   }
-  void release(void* memory, std::size_t) noexcept override { std::free(memory); }
+  void release(void* memory, std::size_t bytes) noexcept override {
+    bytes >= kLargePage ? unmap_large(memory, bytes) : std::free(memory);
+  }
+  std::unique_ptr<Device> dry() const override {
+    return std::make_unique<DryDevice>(kind(), DryAddresses::Backing::lazy);
+  }
 
   void copy_from_host(void* to, const void* from, std::size_t bytes) override { copy(to, from, bytes); }
   void copy_to_host(void* to, const void* from, std::size_t bytes) override { copy(to, from, bytes); }
@@ -124,6 +124,8 @@ DeviceKind device_kind(std::string_view name) {
 Device::Device(DeviceKind kind) : kind_(kind), allocator_(std::make_unique<Allocator>(*this)) {}
 Device::~Device() = default;
 
+std::unique_ptr<Device> Device::dry() const { fail("device {} cannot say what memory work takes", name()); }
+std::size_t Device::available_bytes() const { return available_host_bytes(); }
 std::unique_ptr<HostCopy> Device::start_copy_to_host(const void* from, std::size_t bytes) {
   return std::make_unique<FinishedCopy>(*this, from, bytes);
 }

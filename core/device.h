@@ -53,6 +53,15 @@ class Device {
   std::string_view name() const { return name_of(kind_); }
   Allocator& allocator() const { return *allocator_; }
 
+  // False for a dry device: one that has no memory and does nothing. It hands out addresses with nothing behind them,
+  // leaves alone what it is asked to write, and where the host reads answers ones (of f32): what is asked of it shows,
+  // through its allocator, what memory that work takes. See Execution (ops/op.h) for what kernels do with it.
+  virtual bool computes() const { return true; }
+  // A dry device of this kind. Throws where there is none.
+  virtual std::unique_ptr<Device> dry() const;
+  // How many bytes more could be taken now; the allocator's cache counts as taken.
+  virtual std::size_t available_bytes() const;
+
   // Raw memory, aligned to at least 64 bytes; null where there is none left. The allocator's door, nobody else's.
   virtual void* allocate(std::size_t bytes) = 0;
   virtual void release(void* memory, std::size_t bytes) noexcept = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/memory_use.h"
 
 namespace gesso {
 namespace {
@@ -96,6 +97,7 @@ void Tape::step_back(std::size_t index) {
   if (std::ranges::none_of(in_slots, [&](int slot) { return needed(slot); })) return;
   if (records_[index].op->is_region()) return replay(index, dy);
 
+  const MemoryUse use(records_[index].op->name(), records_[index].op->module(), /*backward=*/true);
   Tensors dx(in_slots.size());
   const bool allocate = !records_[index].op->passes_through();
   for (std::size_t i = 0; allocate && i < in_slots.size(); ++i) {
@@ -173,6 +175,7 @@ Tensors Tape::backward(std::span<const Tensor> seeds, std::span<const Tensor> dy
 
 void Tape::backward(const Tensor& loss) {
   if (!loss || loss.count() != 1) fail("backward: a loss has one element, not {}", loss.spec().text());
+  const MemoryUse use("loss", "", /*backward=*/true);
   const Tensor dy(loss.spec(), loss.device());
   loss.device().fill(loss.dtype(), 1, 1, dy.bytes());
   backward(std::span(&loss, 1), std::span(&dy, 1), leaves_);

@@ -18,6 +18,7 @@ class Recorded {
  public:
   virtual ~Recorded() = default;
   virtual std::string_view name() const = 0;
+  virtual std::string_view module() const { return {}; }  // in which it was done
   // Writes the gradients of the inputs. dy[i] is empty where output i was not used; dx[i] is allocated where that
   // gradient is wanted and empty elsewhere.
   virtual void backward(std::span<const Tensor> dy, std::span<Tensor> dx) = 0;

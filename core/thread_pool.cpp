@@ -52,6 +52,7 @@ constexpr std::uint64_t kInside = 0xFFFF, kOpen = 0x10000, kRun = 0x20000;
 
 struct ThreadPool::State {
   const Sharing sharing;
+  const int threads;
 
   // Written by the caller while no run is open, read by those inside.
   const Body* body = nullptr;
@@ -68,7 +69,7 @@ struct ThreadPool::State {
   std::condition_variable wake, all_left;
   std::vector<std::thread> workers;
 
-  explicit State(Sharing how) : sharing(how) {}
+  State(Sharing how, int count) : sharing(how), threads(count) {}
   ~State();
   void take_chunks(int worker);
   void work(int worker);
@@ -164,23 +165,28 @@ ThreadPool::State::~State() {
   for (std::thread& worker : workers) worker.join();
 }
 
-ThreadPool::ThreadPool(int threads, Sharing sharing) : state_(std::make_unique<State>(sharing)) {
+ThreadPool::ThreadPool(int threads, Sharing sharing) : state_(std::make_unique<State>(sharing, threads)) {
   if (threads < 1 || threads > kMaxThreads)
     fail("thread pool: {} threads asked for; expected 1 to {}", threads, kMaxThreads);
+  if (is_idle()) return;
   try {
     for (int worker = 1; worker < threads; ++worker)
       state_->workers.emplace_back([state = state_.get(), worker] { state->work(worker); });
   } catch (const std::system_error& error) {
-    fail(ErrorKind::io, "thread pool: only {} of {} threads could be started ({}); ask for fewer",
+    fail(ErrorKind::memory,
+         "thread pool: only {} of {} threads could be started ({}); ask for fewer with --threads, or allow more memory "
+         "(ulimit -v) or processes (ulimit -u)",
          state_->workers.size() + 1, threads, error.what());
   }
 }
 
 ThreadPool::~ThreadPool() = default;
 
-int ThreadPool::threads() const { return static_cast<int>(state_->workers.size()) + 1; }
+int ThreadPool::threads() const { return state_->threads; }
+bool ThreadPool::is_idle() const { return state_->sharing == Sharing::idle; }
 
 void ThreadPool::run(std::int64_t chunks, Body body) {
+  if (is_idle()) return;
   if (inside_body || chunks <= 1 || state_->workers.empty()) return run_in_place(chunks, body);
   State& state = *state_;
   const std::lock_guard one_at_a_time(state.run_mutex);
@@ -211,18 +217,25 @@ int default_threads() {
   return threads;
 }
 
-std::unique_ptr<ThreadPool>& process_pool() {
-  static std::unique_ptr<ThreadPool> pool = std::make_unique<ThreadPool>(default_threads());
-  return pool;
+struct ProcessPools {
+  std::unique_ptr<ThreadPool> working, idle;
+  explicit ProcessPools(int threads)
+      : working(std::make_unique<ThreadPool>(threads)),
+        idle(std::make_unique<ThreadPool>(threads, ThreadPool::Sharing::idle)) {}
+};
+ProcessPools& process_pools() {
+  static ProcessPools pools(default_threads());
+  return pools;
 }
 
 }  // namespace
 
-ThreadPool& thread_pool() { return *process_pool(); }
+ThreadPool& thread_pool() { return *process_pools().working; }
+ThreadPool& idle_pool() { return *process_pools().idle; }
 
 void set_threads(int threads) {
-  auto replacement = std::make_unique<ThreadPool>(threads);
-  process_pool() = std::move(replacement);
+  ProcessPools replacement(threads);
+  process_pools() = std::move(replacement);
 }
 
 }  // namespace gesso

@@ -29,16 +29,19 @@ class FunctionRef<R(Args...)> {
 class ThreadPool {
  public:
   // by_chance: a worker that wakes late finds no chunk left. forced: nobody takes a second chunk of a run before
-  // somebody else has taken one; for checks that must know that threads really ran.
-  enum class Sharing : std::uint8_t { by_chance, forced };
+  // somebody else has taken one; for checks that must know that threads really ran. idle: no chunk is run, and there
+  // are no threads; what a kernel does around its runs shows what memory it would take.
+  enum class Sharing : std::uint8_t { by_chance, forced, idle };
 
-  // `threads` workers, the caller among them. Throws on fewer than 1 or more than 1024.
+  // `threads` workers, the caller among them. Throws on fewer than 1 or more than 1024; ErrorKind::memory where the
+  // system starts no more.
   explicit ThreadPool(int threads, Sharing sharing = Sharing::by_chance);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
   int threads() const;
+  bool is_idle() const;
   // Calls body(chunk, worker) for each chunk in [0, chunks), worker in [0, threads()); returns when all are done. The
   // first exception of a body is thrown here. A call from inside a body runs its chunks in place, on worker 0 of that
   // inner call.
@@ -55,13 +58,15 @@ class ThreadPool {
 ThreadPool& thread_pool();
 // Replaces the process's pool; not while it runs. Throws as ThreadPool does.
 void set_threads(int threads);
+// As many threads, all idle: of devices that do not compute.
+ThreadPool& idle_pool();
 
 // body(begin, end) over [0, n) in pieces of `grain`: the pieces depend on n and grain only, never on the thread count.
 template <class F>
 void parallel_for(ThreadPool& pool, std::int64_t n, std::int64_t grain, F&& body) {
   const std::int64_t chunks = (n + grain - 1) / grain;
   if (chunks <= 1) {
-    if (n > 0) body(std::int64_t{0}, n);
+    if (n > 0 && !pool.is_idle()) body(std::int64_t{0}, n);
     return;
   }
   pool.run(chunks, [&](std::int64_t chunk, int) { body(chunk * grain, std::min(n, (chunk + 1) * grain)); });

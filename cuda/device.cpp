@@ -1,6 +1,7 @@
 #include "cuda/device.h"
 
 #include "core/allocator.h"
+#include "core/dry_device.h"
 #include "core/error.h"
 #include "core/profiler.h"
 #include "cuda/binary.h"
@@ -39,6 +40,39 @@ class CudaGraph final : public Graph {
   Recorded recorded_ = nullptr;
 };
 
+// Its stream records from beginning to end, and drops what it recorded: kernels are launched, and none runs.
+class DryCudaDevice final : public CudaDevice {
+ public:
+  DryCudaDevice(DeviceKind kind, const Runtime& runtime) : CudaDevice(kind, runtime) {
+    runtime.begin_capture(stream());
+  }
+  ~DryCudaDevice() override {
+    allocator().trim();
+    try {
+      runtime().drop(runtime().end_capture(stream()));
+    } catch (const Error&) {  // nothing of it is wanted
+    }
+  }
+
+  bool computes() const override { return false; }
+  bool can_capture() const override { return false; }
+  void* allocate(std::size_t bytes) override { return addresses_.take(bytes); }
+  void release(void*, std::size_t) noexcept override {}
+  void copy_from_host(void*, const void*, std::size_t) override {}
+  void copy_to_host(void* to, const void*, std::size_t bytes) override { answer_ones(to, bytes); }
+  std::unique_ptr<HostCopy> start_copy_to_host(const void* from, std::size_t bytes) override {
+    return Device::start_copy_to_host(from, bytes);
+  }
+  void copy(void*, const void*, std::size_t) override {}
+  void fill_bytes(void*, std::byte, std::size_t) override {}
+  void fill(DType, std::int64_t, double, void*) override {}
+  void accumulate(DType, std::int64_t, const void*, void*) override {}
+  void synchronize() override {}
+
+ private:
+  DryAddresses addresses_{DryAddresses::Backing::none};
+};
+
 }  // namespace
 
 CudaDevice::CudaDevice(DeviceKind kind, const Runtime& runtime)
@@ -53,6 +87,7 @@ CudaDevice::~CudaDevice() {
   runtime_.drop_stream(stream_);
 }
 
+std::unique_ptr<Device> CudaDevice::dry() const { return std::make_unique<DryCudaDevice>(kind(), runtime_); }
 void* CudaDevice::allocate(std::size_t bytes) { return runtime_.allocate(bytes); }
 void CudaDevice::release(void* memory, std::size_t) noexcept { runtime_.release(memory); }
 

@@ -7,7 +7,7 @@
 
 namespace gesso::cuda {
 
-class CudaDevice final : public Device {
+class CudaDevice : public Device {
  public:
   CudaDevice(DeviceKind kind, const Runtime& runtime);
   ~CudaDevice() override;
@@ -15,6 +15,8 @@ class CudaDevice final : public Device {
   const Runtime& runtime() const { return runtime_; }
   cu::Stream stream() const { return stream_; }  // where all work of the device goes
 
+  std::unique_ptr<Device> dry() const override;
+  std::size_t available_bytes() const override { return runtime_.available(); }
   void* allocate(std::size_t bytes) override;
   void release(void* memory, std::size_t bytes) noexcept override;
   void copy_from_host(void* to, const void* from, std::size_t bytes) override;

@@ -45,6 +45,11 @@ void* allocate(std::size_t bytes) {
   return memory_of([&](void** memory) { return cudaMalloc(memory, bytes); }, "allocating memory");
 }
 void release(void* memory) { (void)cudaFree(memory); }  // of a destructor: the next call tells what is wrong
+std::size_t available() {
+  std::size_t left = 0, all = 0;
+  check(cudaMemGetInfo(&left, &all), "asking what memory is left");
+  return left;
+}
 void* allocate_host(std::size_t bytes) {
   return memory_of([&](void** memory) { return cudaMallocHost(memory, bytes); }, "allocating page-locked memory");
 }
@@ -99,6 +104,7 @@ void drop(Recorded recorded) { (void)cudaGraphExecDestroy(of(recorded)); }
 
 constexpr Runtime kRuntime = {.allocate = allocate,
                               .release = release,
+                              .available = available,
                               .set_usable = nullptr,
                               .allocate_host = allocate_host,
                               .release_host = release_host,

@@ -18,6 +18,7 @@ using Recorded = RecordedHandle*;
 struct Runtime {
   void* (*allocate)(std::size_t bytes);  // null where there is none left
   void (*release)(void* memory);
+  std::size_t (*available)();                                        // bytes that are left
   void (*set_usable)(void* memory, std::size_t bytes, bool usable);  // Allocator's Watch; null where nobody checks
   void* (*allocate_host)(std::size_t bytes);  // page-locked, so that copies go on beside the host; null likewise
   void (*release_host)(void* memory);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/host_memory.h"
 #include "cuda/emulator/emulator.h"
 #include "cuda/emulator/usable_memory.h"
 #include "cuda/runtime.h"
@@ -89,6 +90,7 @@ std::uint64_t launches() { return emulator::statistics().launches; }
 const Runtime& emulated_runtime() {
   static constexpr Runtime table = {.allocate = allocate,
                                     .release = release,
+                                    .available = available_host_bytes,
                                     .set_usable = emulator::set_usable,
                                     .allocate_host = allocate_host,
                                     .release_host = release_host,

@@ -99,6 +99,7 @@ void VectorQuantizer::start() const {
 }
 
 void VectorQuantizer::start_from(const Tensor& z, std::uint64_t key) const {
+  if (!z.device().computes()) return;
   const auto width = static_cast<std::size_t>(options_.width), codes = static_cast<std::size_t>(options_.codes);
   const std::vector<float> values = z.to_host<float>();
   const std::size_t vectors = values.size() / width;

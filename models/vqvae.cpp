@@ -19,6 +19,15 @@ std::vector<ResidualBlock> residual_stack(const nn::Scope& scope, const VqvaeOpt
   return blocks;
 }
 
+// A part of the network whose inner results are not kept where the context says so: they are computed again in the
+// backward pass. stage(x) -> Tensor.
+template <class Stage>
+Tensor run_stage(const nn::Context& context, std::string_view name, const Tensor& x, const Stage& stage) {
+  if (!context.recompute) return stage(x);
+  return recompute(
+      name, [stage](std::span<const Tensor> in) { return Tensors{stage(in[0])}; }, std::span(&x, 1))[0];
+}
+
 void check_sides(const VqvaeOptions& options, std::int64_t height, std::int64_t width) {
   const std::int64_t factor = options.factor();
   if (height < 1 || width < 1) fail("vqvae: images are {}x{}, but need at least one pixel a side", height, width);
@@ -88,11 +97,15 @@ VqvaeEncoder::VqvaeEncoder(const nn::Scope& scope, const VqvaeOptions& options)
 
 Tensor VqvaeEncoder::operator()(const nn::Context& context, const Tensor& x) const {
   const ProfileRange range(RangeKind::module, "encoder");
-  Tensor h = x;
-  for (const nn::Conv2d& conv : down_) h = conv(context, h);
-  h = conv3x3_(context, h);
-  for (const ResidualBlock& block : blocks_) h = block(context, h);
-  return to_code_(context, ops::relu(h));
+  const Tensor downsampled = run_stage(context, "encoder.down", x, [this, &context](Tensor h) {
+    for (const nn::Conv2d& conv : down_) h = conv(context, h);
+    return h;
+  });
+  return run_stage(context, "encoder.residual", downsampled, [this, &context](Tensor h) {
+    h = conv3x3_(context, h);
+    for (const ResidualBlock& block : blocks_) h = block(context, h);
+    return to_code_(context, ops::relu(h));
+  });
 }
 
 VqvaeDecoder::VqvaeDecoder(const nn::Scope& scope, const VqvaeOptions& options)
@@ -112,9 +125,12 @@ VqvaeDecoder::VqvaeDecoder(const nn::Scope& scope, const VqvaeOptions& options)
 
 Tensor VqvaeDecoder::operator()(const nn::Context& context, const Tensor& q) const {
   const ProfileRange range(RangeKind::module, "decoder");
-  Tensor h = conv3x3_(context, q);
-  for (const ResidualBlock& block : blocks_) h = block(context, h);
-  h = ops::relu(h);
+  Tensor h = run_stage(context, "decoder.residual", q, [this, &context](Tensor inner) {
+    inner = conv3x3_(context, inner);
+    for (const ResidualBlock& block : blocks_) inner = block(context, inner);
+    return ops::relu(inner);
+  });
+  // Not a stage: its backward pass comes first, when all that is kept is still there, whatever it keeps itself.
   for (const nn::ConvTranspose2d& conv : up_) h = conv(context, h);
   return h;
 }

@@ -54,6 +54,9 @@ struct Context {
   StateUpdates& updates;
   std::uint64_t seed = 0;
   std::int64_t first_sample = 0;  // global index of the batch's first sample: a batch may be split anywhere
+  // A model keeps less for the backward pass and computes it again there, to the same bits. This context must then
+  // outlive that pass.
+  bool recompute = false;
 
   bool training() const { return mode == Mode::train; }
   // Of the draws of one site, see core/rng.h.

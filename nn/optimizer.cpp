@@ -6,6 +6,7 @@
 #include <array>
 
 #include "core/error.h"
+#include "core/memory_use.h"
 #include "core/profiler.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
@@ -50,6 +51,7 @@ Optimizer::Optimizer(const ParamStore& store, const OptimizerOptions& options) :
   options.validate();
   gate_ = Tensor::zeros({{1}, DType::f32}, store.device());
   const Spec arena = store.weights().spec();
+  const MemoryUse use("moments and average", "");
   if (options.kind != OptimizerKind::sgd || options.momentum > 0) first_ = Tensor::zeros(arena, store.device());
   if (options.kind != OptimizerKind::sgd) second_ = Tensor::zeros(arena, store.device());
   if (options.ema_decay == 0) return;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/memory_use.h"
 
 namespace gesso::nn {
 namespace {
@@ -44,13 +45,17 @@ void ParamStore::materialize(Device& device, std::uint64_t seed, DType dtype) {
   decayed_ = trained;
   place(ParamKind::trained, false, trained);
   place(ParamKind::state, false, states);
-  weights_ = Tensor::zeros({{trained}, dtype}, device);
-  gradients_ = Tensor::zeros({{trained}, dtype}, device);
-  state_ = Tensor::zeros({{states}, dtype}, device);
+  const auto arena = [&](std::string_view name, std::int64_t size) {
+    const MemoryUse use(name, "");
+    return Tensor::zeros({{size}, dtype}, device);
+  };
+  weights_ = arena("weights", trained);
+  gradients_ = arena("gradients of weights", trained);
+  state_ = arena("state", states);
   for (Param::Entry& entry : entries_) {
     entry.tensor = part_of(entry.spec.kind == ParamKind::trained ? weights_ : state_, Param(&entry));
     entry.tensor.set_name(entry.name);
-    fill(entry.tensor, entry.spec.init, seed, entry.name);
+    if (device.computes()) fill(entry.tensor, entry.spec.init, seed, entry.name);
     if (entry.spec.kind == ParamKind::trained) gradient_parts_.push_back(part_of(gradients_, Param(&entry)));
   }
   materialized_ = true;

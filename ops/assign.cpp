@@ -38,7 +38,7 @@ struct Assign {
     if (open(f.in[2])) std::ranges::copy(f.in[1].data<T>(), f.in[0].data<T>().begin());
   }
   static void cpu(const Attrs&, const Forward& f) {
-    if (!open(f.in[2])) return;
+    if (!f.run.computes() || !open(f.in[2])) return;
     const float* value = f.in[1].data<float>().data();
     float* target = f.in[0].data<float>().data();
     parallel_for(f.run.pool, f.in[0].count(), kGrain,

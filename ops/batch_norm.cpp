@@ -139,7 +139,8 @@ struct BatchNorm {
     const float* mean = floats(attrs.train ? f.out[kMean] : f.in[kRunningMean]);
     const float* variance = floats(attrs.train ? f.out[kVariance] : f.in[kRunningVariance]);
     const Tensor scales = f.run.scratch({{e.C}, DType::f32});
-    for (std::int64_t c = 0; c < e.C; ++c) writable(scales)[c] = floats(f.in[kWeight])[c] * rstd_of(attrs, variance[c]);
+    for (std::int64_t c = 0; f.run.computes() && c < e.C; ++c)
+      writable(scales)[c] = floats(f.in[kWeight])[c] * rstd_of(attrs, variance[c]);
     const NormColumns columns{mean, floats(scales), floats(f.in[kBias])};
     const float* x = floats(f.in[kX]);
     float* y = writable(f.out[kY]);
@@ -166,6 +167,7 @@ struct BatchNorm {
         kernel.squares(block, x + e.offset(b), means + b * e.C, squares + b * e.C);
       }
     });
+    if (!f.run.computes()) return;
     const double M = static_cast<double>(e.M), momentum = attrs.momentum;
     for (std::int64_t c = 0; c < e.C; ++c) {
       double mean = 0, square = 0;
@@ -199,7 +201,7 @@ struct BatchNorm {
     });
     const Tensor rows = b.run.scratch({{3, e.C}, DType::f32});
     float *scale = writable(rows), *slope = scale + e.C, *shift = slope + e.C;
-    finish_sums(attrs, b, e, sums, sums_x, scale, slope, shift);
+    if (b.run.computes()) finish_sums(attrs, b, e, sums, sums_x, scale, slope, shift);
     if (!b.dx[kX]) return;
     float* dx = writable(b.dx[kX]);
     parallel_for(b.run.pool, e.blocks, 1, [&](std::int64_t begin, std::int64_t end) {

@@ -140,7 +140,7 @@ void sum_axes(const Execution& run, const Stretched& x, Axes over, double scale,
   if (passes.empty()) {  // sums of nothing
     std::int64_t kept = 1;
     for (int d = 0; d < x.shape.rank(); ++d) kept *= (over >> d & 1u) != 0 ? 1 : x.shape[d];
-    std::fill_n(y, kept, 0.0f);
+    if (run.computes()) std::fill_n(y, kept, 0.0f);
   } else if (passes.front()[1] == 1) {  // of one element each
     const float factor = static_cast<float>(scale);
     const Shape all{x.shape.count()};

@@ -94,7 +94,7 @@ struct CodebookUpdate {
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
-    if (!std::isfinite(f.in[kGate].data<float>()[0])) return;
+    if (!f.run.computes() || !std::isfinite(f.in[kGate].data<float>()[0])) return;
     const auto n = f.in[kMovingCounts].data<float>(), counts = f.in[kCounts].data<float>();
     const std::int64_t K = f.in[kCodebook].dim(0), D = f.in[kCodebook].dim(1);
     double total = 0;

@@ -125,7 +125,7 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
       for (std::int64_t i = 0; i < phases; ++i) gathers.push_back(gather_phase(i));
       const Tensor transposed = run.scratch({{columns, group_k}, DType::f32});
       float* weights = transposed.data<float>().data();
-      gemm::kernels(run.isa).transpose(group_k, columns, group_weight, columns, weights, group_k);
+      if (run.computes()) gemm::kernels(run.isa).transpose(group_k, columns, group_weight, columns, weights, group_k);
       multiply_dots(run, gathers, {weights, g.taps(), group_k, group_c, group_c * group_k, group_k},
                     dx + group * group_c, finish);
       continue;

@@ -292,7 +292,7 @@ void multiply_and_sum(const Execution& run, std::span<const Gather> phases, cons
   const Gather& largest = phases[0];
   const PatchKernels& kernels = patch_kernels_of(run.isa);
   const gemm::Panels panels(run, 1, weights.channels, taps);
-  pack_taps(weights, panels);
+  if (run.computes()) pack_taps(weights, panels);
   const Blocks blocks(largest, window_of(phases), pixels_each(largest, kMostPixels));
   std::vector<std::vector<std::int64_t>> offsets(phases.size());
   for (std::size_t p = 0; p < phases.size(); ++p)
@@ -376,7 +376,7 @@ void multiply_transposed(const Execution& run, const Gather& g, std::int64_t cha
   constexpr std::int64_t kParts = 16;       // that are wanted; each sums some blocks
   const std::int64_t count = std::ssize(g.taps) * channels * columns;
   if (g.rows() == 0) {
-    std::fill_n(sums, count, 0.0f);
+    if (run.computes()) std::fill_n(sums, count, 0.0f);
     return;
   }
   const PatchKernels& kernels = patch_kernels_of(run.isa);
@@ -419,6 +419,7 @@ void add_phase(const Execution& run, const Gather& g, std::int64_t taps, std::in
   const Tensor sums = run.scratch({{std::ssize(g.taps), group_k, group_c}, DType::f32});
   const float* next = sums.data<float>().data();
   multiply_transposed(run, g, group_k, x, group_c, sums.data<float>().data());
+  if (!run.computes()) return;
   for (const Tap& tap : g.taps)
     for (std::int64_t k = 0; k < group_k; ++k, next += group_c)
       std::copy_n(next, group_c, dweight + (k * taps + tap.index) * group_c);
@@ -435,10 +436,11 @@ void weight_gradient_by_patches(const Execution& run, const ConvGeometry& g, con
     const float *group_x = x + group * group_c, *group_dy = dy + group * group_k;
     if (group_c <= group_k) {
       multiply_transposed(run, forward_gather(g, group_x, g.C), group_c, group_dy, group_k, all);
-      gemm::kernels(run.isa).transpose(g.taps() * group_c, group_k, all, group_k, dweight, g.taps() * group_c);
+      if (run.computes())
+        gemm::kernels(run.isa).transpose(g.taps() * group_c, group_k, all, group_k, dweight, g.taps() * group_c);
       continue;
     }
-    std::fill_n(dweight, size, 0.0f);
+    if (run.computes()) std::fill_n(dweight, size, 0.0f);
     for (std::int64_t phase = 0; phase < phases_h(g) * phases_w(g); ++phase)
       add_phase(run, phase_gather(g, group_dy, g.K, phase / phases_w(g), phase % phases_w(g)), g.taps(), group_c,
                 group_k, group_x, dweight);

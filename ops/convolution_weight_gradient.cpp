@@ -146,7 +146,7 @@ void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x
                            .blocks = divide_up(g.N * g.OH * g.OW, kPixels),
                            .dy = nullptr};
     if (work.blocks == 0) {
-      std::fill_n(dweight + group * size, size, 0.0f);
+      if (run.computes()) std::fill_n(dweight + group * size, size, 0.0f);
       continue;
     }
     const Tensor transposed = transpose_pixels(run, g, group_k, dy + group * group_k);

@@ -2,6 +2,7 @@
 #include <memory>
 #include <utility>
 
+#include "core/memory_use.h"
 #include "core/profiler.h"
 #include "ops/device_kernels.h"
 #include "ops/op.h"
@@ -42,6 +43,9 @@ auto told_with_path(const std::string& path, Work&& work) {
   }
 }
 
+// The reference's loops know no pool: on a dry device they are left out.
+bool runs_kernels(const Device& device) { return device.computes() || device.kind() != DeviceKind::reference; }
+
 // What the profiler is told of a call; empty where it is off.
 struct Described {
   double flops = 0;  // of the forward pass
@@ -71,13 +75,14 @@ class RecordedOp final : public Recorded {
     keep(out, row_.saved_outputs(attrs_, wanted), out_);
   }
   std::string_view name() const override { return row_.name; }
+  std::string_view module() const override { return path_; }
   void backward(std::span<const Tensor> dy, std::span<Tensor> dx) override {
     told_with_path(path_, [&] {
       check_versions(in_);
       check_versions(out_);
       ProfileRange range(RangeKind::op, row_.name);
       describe(range, dy, dx);
-      kernels_.backward(attrs_, {run_, in_.tensors, out_.tensors, dy, dx});
+      if (runs_kernels(run_.device)) kernels_.backward(attrs_, {run_, in_.tensors, out_.tensors, dy, dx});
       if (OpWatch::is_on()) OpWatch::tell({.op = row_.name, .module = path_, .pass = OpPass::backward, .tensors = dx});
     });
   }
@@ -149,7 +154,7 @@ Tensors run_op(Device& device, const RowInfo& row, const Attributes& attrs, std:
   specs.reserve(in.size());
   for (const Tensor& x : in) specs.push_back(x.spec());
   check_dtypes(row, specs);
-  const Execution run{device, thread_pool(), isa()};
+  const Execution run{device, device.computes() ? thread_pool() : idle_pool(), isa()};
   const Specs results = row.infer(attrs, specs);
   Tensors out;
   for (const Spec& spec : results) out.push_back(spec.dtype == DType::none ? Tensor() : Tensor(spec, device));
@@ -162,7 +167,7 @@ Tensors run_op(Device& device, const RowInfo& row, const Attributes& attrs, std:
       range.add_work(described.flops, row.bytes(attrs, specs));
       range.describe("forward", described.operands);
     }
-    kernels.forward(attrs, {run, in, out});
+    if (runs_kernels(device)) kernels.forward(attrs, {run, in, out});
   }
   if (OpWatch::is_on()) OpWatch::tell({.op = row.name, .module = module_path(), .tensors = out});
   for (std::size_t i = 0; i < in.size(); ++i)
@@ -187,7 +192,9 @@ const Kernels& RowInfo::kernels(DeviceKind device, std::span<const Spec> in) con
 }
 
 Tensors dispatch_on(Device& device, const RowInfo& row, const Attributes& attrs, std::span<const Tensor> in) {
-  return told_with_path(module_path(), [&] { return run_op(device, row, attrs, in); });
+  const std::string path = module_path();
+  const MemoryUse use(row.name, path);
+  return told_with_path(path, [&] { return run_op(device, row, attrs, in); });
 }
 
 Tensors dispatch(const RowInfo& row, const Attributes& attrs, std::span<const Tensor> in) {

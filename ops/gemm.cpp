@@ -176,7 +176,7 @@ void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, con
     const std::int64_t first = chunk * kRowsEach;
     kernel.sum_rows(std::min(kRowsEach, rows - first), columns, x + first * columns, columns, each + chunk * columns);
   });
-  kernel.sum_rows(chunks, columns, each, columns, sums);
+  if (run.computes()) kernel.sum_rows(chunks, columns, each, columns, sums);
 }
 
 void activation_backward(const Execution& run, std::int64_t n, Activation activation, const float* kept,

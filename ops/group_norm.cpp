@@ -241,7 +241,7 @@ struct GroupNorm {
         kernel.backward_apply(block, {mean, scale, from_mean}, slope, x + chunk.offset,
                               attrs.silu ? chunk_dx : dy + chunk.offset, chunk_dx);
     });
-    add_samples(b, e, rows);
+    if (b.run.computes()) add_samples(b, e, rows);
   }
   // The group's mean and rstd weight, one a channel.
   static void expand(const Backward& b, const Extent& e, const Chunk& chunk, const float* weight, float* mean,

@@ -44,7 +44,7 @@ float* floats(const Tensor& t) { return t ? t.data<float>().data() : nullptr; }
 Tensor or_constant(const Execution& run, const Tensor& t, std::int64_t C, float value) {
   if (t) return t;
   const Tensor filled = run.scratch({{C}, DType::f32});
-  std::ranges::fill(filled.data<float>(), value);
+  if (run.computes()) std::ranges::fill(filled.data<float>(), value);
   return filled;
 }
 

@@ -217,9 +217,10 @@ struct Loss {
     const double sum = sum_of_chunks(f.run, f.in[0].count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
       return kernel.sum(end - begin, a + begin, b + begin, parameter);
     });
-    f.out[0].data<float>()[0] = static_cast<float>(sum / F::terms(f.in[0].shape()));
+    if (f.run.computes()) f.out[0].data<float>()[0] = static_cast<float>(sum / F::terms(f.in[0].shape()));
   }
   static void cpu_backward(const Attrs& attrs, const Backward& b) {
+    if (!b.run.computes()) return;
     const float *first = given(b.in).data<float>().data(), *other = second(b.in).data<float>().data();
     const LossKernel& kernel = kernels(b.run.isa).*F::kernel;
     const auto parameter = static_cast<float>(F::parameter(attrs));

@@ -124,6 +124,7 @@ struct NearestCode {
     const Tensor end_of_code = f.run.scratch({{K}, DType::i64}), vectors = f.run.scratch({{N}, DType::i64});
     std::int64_t *ends = end_of_code.data<std::int64_t>().data(), *order = vectors.data<std::int64_t>().data();
     float* counts = f.out[1].data<float>().data();
+    if (!f.run.computes()) return;
     std::fill(ends, ends + K, 0);
     for (const std::int32_t k : index) ++ends[k];
     for (std::int64_t k = 0, before = 0; k < K; ++k) {

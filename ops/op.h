@@ -45,11 +45,14 @@ constexpr Operands operands(I... i) {
 constexpr bool has(Operands set, std::size_t i) { return (set >> i & 1u) != 0; }
 
 // Where a kernel runs. Comes from the operands and the process's settings, through dispatch; kernels read no global.
+// A kernel of the CPU touches the elements of tensors in what its pool runs, or else where computes() is true, and what
+// scratch it asks for depends on neither: so on a dry device, whose pool is idle, it shows what memory it would take.
 struct Execution {
   Device& device;
   ThreadPool& pool;
   Isa isa;
 
+  bool computes() const { return device.computes(); }
   // Memory that does not outlive the call; content unspecified.
   Tensor scratch(const Spec& spec) const { return Tensor(spec, device); }
 };

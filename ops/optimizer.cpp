@@ -46,7 +46,7 @@ struct GlobalNorm {
     const double sum = sum_of_chunks(f.run, f.in[0].count(), kGrain, [&](std::int64_t begin, std::int64_t end) {
       return square_sum(end - begin, g + begin);
     });
-    f.out[0].data<float>()[0] = static_cast<float>(std::sqrt(sum));
+    if (f.run.computes()) f.out[0].data<float>()[0] = static_cast<float>(std::sqrt(sum));
   }
 
   static std::vector<Case<Attrs>> samples() {
@@ -203,6 +203,7 @@ struct Adamw {
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
+    if (!f.run.computes()) return;
     const Decision by(attrs, f.in);
     if (!by.updates()) return;
     const AdamwFactors undecayed = factors(attrs, by, 0), decayed = factors(attrs, by, attrs.weight_decay);
@@ -353,6 +354,7 @@ struct Sgd {
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
+    if (!f.run.computes()) return;
     const Decision by(attrs, f.in);
     if (!by.updates()) return;
     SgdFactors undecayed{.gradient = static_cast<float>(by.gradient),

@@ -144,6 +144,7 @@ struct Draw {
                      [&](std::size_t i, const Words& words, std::size_t place) { y[i] = F::value(words, place); });
   }
   static void cpu(const Attrs& attrs, const Forward& f) {
+    if (!f.run.computes()) return;
     float* y = f.out[0].data<float>().data();
     const auto draw = kernels(f.run.isa).*F::kernel;
     for_each_piece(f.run.pool, attrs.shape, source(attrs, f),
@@ -258,6 +259,7 @@ struct Dropout {
     });
   }
   static void drop(const Attrs& attrs, const Execution& run, const Tensor& step, const Tensor& from, const Tensor& to) {
+    if (!run.computes()) return;
     const float* x = from.data<float>().data();
     float* y = to.data<float>().data();
     const auto rate = static_cast<float>(attrs.rate), scale = static_cast<float>(1 / (1 - attrs.rate));
@@ -313,6 +315,7 @@ struct AddNoise {
   }
 
   static void cpu(const Attrs& attrs, const Forward& f) {
+    if (!f.run.computes()) return;
     const float* x = f.in[0].data<float>().data();
     float *x_t = f.out[0].data<float>().data(), *eps = f.out[1].data<float>().data();
     const std::vector<Mix<float>> mixes = mixes_of<float>(f.in[1], f.in[2]);
@@ -325,6 +328,7 @@ struct AddNoise {
                    });
   }
   static void cpu_backward(const Attrs&, const Backward& b) {
+    if (!b.run.computes()) return;
     float* dx = b.dx[0].data<float>().data();
     if (!b.dy[0]) return std::ranges::fill(b.dx[0].data<float>(), 0.0f), void();
     const float* dy = b.dy[0].data<float>().data();

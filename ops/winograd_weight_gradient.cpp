@@ -127,7 +127,7 @@ void run_group(const Execution& run, const Gradient& g, const Image& x, const Im
   const Parts& parts = g.parts;
   std::array<bool, WinogradKernels::kMaxPlanes> has_sums{};
   for (const Tiles& tiles : g.tiles) sum_tiles(run, g, tiles, x, dy, has_sums);
-  for (std::int64_t plane = 0; plane < g.planes(); ++plane)
+  for (std::int64_t plane = 0; run.computes() && plane < g.planes(); ++plane)
     if (!has_sums[static_cast<std::size_t>(plane)]) std::fill_n(g.sums + plane * g.sums_plane, g.sums_plane, 0.0f);
   parallel_for(run.pool, g.rows, kTilesEach, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t k = begin; k < end; ++k)

@@ -15,6 +15,7 @@
 #include "tools/bench_device.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
+#include "train/predicted_memory.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
@@ -44,10 +45,13 @@ class BenchedRun {
     batch_.resize(images_.spec().bytes());
     images_.copy_to_host(batch_);
     optimizer_ = std::make_unique<nn::Optimizer>(task_->store(), recipe.optimizer);
-    step_ = std::make_unique<TrainStep>(*task_, *optimizer_, images_, StepOptions{.seed = seed, .replay = replay});
+    step_ = std::make_unique<TrainStep>(*task_, *optimizer_, images_, step_options(recipe, replay));
+    recipe.train.batch = images();
+    predicted_ = predict_memory({.recipe = recipe, .images = images_.dtype(), .device = device, .replay = replay});
   }
 
   std::int64_t images() const { return images_.dim(0); }
+  std::size_t predicted_peak_bytes() const { return predicted_.peak_bytes; }
   std::string_view conv_algorithm() { return name_of(file_.recipe().conv.algorithm); }
 
   // Seconds until the step's values are there.
@@ -79,6 +83,7 @@ class BenchedRun {
   std::vector<std::byte> batch_;
   std::unique_ptr<nn::Optimizer> optimizer_;
   std::unique_ptr<TrainStep> step_;
+  PredictedMemory predicted_;
   std::int64_t steps_ = 0;
 };
 
@@ -156,6 +161,7 @@ StepBench bench_step(const StepBenchRequest& request, Device& device) {
   fill(bench, std::move(seconds), run.images());
   bench.allocations = static_cast<double>(used.allocations) / bench.steps;
   bench.page_faults = static_cast<double>(used.page_faults) / bench.steps;
+  bench.predicted_peak_bytes = run.predicted_peak_bytes();
   bench.peak_bytes = device.allocator().statistics().peak_bytes;
   bench.peak_rss_bytes = system_use(device).peak_rss_bytes;
   if (device.can_capture() || !under.multiply_add) return bench;

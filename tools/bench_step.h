@@ -21,7 +21,8 @@ struct StepBench {
   double ms_min = 0, ms_median = 0;
   double images_per_s = 0;     // at the median
   std::size_t peak_bytes = 0;  // of the device's memory
-  double gflop = 0;            // of one step; a gradient counts the forward pass's operations
+  std::size_t predicted_peak_bytes = 0;
+  double gflop = 0;  // of one step; a gradient counts the forward pass's operations
   // At the minimum, of the FMA loop timed between the steps; empty where the device has no such loop.
   std::optional<double> share_of_peak = {};
   double peak_gflops = 0;

@@ -123,8 +123,9 @@ void print_step(const StepBench& bench) {
   constexpr double kMib = 1 << 20;
   fmt::print("{:<14} {:.3f} ms, median {:.3f} of {} steps\n", "step", bench.ms_min, bench.ms_median, bench.steps);
   fmt::print("{:<14} {:.1f}\n", "images a second", bench.images_per_s);
-  fmt::print("{:<14} {:.1f} MiB at the most, {:.1f} MiB with all of the process\n", "memory",
-             static_cast<double>(bench.peak_bytes) / kMib, static_cast<double>(bench.peak_rss_bytes) / kMib);
+  fmt::print("{:<14} {:.1f} MiB at the most, {:.1f} MiB predicted; {:.1f} MiB with all of the process\n", "memory",
+             static_cast<double>(bench.peak_bytes) / kMib, static_cast<double>(bench.predicted_peak_bytes) / kMib,
+             static_cast<double>(bench.peak_rss_bytes) / kMib);
   fmt::print("{:<14} {:.2f} allocations and {:.2f} page faults a step\n", "fresh memory", bench.allocations,
              bench.page_faults);
   fmt::print("{:<14} {:.3f} GFLOP", "work", bench.gflop);
@@ -151,6 +152,7 @@ nlohmann::ordered_json json_of(const StepBench& bench) {
   return {{"ms", {{"min", bench.ms_min}, {"median", bench.ms_median}}},
           {"images_per_s", bench.images_per_s},
           {"peak_bytes", bench.peak_bytes},
+          {"predicted_peak_bytes", bench.predicted_peak_bytes},
           {"peak_rss_bytes", bench.peak_rss_bytes},
           {"allocations", bench.allocations},
           {"page_faults", bench.page_faults},

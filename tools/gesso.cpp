@@ -79,11 +79,13 @@ int main(int argc, char** argv) {
     gesso::tell(fmt::format("gesso: {}\n", error.what()));
     return error.exit_code();
   } catch (const std::bad_alloc&) {
-    gesso::tell("gesso: out of memory on the host; use a smaller train.batch or a smaller model\n");
+    gesso::tell("gesso: out of memory on the host; free memory, raise ulimit -v, or give it less to do at a time\n");
     return static_cast<int>(gesso::ErrorKind::memory);
-  } catch (const std::system_error& error) {  // of printing, or of std::filesystem
+  } catch (const std::system_error& error) {  // of printing, of std::filesystem, or of starting a thread
     gesso::tell(fmt::format("gesso: {}\n", error.what()));
-    return static_cast<int>(gesso::ErrorKind::io);
+    const bool is_memory =
+        error.code() == std::errc::not_enough_memory || error.code() == std::errc::resource_unavailable_try_again;
+    return static_cast<int>(is_memory ? gesso::ErrorKind::memory : gesso::ErrorKind::io);
   } catch (const std::exception& error) {
     gesso::tell(fmt::format("gesso: {}\n", error.what()));
     return static_cast<int>(gesso::ErrorKind::usage);

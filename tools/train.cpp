@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -34,6 +35,9 @@ std::string written_report(const Path& run) {
     write_report(std::span(&run, 1), page);
   } catch (const Error& error) {
     tell(fmt::format("{}; the run lacks nothing but its page\n", error.what()));
+    return {};
+  } catch (const std::bad_alloc&) {
+    tell("out of memory for report.html; the run lacks nothing but its page\n");
     return {};
   }
   return page.string();

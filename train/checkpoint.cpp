@@ -110,6 +110,12 @@ CheckpointStore checkpoint_store(const Path& run, FileSystem& files) { return {r
 
 std::vector<Checkpoint> list_checkpoints(const Path& run) { return checkpoint_store(run).list(); }
 
+std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+  std::size_t bytes = 0;
+  for (const RoleFile& file : training_files(store, optimizer)) bytes += file.arena.spec().bytes();
+  return bytes;
+}
+
 CheckpointSnapshot::CheckpointSnapshot(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
   for (const RoleFile& file : training_files(store, optimizer)) {
     Role role{.file = file_name(file.name), .arena = file.arena};

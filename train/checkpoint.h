@@ -25,6 +25,9 @@ CheckpointStore checkpoint_store(const Path& run, FileSystem& files = posix_file
 // Of a run's store; see there.
 std::vector<Checkpoint> list_checkpoints(const Path& run);
 
+// Of a checkpoint, and of the snapshot that it is written from.
+std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer);
+
 // The state of one moment, in memory of the host that is taken once: training goes on while it is written.
 class CheckpointSnapshot {
  public:

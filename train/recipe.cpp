@@ -43,6 +43,9 @@ void declare_training(JsonConfig& config, Recipe& recipe) {
   config.field("train.steps", recipe.train.steps, {1, kManySteps}, "steps after which training stops");
   config.field("train.batch", recipe.train.batch, {1, 65536}, "images a step");
   config.field("train.seed", recipe.train.seed, {0}, "seed of all randomness");
+  config.field("train.recompute", recipe.train.recompute, {{"off", Recompute::off}, {"stages", Recompute::stages}},
+               "stages: less memory for more time; inner results are computed again in the backward pass, to the same "
+               "bits");
   Choices<ConvAlgorithm> algorithms;
   for (const ConvAlgorithm algorithm :
        {ConvAlgorithm::automatic, ConvAlgorithm::direct, ConvAlgorithm::winograd2, ConvAlgorithm::winograd4})

@@ -35,10 +35,15 @@ struct DataOptions {
   std::int64_t loaders = 1;       // threads that prepare batches
 };
 
+// off: what the backward pass reads is kept. stages: of each stage of the model only what enters it; the rest is
+// computed again, to the same bits.
+enum class Recompute : std::uint8_t { off, stages };
+
 struct TrainOptions {
   std::int64_t steps = 10000;
   std::int64_t batch = 32;
   std::int64_t seed = 1;
+  Recompute recompute = Recompute::off;
 };
 
 struct ConvOptions {

@@ -17,9 +17,9 @@ namespace gesso {
 namespace {
 
 // What may change when a run goes on: none of it enters the numbers of a step.
-constexpr std::array<std::string_view, 11> kMayChange = {
-    "train.steps", "log.every",    "checkpoint.every", "checkpoint.keep", "sample.every", "sample.count",
-    "data.path",   "data.loaders", "data.cache_mib",   "about.version",   "about.command"};
+constexpr std::array<std::string_view, 12> kMayChange = {
+    "train.steps",     "log.every", "checkpoint.every", "checkpoint.keep", "sample.every",  "sample.count",
+    "train.recompute", "data.path", "data.loaders",     "data.cache_mib",  "about.version", "about.command"};
 
 Path config_path(const Path& run) { return run / kConfigFile; }
 

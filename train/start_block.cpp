@@ -10,6 +10,7 @@
 #include "core/isa.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
+#include "train/checkpoint.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
 
@@ -32,25 +33,20 @@ std::string parameters_by_module(const nn::ParamStore& store) {
   return text;
 }
 
-// Bytes of one checkpoint, and of the copy from which it is written.
-std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
-  const std::size_t arena = store.weights().spec().bytes();
-  std::size_t bytes = arena + store.state().spec().bytes();
-  for (const Tensor& kept : {optimizer.first_moment(), optimizer.second_moment(), optimizer.ema()})
-    if (kept) bytes += arena;
-  return bytes;
-}
-
 std::string memory_plan(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
   const std::size_t arena = store.weights().spec().bytes();
   const auto bytes = [&](const Tensor& t) { return t ? arena : std::size_t{0}; };
-  return fmt::format(
-      "weights {}, gradients {}, moments {}, average {}, state {}, copy to save {}; activations are "
-      "allocated as needed",
-      format_bytes(arena), format_bytes(arena),
-      format_bytes(bytes(optimizer.first_moment()) + bytes(optimizer.second_moment())),
-      format_bytes(bytes(optimizer.ema())), format_bytes(store.state().spec().bytes()),
-      format_bytes(checkpoint_bytes(store, optimizer)));
+  return fmt::format("weights {}, gradients {}, moments {}, average {}, state {}, copy to save {}", format_bytes(arena),
+                     format_bytes(arena),
+                     format_bytes(bytes(optimizer.first_moment()) + bytes(optimizer.second_moment())),
+                     format_bytes(bytes(optimizer.ema())), format_bytes(store.state().spec().bytes()),
+                     format_bytes(checkpoint_bytes(store, optimizer)));
+}
+
+std::string peak_plan(const PredictedMemory& memory) {
+  return fmt::format("{} of tensors, predicted; {} with what is kept for reuse, {} besides; {} are available",
+                     format_bytes(memory.peak_bytes), format_bytes(memory.held_bytes), format_bytes(memory.host_bytes),
+                     format_bytes(memory.available_bytes));
 }
 
 std::string checkpoint_plan(const StartFacts& facts) {
@@ -108,6 +104,8 @@ std::vector<std::string> start_block(const StartFacts& facts) {
                   parameters_by_module(facts.store)),
       fmt::format("convolutions {}", name_of(recipe.conv.algorithm)),
       fmt::format("memory       {}", memory_plan(facts.store, facts.optimizer)),
+      fmt::format("peak memory  {}", peak_plan(facts.memory)),
+      fmt::format("             {}", facts.memory.largest()),
       fmt::format("steps        {} to {} of {} images, {} an epoch", facts.start_step, recipe.train.steps, batch,
                   per_epoch),
       fmt::format("checkpoints  {}", checkpoint_plan(facts)),

@@ -7,6 +7,7 @@
 
 #include "nn/optimizer.h"
 #include "train/dataset.h"
+#include "train/predicted_memory.h"
 #include "train/recipe.h"
 
 namespace gesso {
@@ -19,6 +20,7 @@ struct StartFacts {
   const nn::ParamStore& store;
   const nn::Optimizer& optimizer;
   std::int64_t start_step;
+  const PredictedMemory& memory;
 };
 // One text a line.
 std::vector<std::string> start_block(const StartFacts& facts);

@@ -40,7 +40,12 @@ TrainStep::TrainStep(Task& task, nn::Optimizer& optimizer, const Tensor& images,
     : task_(task), optimizer_(optimizer), images_(images), options_(options), state_(images.device()) {}
 
 nn::Context TrainStep::context(nn::Mode mode, nn::StateUpdates& updates) const {
-  return {.device = images_.device(), .mode = mode, .state = state_, .updates = updates, .seed = options_.seed};
+  return {.device = images_.device(),
+          .mode = mode,
+          .state = state_,
+          .updates = updates,
+          .seed = options_.seed,
+          .recompute = options_.recompute};
 }
 
 // What is recorded: nothing here may read the device's memory, nor depend on the step but through state_.

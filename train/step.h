@@ -16,7 +16,8 @@ namespace gesso {
 
 struct StepOptions {
   std::uint64_t seed = 1;
-  bool replay = true;  // false: every step is asked for anew, on any device
+  bool replay = true;      // false: every step is asked for anew, on any device
+  bool recompute = false;  // see nn::Context
 };
 
 // A step's loss terms and its gradient norm, on their way to the host.

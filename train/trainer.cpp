@@ -63,21 +63,33 @@ void remove_unfinished_of(const Path& run) {
                     [](std::string_view name) { return name.starts_with("step-") && name.ends_with(".png"); });
 }
 
+void check_batch(const Recipe& recipe, const Dataset& train_data) {
+  if (train_data.size() < recipe.train.batch)
+    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data.size(),
+         train_data.name());
+}
+
 void check_data(const Recipe& recipe, const Dataset& train_data, const Dataset& test_data) {
   if (test_data.image_shape() != train_data.image_shape())
     fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
          test_data.name(), test_data.image_shape().text(), train_data.image_shape().text());
-  if (train_data.size() < recipe.train.batch)
-    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data.size(),
-         train_data.name());
   check_grid(GridKind::comparison, std::min(recipe.sample.count, test_data.size()), test_data.image_shape(),
              "lower sample.count");
+}
+
+PlannedRun planned(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
+  check_batch(recipe, train_data);
+  return {.recipe = recipe,
+          .images = train_data.dtype(),
+          .pictures = recipe.sample.count,
+          .device = device(options.device),
+          .replay = options.replay};
 }
 
 // One run from its first step to its last.
 class Run {
  public:
-  Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
+  Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options, const PredictedMemory& memory);
   RunSummary go();
 
  private:
@@ -104,6 +116,7 @@ class Run {
 
   const Recipe& recipe_;
   const RunOptions& options_;
+  const PredictedMemory& memory_;
   Device& device_;
   const Dataset& train_data_;
   std::unique_ptr<Dataset> test_data_;
@@ -133,9 +146,10 @@ class Run {
   std::string save_problem_;                       // of the newest save
 };
 
-Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options)
+Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options, const PredictedMemory& memory)
     : recipe_(recipe),
       options_(options),
+      memory_(memory),
       device_(device(options.device)),
       train_data_(train_data),
       test_data_(open_dataset(recipe.data, Split::validation, seed(recipe))),
@@ -150,8 +164,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
     task_->measure(train_data_);
   const ImageShape& shape = train_data_.image_shape();
   images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
-  step_ = std::make_unique<TrainStep>(*task_, optimizer_, images_,
-                                      StepOptions{.seed = seed(recipe), .replay = options.replay});
+  step_ = std::make_unique<TrainStep>(*task_, optimizer_, images_, step_options(recipe, options.replay));
   loader_ = loader(start_step_, recipe.data.loaders);
   start_directory(configuration);
 }
@@ -370,7 +383,8 @@ RunSummary Run::go() {
                          .test_data = *test_data_,
                          .store = task_->store(),
                          .optimizer = optimizer_,
-                         .start_step = start_step_};
+                         .start_step = start_step_,
+                         .memory = memory_};
   write_skipped(facts);
   for (const std::string& text : start_block(facts)) line_->say(text);
   summary_.step = start_step_;
@@ -408,6 +422,10 @@ RunSummary Run::go() {
 
 }  // namespace
 
+StepOptions step_options(const Recipe& recipe, bool replay) {
+  return {.seed = seed(recipe), .replay = replay, .recompute = recipe.train.recompute == Recompute::stages};
+}
+
 std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device) {
   return std::make_unique<VqvaeTask>(
       VqvaeTaskOptions{.model = recipe.vqvae, .start_from_data = recipe.start_from_data, .seed = seed(recipe)}, device);
@@ -430,7 +448,10 @@ std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& trai
   recipe.validate();
   const std::unique_ptr<Dataset> test_data = open_dataset(recipe.data, Split::validation, seed(recipe));
   check_data(recipe, train_data, *test_data);
-  const std::unique_ptr<Task> task = make_task(recipe, device(options.device));
+  const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
+  const PredictedMemory memory = predict_memory_that_fits(planned(recipe, train_data, options));
+  const std::unique_ptr<Device> dry = device(options.device).dry();
+  const std::unique_ptr<Task> task = make_task(recipe, *dry);
   const nn::Optimizer optimizer(task->store(), recipe.optimizer);
   std::int64_t start_step = 0;
   if (options.resume)
@@ -443,13 +464,19 @@ std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& trai
                       .test_data = *test_data,
                       .store = task->store(),
                       .optimizer = optimizer,
-                      .start_step = start_step});
+                      .start_step = start_step,
+                      .memory = memory});
 }
 
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
   recipe.validate();
   const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
-  return Run(recipe, train_data, options).go();
+  const PlannedRun plan = planned(recipe, train_data, options);
+  const PredictedMemory memory = predict_memory_that_fits(plan);
+  RunSummary summary;
+  tell_want_of_memory(plan, memory, options.directory,
+                      [&] { summary = Run(recipe, train_data, options, memory).go(); });
+  return summary;
 }
 
 }  // namespace gesso

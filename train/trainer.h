@@ -11,6 +11,7 @@
 #include "train/recipe.h"
 #include "train/run_controls.h"
 #include "train/run_log.h"
+#include "train/step.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -40,7 +41,8 @@ struct RunSummary {
 // the checkpoint are found good. What cannot be written on the way (a full disk) is told, and training goes on; only
 // where the last checkpoint cannot be saved does it end with ErrorKind::io. Throws Error: usage for a recipe that
 // cannot be right or does not fit the data, and where another process trains there; data; numeric where a gradient is
-// no longer finite (the last checkpoint is intact); memory; io.
+// no longer finite (the last checkpoint is intact); memory where there is too little, before the first step where that
+// could be predicted (the last checkpoint is intact); io.
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
 
 // What train() would say before its first step, a line each; writes nothing. Throws as train() does before it.
@@ -49,6 +51,8 @@ std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& trai
 // The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be
 // resolved.
 std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device);
+// The options of its steps that a recipe names.
+StepOptions step_options(const Recipe& recipe, bool replay);
 // Image shape 0x0x0 becomes that of the data. Throws where the recipe wants another.
 void resolve_image_shape(Recipe& recipe, const ImageShape& found);
 

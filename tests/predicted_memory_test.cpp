@@ -1,0 +1,157 @@
+// The memory of a run: predicted, refused, run out of, and traded for time.
+#include "train/predicted_memory.h"
+
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <new>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ops/conv_algorithm.h"
+#include "ops/op_watch.h"
+#include "ops/unary.h"
+#include "tests/address_limit.h"
+#include "tests/expect_error.h"
+#include "tests/measured_memory.h"
+#include "tests/small_run.h"
+#include "tests/temporary_directory.h"
+
+namespace gesso {
+namespace {
+
+const std::vector<std::pair<std::string, std::vector<std::string>>>& recipes() {
+  static const std::vector<std::pair<std::string, std::vector<std::string>>> all = {
+      {"vqvae-shapes", {"train.batch=16"}},
+      {"vqvae-shapes", {"train.batch=5", "data.size=16", "model.dropout=0.2", "optimizer.ema_decay=0.9"}},
+      {"vqvae-shapes", {"train.batch=8", "train.recompute=stages"}},
+      {"vqvae-fashion", {"train.batch=16", "data.size=28", "data.channels=1", "optimizer.kind=sgd"}},
+      {"vqvae-cifar10", {"train.batch=4", "conv.algorithm=direct"}},
+      {"bench-vqvae-28", {"train.batch=16"}},
+      {"bench-vqvae-28", {"train.batch=3", "data.size=30", "model.padding=edge", "model.start_from_data=false"}}};
+  return all;
+}
+
+TEST_SUITE("predicted memory") {
+  TEST_CASE("the prediction is what the allocator measures, to the byte") {
+    for (const auto& [name, changes] : recipes()) {
+      PlannedRecipe planned(name, changes);
+      INFO(name, " ", changes.front(), " ", changes.back());
+      const PredictedMemory guess = predicted(planned.recipe(), device(DeviceKind::cpu));
+      const MemoryStatistics truth = measured(planned.recipe(), device(DeviceKind::cpu));
+      CHECK(guess.peak_bytes == truth.peak_bytes);
+      CHECK(guess.held_bytes == truth.peak_held_bytes);
+      CHECK(!guess.holders.empty());
+    }
+  }
+
+  TEST_CASE("a whole run, with its pictures and checkpoints, stays at the prediction") {
+    const TemporaryDirectory folder;
+    Allocator& allocator = device(DeviceKind::cpu).allocator();
+    allocator.trim();
+    allocator.reset_peak();
+    const std::size_t before = allocator.statistics().live_bytes;
+    (void)train_small({"train.steps=3"}, {.directory = folder.path() / "run"});
+    RecipeFile file;
+    load_run_config(folder.path() / "run", file.config());
+    const PredictedMemory guess = predict_memory({.recipe = file.recipe(), .pictures = file.recipe().sample.count});
+    CHECK(guess.peak_bytes == allocator.statistics().peak_bytes - before);
+  }
+
+  TEST_CASE("what does not fit is refused before the start, with who would hold it and what fits") {
+    PlannedRecipe planned("vqvae-shapes", {"train.batch=4096"});
+    const AddressLimit limit(std::size_t{400} << 20);
+    const auto refused = [&] { (void)predict_memory_that_fits({.recipe = planned.recipe()}); };
+    expect_error(ErrorKind::memory,
+                 {"out of memory before the first step", "train.batch 4096", "GiB", "coder.",
+                  "the largest train.batch that fits is"},
+                 refused);
+    PlannedRecipe monster("vqvae-shapes",
+                          {"model.hidden=16384", "model.downsamples=6", "data.size=64", "model.residual_blocks=64"});
+    expect_error(ErrorKind::memory, {"no train.batch fits"},
+                 [&] { (void)predict_memory_that_fits({.recipe = monster.recipe()}); });
+  }
+
+  TEST_CASE("an allocation that fails on the way is told with what was predicted, and the checkpoint stays good") {
+    const TemporaryDirectory folder;
+    const Path run = folder.path() / "run";
+    (void)train_small({"train.steps=2"}, {.directory = run});
+    Allocator& allocator = device(DeviceKind::cpu).allocator();
+    allocator.trim();
+    for (const std::size_t kib : {1, 40, 80}) {
+      allocator.set_limit(allocator.statistics().live_bytes + (kib << 10));
+      expect_error(ErrorKind::memory, {"out of memory", "asked for by", "were predicted", "step-0", "--resume"},
+                   [&] { (void)train_small({"train.steps=4"}, {.directory = run, .resume = true}); });
+      allocator.set_limit(0);
+    }
+    CHECK(train_small({"train.steps=4"}, {.directory = run, .resume = true}).step == 4);
+  }
+
+  TEST_CASE("a want of memory anywhere in a run is the same error") {
+    PlannedRecipe planned("vqvae-shapes", {});
+    const PlannedRun run{.recipe = planned.recipe()};
+    const TemporaryDirectory folder;
+    expect_error(ErrorKind::memory,
+                 {"out of memory on the host", "the last checkpoint is none", "train.batch below 64"},
+                 [&] { tell_want_of_memory(run, {}, folder.path(), [] { throw std::bad_alloc(); }); });
+    expect_error(ErrorKind::data, {"other"},
+                 [&] { tell_want_of_memory(run, {}, folder.path(), [] { fail(ErrorKind::data, "other"); }); });
+  }
+
+  TEST_CASE("recomputed stages train to the same bits with less memory") {
+    PlannedRecipe kept("vqvae-shapes", {"train.batch=32"}),
+        recomputed("vqvae-shapes", {"train.batch=32", "train.recompute=stages"});
+    Device& cpu = device(DeviceKind::cpu);
+    const std::size_t with = measured(recomputed.recipe(), cpu).peak_bytes,
+                      without = measured(kept.recipe(), cpu).peak_bytes;
+    MESSAGE("peak ", without, " bytes, ", with, " with train.recompute=stages; predicted ",
+            predicted(kept.recipe(), cpu).peak_bytes, " and ", predicted(recomputed.recipe(), cpu).peak_bytes);
+    CHECK(with < without * 3 / 4);
+
+    const TemporaryDirectory folder;
+    const auto states = [&](const std::string& name, const std::string& recompute) {
+      (void)train_small({"train.steps=6", "train.recompute=" + recompute}, {.directory = folder.path() / name});
+      return state_files(folder.path() / name);
+    };
+    CHECK(states("kept", "off") == states("recomputed", "stages"));
+  }
+}
+
+// Notes what is live on a device when each op's backward has run.
+class LiveBytes final : public OpWatch {
+ public:
+  explicit LiveBytes(Device& device) : allocator_(device.allocator()) {}
+  void computed(const OpResults& results) override {
+    if (results.pass == OpPass::backward) live.push_back(allocator_.statistics().live_bytes);
+  }
+  std::vector<std::size_t> live;
+
+ private:
+  Allocator& allocator_;
+};
+
+TEST_SUITE("predicted memory") {
+  TEST_CASE("the backward pass frees what an op saved as soon as it has used it") {
+    const auto dry = device(DeviceKind::cpu).dry();
+    constexpr std::size_t kOps = 8, kBytes = 1 << 20;
+    Tape tape;
+    Tensor x({{static_cast<std::int64_t>(kBytes / sizeof(float))}, DType::f32}, *dry);
+    tape.watch(x);
+    const std::size_t block = dry->allocator().statistics().live_bytes;
+    Tensor y = x;
+    for (std::size_t i = 0; i < kOps; ++i) y = ops::relu(y);
+    const Tensor dy(y.spec(), *dry), leaf = x, end = std::exchange(y, {});
+    LiveBytes watch(*dry);
+    (void)tape.backward(std::span(&end, 1), std::span(&dy, 1), std::span(&leaf, 1));
+    REQUIRE(watch.live.size() == kOps);
+    // Beside the leaf, the end and the seed: what this op and those before it have saved, dy and dx.
+    for (std::size_t i = 0; i < kOps; ++i) {
+      const std::size_t saved = kOps - i - (i == 0 ? 1 : 0), gradients = i == 0 ? 1 : 2;
+      CHECK(watch.live[i] == (3 + saved + gradients) * block);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace gesso

@@ -1,0 +1,143 @@
+#include "train/predicted_memory.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <new>
+#include <system_error>
+
+#include "core/error.h"
+#include "core/memory_use.h"
+#include "nn/optimizer.h"
+#include "train/checkpoint.h"
+#include "train/data_loader.h"
+#include "train/run_log.h"
+#include "train/step.h"
+#include "train/trainer.h"
+
+namespace gesso {
+namespace {
+
+// Of the host, for all that is small or passes by: records, logs, grids of pictures, stacks of threads.
+constexpr std::size_t kMargin = std::size_t{32} << 20;
+
+Tensor batch_on(const PlannedRun& run, std::int64_t images, Device& device) {
+  const MemoryUse use("batch", "");
+  const models::VqvaeOptions& model = run.recipe.vqvae;
+  return {{{images, model.height, model.width, model.channels}, run.images}, device};
+}
+
+// What a run does with memory, in its order.
+void rehearse(const PlannedRun& run, Device& dry, PredictedMemory& predicted) {
+  const Recipe& recipe = run.recipe;
+  const std::unique_ptr<Task> task = make_task(recipe, dry);
+  nn::Optimizer optimizer(task->store(), recipe.optimizer);
+  const Tensor images = batch_on(run, recipe.train.batch, dry);
+  TrainStep step(*task, optimizer, images, step_options(recipe, /*replay=*/false));
+  for (std::int64_t i = 0; i < 3; ++i) {  // the first one starts the model, and pictures follow it
+    (void)step.run(i, recipe.schedule.at(i));
+    nn::StateUpdates unused;
+    if (i == 0 && run.pictures > 0) (void)task->reconstruct(step.evaluation(unused), batch_on(run, run.pictures, dry));
+  }
+  const auto waiting = static_cast<std::size_t>(DataLoaderOptions().prefetch + recipe.data.loaders + 1);
+  predicted.host_bytes = checkpoint_bytes(task->store(), optimizer) + waiting * images.spec().bytes() + kMargin;
+}
+
+std::size_t needed(const PlannedRun& run, const PredictedMemory& predicted) {
+  return predicted.held_bytes + (run.device.kind() == DeviceKind::cuda ? 0 : predicted.host_bytes);
+}
+
+bool fits(const PlannedRun& run, std::size_t available) {
+  try {
+    return needed(run, predict_memory(run)) <= available;
+  } catch (const Error& error) {  // more than can be counted
+    if (error.kind() != ErrorKind::memory) throw;
+    return false;
+  }
+}
+
+bool fits_with(const PlannedRun& run, std::size_t available, std::int64_t batch, Recompute recompute) {
+  Recipe changed = run.recipe;
+  changed.train.batch = batch;
+  changed.train.recompute = recompute;
+  return fits({changed, run.images, run.pictures, run.device, run.replay}, available);
+}
+
+std::string remedy(const PlannedRun& run, std::size_t available) {
+  const TrainOptions& train = run.recipe.train;
+  std::int64_t most = 0;  // that fits
+  for (std::int64_t too_many = train.batch; most + 1 < too_many;) {
+    const std::int64_t middle = most + (too_many - most) / 2;
+    (fits_with(run, available, middle, train.recompute) ? most : too_many) = middle;
+  }
+  std::string text = most > 0 ? fmt::format("the largest train.batch that fits is {}", most)
+                              : std::string("no train.batch fits; use a smaller model or smaller images");
+  if (train.recompute == Recompute::off && fits_with(run, available, train.batch, Recompute::stages))
+    text += fmt::format("; train.batch {} fits with train.recompute=stages, which takes more time", train.batch);
+  return text;
+}
+
+std::string saved_in(const Path& directory) {
+  const std::vector<Checkpoint> all = list_checkpoints(directory);
+  return all.empty() ? "none" : all.back().directory.string();
+}
+
+}  // namespace
+
+std::string PredictedMemory::largest() const {
+  constexpr std::size_t kShown = 5;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(kShown, holders.size()); ++i)
+    text += fmt::format("{}{} {}", i == 0 ? "" : ", ", holders[i].text(), format_bytes(holders[i].bytes));
+  return text;
+}
+
+PredictedMemory predict_memory(const PlannedRun& run) {
+  const std::unique_ptr<Device> dry = run.device.dry();
+  PredictedMemory predicted;
+  predicted.available_bytes = run.device.available_bytes() + run.device.allocator().statistics().cached_bytes;
+  rehearse(run, *dry, predicted);
+  const MemoryStatistics used = dry->allocator().statistics();
+  predicted.held_bytes = used.peak_held_bytes;
+  // What a recorded step works on stays its own.
+  predicted.peak_bytes = run.replay && run.device.can_capture() ? used.peak_held_bytes : used.peak_bytes;
+  predicted.holders = dry->allocator().holders_at_peak();
+  return predicted;
+}
+
+PredictedMemory predict_memory_that_fits(const PlannedRun& run) {
+  PredictedMemory predicted = predict_memory(run);
+  const std::size_t available = predicted.available_bytes;
+  if (needed(run, predicted) > available)
+    fail(ErrorKind::memory,
+         "out of memory before the first step: with train.batch {} this run needs {} on {}, but {} are available; the "
+         "most is held by {}; {}",
+         run.recipe.train.batch, format_bytes(needed(run, predicted)), run.device.name(), format_bytes(available),
+         predicted.largest(), remedy(run, available));
+  return predicted;
+}
+
+void tell_want_of_memory(const PlannedRun& run, const PredictedMemory& predicted, const Path& directory,
+                         const std::function<void()>& work) {
+  std::string what;
+  try {
+    return work();
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::memory) throw;
+    what = error.what();
+  } catch (const std::bad_alloc&) {
+    what = "out of memory on the host";
+  } catch (const std::system_error& error) {
+    if (error.code() != std::errc::resource_unavailable_try_again) throw;
+    what = fmt::format("out of memory on the host: a thread could not be started ({})", error.what());
+  }
+  fail(ErrorKind::memory,
+       "{}; {} of tensors were predicted for the peak, the most held by {}; the last checkpoint is {}; free memory{} "
+       "and "
+       "go on with --resume, or start anew with a train.batch below {}",
+       what, format_bytes(predicted.peak_bytes), predicted.largest(), saved_in(directory),
+       run.recipe.train.recompute == Recompute::off ? " or set train.recompute=stages" : "", run.recipe.train.batch);
+}
+
+}  // namespace gesso
