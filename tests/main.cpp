@@ -1,5 +1,4 @@
 // The test program: doctest's own options, `--seed N`, `--device NAME`, and the count of what ran, by suite.
-#define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 

@@ -29,7 +29,7 @@ void add_step(Verb verb) {
   step.add("--data", options->data, "Where the data are (data.path)");
   add_device_option(step, options->device);
   step.add("--trace", options->trace, "First write one step, op by op, for Perfetto into this file");
-  step.add("--json", options->json, "Print one JSON object as the last line");
+  add_json_option(step, options->json);
   step.footer("Example: gesso bench step vqvae-shapes train.batch=32");
   step.runs([options] {
     if (!options->data.empty()) options->request.assignments.push_back("data.path=" + options->data);
@@ -57,7 +57,7 @@ void add_ops(Verb verb) {
           "vqvae-28, unet-64 or ddpm-cifar10: all shapes of convolutions and matrix products of a training step, and "
           "their sums over the step");
   add_device_option(ops, options->device);
-  ops.add("--json", options->json, "Print one JSON object as the last line");
+  add_json_option(ops, options->json);
   ops.footer("Example: gesso bench ops --filter conv2d");
   ops.runs([options] {
     const DeviceKind kind = device_kind(options->device);
@@ -74,7 +74,7 @@ void add_ops(Verb verb) {
 void add_emulator(Verb verb) {
   Verb emulator = verb.add_verb("emulator", "Times what the emulated device needs for what kernels do");
   auto json = std::make_shared<bool>(false);
-  emulator.add("--json", *json, "Print one JSON object as the last line");
+  add_json_option(emulator, *json);
   emulator.footer("Example: gesso bench emulator");
   emulator.runs([json] {
     nlohmann::json rows = nlohmann::json::array();

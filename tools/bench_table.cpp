@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <vector>
 
 #include "core/isa.h"
 #include "core/thread_pool.h"
@@ -22,6 +23,14 @@ nlohmann::json comparison_json(const std::optional<BenchComparison>& comparison)
           {"ms_median", comparison->ms_median},
           {"ratio", comparison->ratio},
           {"difference", comparison->difference}};
+}
+
+// A list in JSON of what `object` makes of each.
+template <class Json, class T, class Object>
+Json list_of(const std::vector<T>& all, Object object) {
+  Json list = Json::array();
+  for (const T& one : all) list.push_back(object(one));
+  return list;
 }
 
 nlohmann::json row_json(const BenchRow& row) {
@@ -98,16 +107,12 @@ void print_ceilings(const Bench& bench) {
 }
 
 nlohmann::json json_of(const Bench& bench) {
-  nlohmann::json rows = nlohmann::json::array();
-  for (const BenchRow& row : bench.rows) rows.push_back(row_json(row));
-  nlohmann::json sums = nlohmann::json::array();
-  for (const BenchSum& sum : bench.sums)
-    sums.push_back({{"ops", sum.ops},
-                    {"pass", sum.pass},
-                    {"ms", sum.ms},
-                    {"ms_median", sum.ms_median},
-                    {"gflops", sum.gflops},
-                    {"share", sum.share ? nlohmann::json(*sum.share) : nlohmann::json()}});
+  const nlohmann::json rows = list_of<nlohmann::json>(bench.rows, row_json);
+  const nlohmann::json sums = list_of<nlohmann::json>(bench.sums, [](const BenchSum& sum) {
+    return nlohmann::json{{"ops", sum.ops},       {"pass", sum.pass},
+                          {"ms", sum.ms},         {"ms_median", sum.ms_median},
+                          {"gflops", sum.gflops}, {"share", sum.share ? nlohmann::json(*sum.share) : nlohmann::json()}};
+  });
   nlohmann::json ceilings;  // null where there are none
   if (bench.ceilings.gflops > 0) ceilings = {{"gflops", bench.ceilings.gflops}, {"gbps", bench.ceilings.gbps}};
   nlohmann::json json = {{"rows", rows},
@@ -139,16 +144,11 @@ void print_step(const StepBench& bench) {
 nlohmann::ordered_json json_of(const StepBench& bench) {
   nlohmann::ordered_json share;  // null where the device's peak is not known
   if (bench.share_of_peak) share = *bench.share_of_peak;
-  nlohmann::ordered_json ops = nlohmann::ordered_json::array();
-  for (const StepOp& op : bench.ops)
-    ops.push_back({{"name", op.name},
-                   {"pass", op.pass},
-                   {"operands", op.operands},
-                   {"calls", op.calls},
-                   {"ms", op.ms},
-                   {"floor_ms", op.floor_ms},
-                   {"gflop", op.gflop},
-                   {"gbytes", op.gbytes}});
+  const auto ops = list_of<nlohmann::ordered_json>(bench.ops, [](const StepOp& op) {
+    return nlohmann::ordered_json{{"name", op.name},   {"pass", op.pass},    {"operands", op.operands},
+                                  {"calls", op.calls}, {"ms", op.ms},        {"floor_ms", op.floor_ms},
+                                  {"gflop", op.gflop}, {"gbytes", op.gbytes}};
+  });
   return {{"ms", {{"min", bench.ms_min}, {"median", bench.ms_median}}},
           {"images_per_s", bench.images_per_s},
           {"peak_bytes", bench.peak_bytes},

@@ -111,7 +111,7 @@ void add_check(Verb program, Outcome& outcome) {
   sub.add("--small", verb->small, "With --device: only small cases, for tools that slow kernels down");
   const VerbOption mutate =
       sub.add("--mutate", verb->mutate, "Plant faults in every result instead, and see that each is caught");
-  const VerbOption json = sub.add("--json", verb->json, "Last line of standard output: one JSON object");
+  const VerbOption json = add_json_option(sub, verb->json);
   sub.add("--markdown", verb->markdown, "Print what the operations are instead: docs/ops.md")
       .excludes(mutate)
       .excludes(json);

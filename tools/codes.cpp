@@ -126,7 +126,7 @@ void add_common(Verb verb, CodesOptions& options) {
            "Pixels a side that are computed at once: bounds memory; results do not depend on it")
       .between(1, 16384)
       .shows_default();
-  verb.add("--json", options.json, "Last line of standard output: one JSON object");
+  add_json_option(verb, options.json);
   add_device_option(verb, options.device);
 }
 

@@ -50,7 +50,7 @@ void add_evaluate(Verb program, Outcome&) {
   verb.add("--data", options->data, "Where the data are; default: where the run found them");
   verb.add("--batch", options->batch, "Images at a time; results do not depend on it but for rounding")
       .between(1, 65536);
-  verb.add("--json", options->json, "Last line of standard output: one JSON object");
+  add_json_option(verb, options->json);
   add_device_option(verb, options->device);
   verb.footer("Example: gesso evaluate runs/first --json");
   verb.runs([options] { run_evaluate(*options); });

@@ -34,6 +34,10 @@ void add_device_option(Verb verb, std::string& name) {
   verb.add("--device", name, "cpu, cuda, emulated or reference").shows_default();
 }
 
+VerbOption add_json_option(Verb verb, bool& json) {
+  return verb.add("--json", json, "Last line of standard output: one JSON object");
+}
+
 namespace {
 
 int run(int argc, char** argv) {

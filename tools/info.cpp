@@ -33,7 +33,7 @@ nlohmann::json facts() {
 void add_info(Verb program, Outcome&) {
   Verb verb = program.add_verb("info", "What this build and this machine are");
   auto json = std::make_shared<bool>(false);
-  verb.add("--json", *json, "Print one JSON object");
+  add_json_option(verb, *json);
   verb.footer("Example: gesso info --json");
   verb.runs([json] {
     const nlohmann::json found = facts();

@@ -36,7 +36,7 @@ void add_report(Verb program, Outcome&) {
   auto options = std::make_shared<ReportOptions>();
   verb.add("runs", options->runs, "Run directories, side by side where there are several").required();
   verb.add("--out", options->out, "The page to write (HTML); default, for one run: report.html in it");
-  verb.add("--json", options->json, "Last line of standard output: one JSON object");
+  add_json_option(verb, options->json);
   verb.footer(
       "Example: gesso report runs/first\n"
       "         gesso report runs/first runs/second --out compared.html");

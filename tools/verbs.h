@@ -38,5 +38,7 @@ nlohmann::ordered_json json_of(const std::vector<Metric>& metrics);
 
 // --device, as all verbs that compute take it.
 void add_device_option(Verb verb, std::string& name);
+// --json, as all verbs that have results take it.
+VerbOption add_json_option(Verb verb, bool& json);
 
 }  // namespace gesso
