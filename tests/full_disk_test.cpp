@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
+#include <numeric>
 #include <sstream>
 
 #include "tests/faulty_file_system.h"
@@ -11,6 +12,7 @@
 #include "tests/started_program.h"
 #include "tests/temporary_directory.h"
 #include "tests/tiny_training.h"
+#include "train/run_history.h"
 
 namespace gesso {
 namespace {
@@ -58,6 +60,11 @@ TEST_SUITE("full disk") {
     CHECK(train_small(more, {.directory = folder / "run", .files = &files}).step == 30);
     CHECK(files.refused > 3);
     CHECK(list_checkpoints(folder / "run").size() > 3);
+    const RunHistory run = read_history(folder / "run");
+    const Series* failed = run.series(kSavesFailed);
+    REQUIRE(failed != nullptr);
+    CHECK(std::accumulate(failed->values.begin(), failed->values.end(), 0.0) > 2);
+    CHECK(read_history(folder / "whole").series(kSavesFailed) == nullptr);
     CHECK(state_files(folder / "run") == state_files(folder / "whole"));
   }
 

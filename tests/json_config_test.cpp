@@ -138,6 +138,31 @@ TEST_SUITE("json_config") {
     CHECK(rows[8].expected == "a list, each a whole number from 1 to 4096");
   }
 
+  TEST_CASE("a key that may be auto keeps its value until it is given one, and no other key may") {
+    Bound r;
+    r.config.allow_auto({"train.steps", "optimizer.name"});
+    CHECK(!r.config.is_auto("train.steps"));
+    r.config.load(R"({"train": {"steps": "auto"}, "optimizer": {"name": "auto"}})", "file");
+    CHECK(r.config.is_auto("train.steps"));
+    CHECK(r.config.is_auto("optimizer.name"));
+    CHECK(r.steps == 1000);
+    CHECK(r.config.describe()[0].value == "\"auto\"");
+    CHECK(r.config.describe()[0].expected == "a whole number from 1 to 1000000, or auto");
+    Bound again;
+    again.config.allow_auto({"train.steps", "optimizer.name"});
+    again.config.load(r.config.text(), "resolved");
+    CHECK(again.config.is_auto("train.steps"));
+    r.config.assign("train.steps=7");
+    CHECK(!r.config.is_auto("train.steps"));
+    CHECK(r.steps == 7);
+    r.config.assign("train.steps=auto");
+    CHECK(r.config.is_auto("train.steps"));
+    CHECK(r.steps == 7);
+    expect_error(ErrorKind::usage, {"train.batch", "got \"auto\""}, [&] { r.config.assign("train.batch=auto"); });
+    expect_error(ErrorKind::usage, {"nothing.here"}, [&] { r.config.allow_auto({"nothing.here"}); });
+    CHECK(!r.config.is_auto("nothing.here"));
+  }
+
   TEST_CASE("what a file says wrongly is named with file, key, value and remedy") {
     struct Case {
       const char* text;

@@ -131,6 +131,34 @@ TEST_SUITE("metrics") {
     expect_error(ErrorKind::usage, {"0 codes"}, [] { CodeUsage none(0); });
   }
 
+  TEST_CASE("triptychs are a picture, what was made of it, and four times their difference") {
+    std::vector<Image> before, after;
+    for (std::uint8_t i = 0; i < 3; ++i) {
+      before.emplace_back(ImageShape{96, 96, 3}, static_cast<std::uint8_t>(100 + i));
+      after.emplace_back(ImageShape{96, 96, 3}, static_cast<std::uint8_t>(100 - 20 * i));
+    }
+    const Image grid = triptych_grid(before, after);
+    CHECK(grid.shape == ImageShape{3 * 98 + 2, 3 * 98 + 2, 3});
+    const auto at = [&](std::int64_t row, std::int64_t column) {
+      return int{grid.pixels[static_cast<std::size_t>(3 * ((row * 98 + 50) * grid.shape.width + column * 98 + 50))]};
+    };
+    CHECK(at(0, 2) == 102);
+    CHECK(at(1, 2) == 60);
+    CHECK(at(2, 0) == 0);
+    CHECK(at(2, 1) == 84);
+    CHECK(at(2, 2) == 168);
+    after[0].pixels[3 * (96 * 48 + 48)] = 0;
+    const Image clipped = triptych_grid(before, after);
+    CHECK(clipped.pixels[static_cast<std::size_t>(3 * ((2 * 98 + 50) * clipped.shape.width + 50))] == 255);
+    after[2] = Image({96, 95, 3});
+    expect_error(ErrorKind::usage, {"96x95x3", "96x96x3"}, [&] { triptych_grid(before, after); });
+    after.pop_back();
+    expect_error(ErrorKind::usage, {"3 pictures before and 2 after"}, [&] { triptych_grid(before, after); });
+    CHECK(most_triptychs({64, 64, 3}, 4) == 4);
+    CHECK(most_triptychs({4096, 4096, 3}, 4) == 1);
+    CHECK(most_triptychs({16384, 64, 1}, 4) == 0);
+  }
+
   TEST_CASE("pictures side by side are rows of up to eight, of the pictures' own bits") {
     std::vector<Image16> before, after;
     for (std::uint16_t i = 0; i < 9; ++i) {

@@ -175,6 +175,80 @@ TEST_SUITE("report") {
     CHECK(holds(page_of({run}), "gesso train runs/first/config.json --out again"));
   }
 
+  TEST_CASE("at a glance a short run is its last line, a long one the mean of the last ten") {
+    const auto last_loss = [](std::size_t lines) {
+      const std::string page = page_of({history("x", lines)});
+      const std::size_t at = page.find("loss</th><td class=\"number\">");
+      return page.substr(at + 28, page.find('<', at + 28) - at - 28);
+    };
+    CHECK(last_loss(4) == "0.25");
+    CHECK(last_loss(10) == "0.1");
+    CHECK(last_loss(20) == short_number((1.0 / 19 + 1.0 / 20) / 2));
+    double sum = 0;
+    for (int i = 491; i <= 500; ++i) sum += 1.0 / i;
+    CHECK(last_loss(500) == short_number(sum / 10));
+  }
+
+  TEST_CASE("the slowest steps stand with what they waited for, the slowest first") {
+    RunHistory run = history("x", 12);
+    run.recipe.train.batch = 8;
+    const auto series = [&](const char* name, const std::vector<double>& values) {
+      run.metrics.push_back({name, {20, 30, 40}, values});
+    };
+    series("slowest_step", {13, 21, 40});
+    series("slowest_seconds", {0.5, 20, 0.25});
+    series("slowest_data", {0.4, 0, 0});
+    series("slowest_save", {0, 15, 0});
+    series("slowest_pictures", {0, 0, 0.2});
+    series("images_per_second", {100, 100, 80});
+    const std::string page = page_of({run});
+    const auto row = [](const std::string& step, const std::string& took, const std::string& most) {
+      const std::string between = "</td><td class=\"number\">";
+      return step + between + took + between + most;
+    };
+    const std::size_t first = page.find(row("21", "20.0s", "saving 15.0s, computing 5.0s")),
+                      second = page.find(row("13", "500 ms", "waiting for data 400 ms, computing 100 ms")),
+                      third = page.find(row("40", "250 ms", "pictures 200 ms, computing 50 ms"));
+    CHECK(first < second);
+    CHECK(second < third);
+    CHECK(third != std::string::npos);
+    CHECK(holds(page, "A usual one took 100 ms."));
+    CHECK(!holds(page, "<h3>slowest"));
+    CHECK(!holds(page_of({history("x", 3)}), "Slowest steps"));
+    const std::string both = page_of({run, history("other", 4)});
+    CHECK(holds(both, "</span><bdi>x</bdi></td><td class=\"number\">21"));
+  }
+
+  TEST_CASE("what happened on the way is listed, and marked in every curve") {
+    RunHistory run = history("x", 12);
+    run.starts = {{0, "", "", "", "cpu"}, {60, "", "", "", "cpu"}, {90, "", "", "", "cpu"}};
+    run.metrics.push_back({kSavesFailed, {80}, {2}});
+    const std::string page = page_of({run});
+    CHECK(count(page, "class=\"mark\"") == 2 * 2);  // of loss and data_share
+    CHECK(count(page, "class=\"mark trouble\"") == 2);
+    CHECK(holds(page, "<title>step 80: 2 saves failed since the line before</title>"));
+    CHECK(page.find("60</td><td class=\"number\">resumed") < page.find("80</td><td class=\"number\">2 saves failed"));
+    CHECK(!holds(page, ">saves_failed<"));
+    CHECK(!holds(page_of({history("x", 12)}), "Events"));
+    const RunHistory other = history("y", 12);
+    CHECK(holds(page_of({run, other}), "<title>x, step 60: resumed</title>"));
+  }
+
+  TEST_CASE("the worst and best pictures stand beside each other, with their numbers") {
+    const TemporaryDirectory folder;
+    RunHistory run = history("x", 3);
+    run.directory = folder.path();
+    for (const char* name : {"worst.png", "best.png"}) write_png(folder / name, Image({4, 4, 3}, 90));
+    run.extremes = Extremes{.step = 30, .looked_at = 77, .worst = {{5, 0.1}, {2, 0.01}}, .best = {{9, 0.001}, {1, 0}}};
+    const std::string page = page_of({run});
+    CHECK(count(page, "<img src=\"data:image/png;base64,") == 2);
+    CHECK(holds(page, "Pictures 5 (10.0 dB), 2 (20.0 dB)"));
+    CHECK(holds(page, "Pictures 9 (30.0 dB), 1 (inf dB)"));
+    CHECK(holds(page, "Of the first 77 test pictures, after step 30."));
+    std::filesystem::remove(folder / "best.png");
+    CHECK(holds(page_of({run}), "best.png"));
+  }
+
   TEST_CASE("several runs share their charts, by colour and name") {
     RunHistory first = history("a/one", 40), second = history("b/one", 20), third = history("three", 5);
     third.settings[10].value = "\"other\"";
@@ -192,7 +266,7 @@ TEST_SUITE("report") {
   TEST_CASE("nothing that a run brings along becomes part of the page but as text") {
     RunHistory run = history(kEvil, 3);
     const std::string clean = page_of({history("x", 3)});
-    run.recipe.about = {kEvil, kEvil, kEvil, kEvil};
+    run.recipe.about = {kEvil, kEvil, kEvil, kEvil, kEvil};
     run.recipe.data.kind = run.recipe.data.path = kEvil;
     for (auto& setting : run.settings) setting.value = kEvil;
     run.changed = {{"data.path", kEvil}, {kEvil, kEvil}};
@@ -257,7 +331,8 @@ TEST_SUITE("run history") {
 
     const Program program = run_program(folder.path(), {"report", folder / "run"});
     REQUIRE_MESSAGE(program.exit_code == 0, program.errors);
-    CHECK(count(read_text_file(folder / "run" / "report.html", 1 << 24), "<img") == 5);
+    // Those and the worst and the best.
+    CHECK(count(read_text_file(folder / "run" / "report.html", 1 << 24), "<img") == 5 + 2);
     const Program two = run_program(folder.path(), {"report", folder / "run", folder / "run"});
     CHECK(two.exit_code == static_cast<int>(ErrorKind::usage));
     CHECK(holds(two.errors, "--out"));
@@ -307,6 +382,25 @@ TEST_SUITE("run history") {
     expect_error(ErrorKind::usage, {"config.json"}, [&] { read_history(folder.path()); });
   }
 
+  TEST_CASE("a file of extremes is read back as it was written, and anything else is none") {
+    const Extremes written{.step = 7, .looked_at = 20, .worst = {{3, 0.25}}, .best = {{0, 1e-9}}};
+    const auto read = extremes_of(text_of(written));
+    REQUIRE(read);
+    CHECK(text_of(*read) == text_of(written));
+    for (const char* text :
+         {"", "{}", "[]", "7", "{\"step\":1}", "{\"step\":1,\"looked_at\":2,\"worst\":[7],\"best\":[]}",
+          "{\"step\":\"x\",\"looked_at\":2,\"worst\":[],\"best\":[]}"})
+      CHECK_MESSAGE(!extremes_of(text), text);
+    std::string many = "{\"step\":1,\"looked_at\":2,\"best\":[],\"worst\":[";
+    for (int i = 0; i < 100; ++i) many += "{\"index\":1,\"mse\":2},";
+    many.back() = ']';
+    CHECK(extremes_of(many + "}")->worst.size() == 4);
+    const TemporaryDirectory folder;
+    folder.write("config.json", "{}");
+    folder.write("extremes.json", std::string(1 << 20, '['));
+    CHECK(!read_history(folder.path()).extremes);
+  }
+
   TEST_CASE("many names of values and random bytes in a run's files are survived") {
     const TemporaryDirectory folder;
     folder.write("config.json", "{}");
@@ -316,7 +410,7 @@ TEST_SUITE("run history") {
     CHECK(read_history(folder.path()).metrics.size() == 64);
     std::mt19937_64 random(test_seed());
     for (int round = 0; round < 50; ++round) {
-      for (const char* name : {"metrics.jsonl", "starts.jsonl", "codes.txt", "skipped.txt"}) {
+      for (const char* name : {"metrics.jsonl", "starts.jsonl", "codes.txt", "skipped.txt", "extremes.json"}) {
         std::string bytes;
         for (std::uint64_t i = random() % 300; i > 0; --i)
           bytes += static_cast<char>(random() % 5 == 0 ? '\n' : random());

@@ -108,6 +108,23 @@ TEST_SUITE("run record") {
     REQUIRE(steps_of(tags["codes/by_rank"]) == pictured);
     CHECK(tags["codes/by_rank"].back().fields.message(5).real(3) == 10 * 5 * 2 * 2);  // steps, batch, codes a picture
     CHECK(read_history(run).code_counts.size() == 32);
+    for (std::size_t i = 1; i < lines.size(); ++i) {  // before the first line, its step was not over
+      CHECK(lines[i].at("slowest_step") <= lines[i].at("step"));
+      CHECK(lines[i].at("slowest_step") >= lines[i - 1].at("step"));
+      CHECK(lines[i].at("slowest_seconds") >= lines[i].at("slowest_pictures"));
+      CHECK(lines[i].at("slowest_pictures").get<double>() + lines[i].at("slowest_save").get<double>() >= 0);
+    }
+    const auto extremes = read_history(run).extremes;
+    REQUIRE(extremes);
+    CHECK(extremes->step == 10);
+    CHECK(extremes->looked_at == 6);
+    REQUIRE(extremes->worst.size() == 3);
+    REQUIRE(extremes->best.size() == 3);
+    CHECK(extremes->worst[0].mse >= extremes->worst[2].mse);
+    CHECK(extremes->worst[2].mse >= extremes->best[2].mse);
+    CHECK(extremes->best[2].mse >= extremes->best[0].mse);
+    for (const char* name : {kWorstPicture, kBestPicture})
+      CHECK(read_text_file(run / name, 1 << 20).find("step 10, seed 1") != std::string::npos);
     CHECK(tags["configuration"].size() == 1);
     CHECK(tags["_hparams_/session_start_info"].size() == 1);
   }
@@ -158,6 +175,9 @@ TEST_SUITE("run record") {
     CHECK(with({"--dry-run", "train.batch=10"}).exit_code == static_cast<int>(ErrorKind::usage));
     CHECK(with({"--dry-run", "--resume"}).exit_code != 0);
     CHECK(!std::filesystem::exists(run));
+    std::filesystem::create_directory(run);
+    CHECK(with({"--dry-run"}).exit_code == 0);
+    CHECK(list_directory(run).empty());
   }
 
   TEST_CASE("a trained run leaves its page, and its log line says where the time went") {
@@ -169,7 +189,7 @@ TEST_SUITE("run record") {
                                     "model.residual_hidden=2", "model.codes=16", "model.code_width=4", "--json"});
     REQUIRE_MESSAGE(trained.exit_code == 0, trained.errors);
     CHECK(nlohmann::json::parse(trained.out).at("report") == run + "/report.html");
-    for (const char* word : {"| data ", "% compute ", "% save ", " img/s"})
+    for (const char* word : {"(average ", " steps/s | ", " img/s | ", "| data ", "| compute ", "% save "})
       CHECK(trained.errors.find(word) != std::string::npos);
     const std::string page = read_text_file(Path(run) / "report.html", 1 << 24);
     CHECK(page.find("my run&#39;") != std::string::npos);  // in the command, in the quotes that a shell needs

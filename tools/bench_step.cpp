@@ -13,6 +13,7 @@
 #include "core/thread_pool.h"
 #include "ops/conv_algorithm.h"
 #include "tools/bench_device.h"
+#include "train/chosen_settings.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
 #include "train/predicted_memory.h"
@@ -32,12 +33,14 @@ class BenchedRun {
   BenchedRun(const StepBenchRequest& request, Device& device, bool replay) {
     file_.config().load_file(recipe_path(request.recipe));
     for (const std::string& assignment : request.assignments) file_.config().assign(assignment);
+    choose_data_settings(file_);
     Recipe& recipe = file_.recipe();
     recipe.validate();
     algorithm_.emplace(recipe.conv.algorithm);
     const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
     const auto data = open_dataset(recipe.data, Split::train, seed);
     resolve_image_shape(recipe, data->image_shape());
+    choose_training_settings(file_, *data);
     recipe.vqvae.validate();
     task_ = make_task(recipe, device);
     task_->measure(*data);

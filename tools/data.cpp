@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "tools/verbs.h"
 #include "train/augmentation.h"
+#include "train/chosen_settings.h"
 #include "train/contact_sheet.h"
 #include "train/data_loader.h"
 #include "train/open_dataset.h"
@@ -45,6 +46,7 @@ Recipe recipe_of(DataVerbOptions options) {
   else if (options.recipe.empty())
     data.kind = kind_of_data(options.path);
   for (const std::string& assignment : options.assignments) file.config().assign(assignment);
+  choose_data_settings(file);
   file.recipe().validate();
   return file.recipe();
 }
@@ -130,7 +132,7 @@ Verb add_look(Verb data, const char* name, const char* what, DataVerbOptions& op
   verb.add("assignments", options.assignments, "data.key=value: as in a recipe");
   verb.add("--recipe", options.recipe, "Take the data keys from a recipe, by name or file");
   verb.add("--kind", options.kind, "idx, cifar10, folder or shapes; default: what the path holds");
-  verb.add("--json", options.json, "Last line of standard output: one JSON object");
+  add_json_option(verb, options.json);
   return verb;
 }
 

@@ -19,7 +19,7 @@ namespace {
 
 struct TrainOptionsOfVerb {
   RunRequest request;
-  std::string out, data, device = "cpu";
+  std::string out, data, device = "cpu", log_format = "text";
   bool dry_run = false, json = false;
 };
 
@@ -52,6 +52,7 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   if (!options.data.empty()) options.request.assignments.push_back("data.path=" + options.data);
   options.request.version = version();
   options.request.command = outcome.command_line;
+  options.request.look_only = options.dry_run;
   RecipeFile file;
   const PreparedRun prepared = prepare_run(options.request, file);
   const RunOptions run{.directory = options.request.directory,
@@ -59,6 +60,7 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
                        .is_locked = prepared.lock.has_value(),
                        .device = kind,
                        .command_line = outcome.command_line,
+                       .log_format = options.log_format == "json" ? LogFormat::json : LogFormat::text,
                        .controls = &controls};
   if (options.dry_run) return print_plan(training_plan(file.recipe(), *prepared.data, run), options.json);
 
@@ -90,7 +92,9 @@ void add_train(Verb program, Outcome& outcome) {
   verb.add("--out", options->out, "Run directory; default: runs/RECIPE");
   verb.add("--resume", options->request.resume, "Go on from the run's newest checkpoint, bit for bit");
   verb.add("--dry-run", options->dry_run, "Print what would be trained, with how much memory and disk; write nothing");
-  verb.add("--json", options->json, "Last line of standard output: one JSON object");
+  verb.add("--log-format", options->log_format, "json: each line of metrics.jsonl to standard output, no progress line")
+      .one_of({"text", "json"});
+  add_json_option(verb, options->json);
   add_device_option(verb, options->device);
   verb.footer(
       "Example: gesso train vqvae-shapes --out runs/first train.steps=500\n"

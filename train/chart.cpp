@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "train/html.h"
+
 namespace gesso {
 namespace {
 
@@ -181,9 +183,10 @@ std::string svg_chart(std::span<const ChartLine> lines, const ChartOptions& opti
       kWidth, kHeight, options.x_name, x.low, x.high, x.at_low, x.at_high, y.low, y.high, y.at_low, y.at_high,
       y.logarithmic ? 1 : 0);
   svg += grid(x, y);
-  for (const double mark : options.marks)
-    if (mark > x.low && mark < x.high)
-      svg += fmt::format("<path class=\"mark\" d=\"M{:.1f} {}V{}\"/>", x.place(mark), kTop, kHeight - kBottom);
+  for (const ChartMark& mark : options.marks)
+    if (mark.x >= x.low && mark.x <= x.high)
+      svg += fmt::format("<path class=\"mark{}\" d=\"M{:.1f} {}V{}\"><title>{}</title></path>",
+                         mark.is_trouble ? " trouble" : "", x.place(mark.x), kTop, kHeight - kBottom, html(mark.what));
   constexpr std::size_t kFewPoints = 30;  // nothing to smooth
   for (const ChartLine& line : lines) {
     const bool smoothed = options.smoothed && line.y.size() > kFewPoints;

@@ -13,12 +13,19 @@ struct ChartLine {
   std::vector<double> x, y;  // as many; x rises. What is not finite leaves a gap
 };
 
+// A dashed line at x.
+struct ChartMark {
+  double x = 0;
+  std::string what;
+  bool is_trouble = false;
+};
+
 struct ChartOptions {
   std::string x_name = "step";  // what the reader's cursor says of x
   bool logarithmic = false;     // y, where all of it is above 0
   bool from_zero = false;       // linear y starts there
   bool smoothed = false;        // a moving average in front, what it averages faintly behind
-  std::vector<double> marks{};  // x of dashed lines
+  std::vector<ChartMark> marks{};
 };
 
 // An <svg> element; its colours are the page's (kReportStyle). Empty where there is no point to draw.

@@ -1,6 +1,7 @@
 #include "train/comparison.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <numeric>
 #include <utility>
 
@@ -104,5 +105,30 @@ BasicImage<T> comparison_grid(const std::vector<BasicImage<T>>& before, const st
 }
 template Image comparison_grid(const std::vector<Image>&, const std::vector<Image>&);
 template Image16 comparison_grid(const std::vector<Image16>&, const std::vector<Image16>&);
+
+std::int64_t most_triptychs(const ImageShape& shape, std::int64_t most) {
+  constexpr std::int64_t kRows = 3;
+  while (most > 0 && !can_be_picture(grid_shape(kRows * most, shape, enlarged(kRows * most, most, shape)))) --most;
+  return most;
+}
+
+Image triptych_grid(const std::vector<Image>& before, const std::vector<Image>& after) {
+  if (before.empty() || before.size() != after.size() || std::ssize(before) > kMostColumns)
+    fail("triptychs: {} pictures before and {} after the model; expected as many, from 1 to {}", before.size(),
+         after.size(), kMostColumns);
+  std::vector<Image> difference = before;
+  for (std::size_t i = 0; i < difference.size(); ++i) {
+    if (after[i].shape != before[i].shape)
+      fail("triptychs: a picture of {} was made of one of {}", after[i].shape.text(), before[i].shape.text());
+    std::ranges::transform(before[i].pixels, after[i].pixels, difference[i].pixels.begin(), [](int a, int b) {
+      return static_cast<std::uint8_t>(std::min(kDifferenceShown * std::abs(a - b), int{Image::kWhite}));
+    });
+  }
+  Rows<std::uint8_t> rows(before);
+  rows.append(before, 0);
+  rows.append(after, 0);
+  rows.append(difference, 0);
+  return rows.grid();
+}
 
 }  // namespace gesso

@@ -27,4 +27,11 @@ BasicImage<T> picture_grid(const std::vector<BasicImage<T>>& pictures);
 template <class T>
 BasicImage<T> comparison_grid(const std::vector<BasicImage<T>>& before, const std::vector<BasicImage<T>>& after);
 
+// Each picture above what was made of it above their difference, kDifferenceShown times as strong: black where they are
+// the same. In one row: of `most` pictures of that shape, so many fit into a picture.
+constexpr int kDifferenceShown = 4;
+std::int64_t most_triptychs(const ImageShape& shape, std::int64_t most);
+// Throws where there are none, shapes differ, or there are more than eight or than fit.
+Image triptych_grid(const std::vector<Image>& before, const std::vector<Image>& after);
+
 }  // namespace gesso

@@ -44,11 +44,6 @@ BasicImage<T> prepared(const FolderOptions& options, const std::string& name) {
   return options.crop_anywhere ? covering : cropped_as_seen(covering, options.size, View());
 }
 
-bool named_as_picture(const std::string& name) {
-  const std::string ending = ending_of(name);
-  return ending == ".png" || ending == ".jpg" || ending == ".jpeg";
-}
-
 template <class T>
 struct Entry {
   ListedFile file;
@@ -94,7 +89,7 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
       return;
     }
     try {
-      if (!named_as_picture(file.name) && !looks_like_picture(options.path / file.name)) return;
+      if (!is_meant_as_picture(options.path / file.name)) return;
       entry.stamp = file_stamp(options.path / file.name);
       BasicImage<T> picture = prepared<T>(options, file.name);
       entry.usable = file.label != ListedFile::kNoClass;
@@ -143,7 +138,7 @@ std::string hash_of_files(const std::vector<Entry<T>>& entries) {
 
 template <class T>
 std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
-  FolderListing listing = list_folder(options.path);
+  FolderListing listing = list_folder(options.path, options.classes);
   std::vector<Entry<T>> entries;
   for (ListedFile& file : listing.files)
     if (is_validation(file.name, options.validation) == (split == Split::validation))

@@ -15,6 +15,7 @@ struct FolderOptions {
   std::int64_t size = 64;      // height and width: the shorter side is brought to it, the longer one is cropped
   std::int64_t channels = 3;   // 1 or 3
   int bits = 8;                // 8 or 16
+  bool classes = true;         // the folders in it are the classes; false: there are none
   bool crop_anywhere = false;  // keep what a View may show beside the middle
   double validation = 0.1;     // share of the files
   double max_bad = 0.001;      // share of the files that may be skipped

@@ -23,9 +23,9 @@ class Walk {
  public:
   explicit Walk(const Path& folder) : folder_(folder), real_(fs::canonical(folder)) {}
 
-  FolderListing go() {
+  FolderListing go(bool with_classes) {
     std::error_code ignored;
-    for (const std::string& name : list_directory(folder_))
+    for (const std::string& name : with_classes ? list_directory(folder_) : std::vector<std::string>())
       if (!hidden(name) && fs::symlink_status(folder_ / name, ignored).type() == fs::file_type::directory)
         listing_.classes.push_back(name);
     std::vector<Subfolder> open = {{"", listing_.classes.empty() ? 0 : ListedFile::kNoClass, 0}};
@@ -97,19 +97,18 @@ class Walk {
 
 }  // namespace
 
-FolderListing list_folder(const Path& folder) {
+FolderListing list_folder(const Path& folder, bool with_classes) {
   std::error_code error;
   if (!fs::is_directory(folder, error))
     fail(ErrorKind::data,
          "data path '{}': is no directory; expected a folder of PNG and JPEG files, or of one folder a class with such "
          "files in it",
          folder.string());
-  return Walk(folder).go();
+  return Walk(folder).go(with_classes);
 }
 
-bool is_validation(const std::string& name, double share) {
-  const std::uint64_t hash = random_key(0, Purpose::data, name);
-  return static_cast<double>(hash >> 11) * 0x1p-53 < share;
+double place_of(const std::string& name) {
+  return static_cast<double>(random_key(0, Purpose::data, name) >> 11) * 0x1p-53;
 }
 
 }  // namespace gesso

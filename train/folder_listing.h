@@ -20,14 +20,16 @@ struct FolderListing {
   std::vector<std::string> classes;  // the folders in it, sorted; empty: no classes
 };
 
-// Walks the folder and all below it. Left out are names that start with a dot; refused, with the reason as `problem`:
-// links out of the folder, links to folders (they could lead in circles), what is neither file nor folder (opening a
-// pipe would never return). Throws ErrorKind::data where there is no such folder, ErrorKind::io where one below it
-// cannot be read or lies too deep: nobody knows how many pictures would be missing.
-FolderListing list_folder(const Path& folder);
+// Walks the folder and all below it; with_classes: the folders in it are the classes. Left out are names that start
+// with a dot; refused, with the reason as `problem`: links out of the folder, links to folders (they could lead in
+// circles), what is neither file nor folder (opening a pipe would never return). Throws ErrorKind::data where there is
+// no such folder, ErrorKind::io where one below it cannot be read or lies too deep: nobody knows how many pictures
+// would be missing.
+FolderListing list_folder(const Path& folder, bool with_classes = true);
 
-// Whether a file belongs to the validation split of `share`: a hash of its name alone, so that files that join or leave
-// move no other one.
-bool is_validation(const std::string& name, double share);
+// Where a file stands in [0, 1): a hash of its name alone, so that files that join or leave move no other one. The
+// validation split of a share are the files below it.
+double place_of(const std::string& name);
+inline bool is_validation(const std::string& name, double share) { return place_of(name) < share; }
 
 }  // namespace gesso

@@ -170,4 +170,10 @@ Image decode_jpeg(std::span<const std::byte> bytes, const std::string& source, c
   return upright(std::move(image), reader.orientation());
 }
 
+ImageShape jpeg_shape(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
+  ImageShape shape = Reader(bytes, source).read_header(limits);
+  shape.channels = std::min<std::int64_t>(shape.channels, 3);
+  return shape;
+}
+
 }  // namespace gesso

@@ -14,4 +14,7 @@ namespace gesso {
 // (a mere warning of the library's included, as for a file that is cut off) or above the limits.
 Image decode_jpeg(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits = {});
 
+// What decode_jpeg's result has before it is turned upright, from the header alone. Throws as that does.
+ImageShape jpeg_shape(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits = {});
+
 }  // namespace gesso

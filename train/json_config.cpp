@@ -17,6 +17,8 @@ namespace {
 
 using Json = nlohmann::json;
 
+constexpr const char* kAuto = "auto";
+
 // "32" (string)
 std::string shown(const Json& value) {
   constexpr std::size_t kShown = 60;
@@ -184,6 +186,28 @@ const JsonConfig::Field* JsonConfig::find(std::string_view key) const {
   return place == fields_.end() ? nullptr : &*place;
 }
 
+// Throws on a key that field() did not declare.
+JsonConfig::Field& JsonConfig::declared(std::string_view key) {
+  const auto place = std::ranges::find(fields_, key, &Field::key);
+  if (place == fields_.end()) fail("configuration: {} is not declared", key);
+  return *place;
+}
+
+void JsonConfig::allow_auto(std::initializer_list<std::string_view> keys) {
+  for (const std::string_view key : keys) {
+    Field& field = declared(key);
+    field.may_be_auto = true;
+    field.expected += fmt::format(", or {}", kAuto);
+  }
+}
+
+bool JsonConfig::is_auto(std::string_view key) const {
+  const Field* field = find(key);
+  return field != nullptr && field->is_auto;
+}
+
+nlohmann::json JsonConfig::Field::value() const { return is_auto ? Json(kAuto) : get(); }
+
 std::vector<std::string> JsonConfig::keys_in(const std::string& section) const {
   std::vector<std::string> keys;
   for (const Field& field : fields_)
@@ -204,7 +228,11 @@ void JsonConfig::fail_unknown(const std::string& key, const std::string& source)
 }
 
 void JsonConfig::set(const std::string& key, const Json& value, const std::string& source) {
-  if (const Field* field = find(key)) return field->set(value, source);
+  if (find(key) != nullptr) {
+    Field& field = declared(key);
+    field.is_auto = field.may_be_auto && value == kAuto;
+    return field.is_auto ? void() : field.set(value, source);
+  }
   if (const std::vector<std::string> keys = keys_in(key); !keys.empty()) {
     if (value.is_object()) return;
     fail("{}: {}: expected an object with {}, got {}", source, key, fmt::join(keys, ", "), shown(value));
@@ -240,7 +268,7 @@ void JsonConfig::assign(std::string_view assignment) {
   if (field == nullptr || field->is_text) return set(key, Json(text), source);
   const std::string list = field->is_list && !text.starts_with("[") ? "[" + text + "]" : text;
   const Json value = Json::parse(list, nullptr, /*allow_exceptions=*/false);
-  field->set(value.is_discarded() ? Json(text) : value, source);
+  set(key, value.is_discarded() ? Json(text) : value, source);
 }
 
 std::string JsonConfig::text() const {
@@ -252,7 +280,7 @@ std::string JsonConfig::text() const {
       node = &(*node)[std::string(rest.substr(0, dot))];
       rest.remove_prefix(dot + 1);
     }
-    const Json value = field.get();
+    const Json value = field.value();
     if (value.is_string() && !is_utf8(value.get_ref<const std::string&>()))
       fail("configuration: {}: {} is no text in UTF-8", field.key, in_quotes(value.get<std::string>()));
     (*node)[std::string(rest)] = nlohmann::ordered_json(value);
@@ -264,7 +292,7 @@ std::string JsonConfig::text() const {
 
 std::vector<JsonConfig::Description> JsonConfig::describe() const {
   std::vector<Description> rows;
-  for (const Field& field : fields_) rows.push_back({field.key, field.expected, field.get().dump(), field.doc});
+  for (const Field& field : fields_) rows.push_back({field.key, field.expected, field.value().dump(), field.doc});
   return rows;
 }
 

@@ -13,6 +13,7 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -70,6 +71,11 @@ class JsonConfig {
     add_choice(std::move(key), std::move(names), set, get, std::move(doc));
   }
 
+  // These keys may also be "auto": the value stays as it is, for others to choose (train/chosen_settings.h).
+  void allow_auto(std::initializer_list<std::string_view> keys);
+  // Whether that is what was said last.
+  bool is_auto(std::string_view key) const;
+
   // Sets what the text names, in its order; other fields keep what they hold. Comments are allowed; a key may be nested
   // ({"train": {"steps": 1}}) or dotted ({"train.steps": 1}), but not be there twice.
   void load(std::string_view text, std::string_view source);
@@ -93,6 +99,9 @@ class JsonConfig {
     bool is_text, is_list;
     std::function<void(const Json& value, const std::string& source)> set;
     std::function<Json()> get;
+    bool may_be_auto = false, is_auto = false;
+
+    Json value() const;  // as text() prints it
   };
   void add(Field field);
   void add_whole(std::string key, Range<std::int64_t> range, std::function<void(std::int64_t)> set,
@@ -102,6 +111,7 @@ class JsonConfig {
   void set(const std::string& key, const Json& value, const std::string& source);
   [[noreturn]] void fail_unknown(const std::string& key, const std::string& source) const;
   const Field* find(std::string_view key) const;
+  Field& declared(std::string_view key);
   // The keys that start with "section.".
   std::vector<std::string> keys_in(const std::string& section) const;
 

@@ -16,6 +16,7 @@ std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, s
                                 .size = options.size,
                                 .channels = options.channels,
                                 .bits = static_cast<int>(options.bits),
+                                .classes = options.classes,
                                 .crop_anywhere = options.crop == Crop::random,
                                 .validation = options.validation,
                                 .max_bad = options.max_bad,

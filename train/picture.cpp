@@ -23,25 +23,33 @@ bool starts_with(std::span<const std::byte> bytes, std::string_view magic) {
 bool is_png(std::span<const std::byte> bytes) { return starts_with(bytes, "\x89PNG\r\n\x1A\n"sv); }
 bool is_jpeg(std::span<const std::byte> bytes) { return starts_with(bytes, "\xFF\xD8\xFF"sv); }
 
-}  // namespace
-
-template <class T>
-BasicImage<T> decode_picture(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
-  if (is_png(bytes)) return decode_png<T>(bytes, source, limits);
-  if (is_jpeg(bytes)) {
-    if constexpr (std::is_same_v<T, std::uint8_t>)
-      return decode_jpeg(bytes, source, limits);
-    else
-      return to_16_bits(decode_jpeg(bytes, source, limits));
-  }
+[[noreturn]] void refuse(std::span<const std::byte> bytes, const std::string& source) {
   if (bytes.empty()) fail(ErrorKind::data, "{}: the file is empty", source);
   constexpr std::size_t kShown = 8;
   const auto* first = reinterpret_cast<const std::uint8_t*>(bytes.data());
   fail(ErrorKind::data, "{}: neither PNG nor JPEG; it starts with the bytes {:02x}", source,
        fmt::join(first, first + std::min(kShown, bytes.size()), " "));
 }
+
+}  // namespace
+
+template <class T>
+BasicImage<T> decode_picture(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
+  if (is_png(bytes)) return decode_png<T>(bytes, source, limits);
+  if (!is_jpeg(bytes)) refuse(bytes, source);
+  if constexpr (std::is_same_v<T, std::uint8_t>)
+    return decode_jpeg(bytes, source, limits);
+  else
+    return to_16_bits(decode_jpeg(bytes, source, limits));
+}
 template Image decode_picture(std::span<const std::byte>, const std::string&, const PictureLimits&);
 template Image16 decode_picture(std::span<const std::byte>, const std::string&, const PictureLimits&);
+
+ImageShape picture_shape(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
+  if (is_png(bytes)) return png_shape(bytes, source, limits);
+  if (!is_jpeg(bytes)) refuse(bytes, source);
+  return jpeg_shape(bytes, source, limits);
+}
 
 template <class T>
 BasicImage<T> read_picture(const Path& path, const PictureLimits& limits) {
@@ -56,7 +64,9 @@ std::string ending_of(const Path& path) {
   return ending;
 }
 
-bool looks_like_picture(const Path& path) {
+bool is_meant_as_picture(const Path& path) {
+  if (const std::string ending = ending_of(path); ending == ".png" || ending == ".jpg" || ending == ".jpeg")
+    return true;
   std::array<std::byte, 8> first{};
   const std::size_t size = InputFile(path).read(first);
   const auto bytes = std::span<const std::byte>(first).first(size);

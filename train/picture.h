@@ -18,12 +18,16 @@ BasicImage<T> decode_picture(std::span<const std::byte> bytes, const std::string
 template <class T = std::uint8_t>
 BasicImage<T> read_picture(const Path& path, const PictureLimits& limits = {});
 
+// The shape of what decode_picture would make of it, as stored: not yet upright. From the header alone; throws as that
+// does.
+ImageShape picture_shape(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits = {});
+
 inline constexpr std::size_t kMaxPictureBytes = std::size_t{1} << 30;  // of a file
 
 // The ending of a file's name in lower case, with its dot (".png").
 std::string ending_of(const Path& path);
 
-// Whether the file starts as PNG or JPEG does.
-bool looks_like_picture(const Path& path);
+// Whether the file is meant to be a picture: by its name, or else because it starts as PNG or JPEG does.
+bool is_meant_as_picture(const Path& path);
 
 }  // namespace gesso

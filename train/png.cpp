@@ -187,6 +187,12 @@ BasicImage<T> decode_png(std::span<const std::byte> bytes, const std::string& so
 template Image decode_png(std::span<const std::byte>, const std::string&, const PictureLimits&);
 template Image16 decode_png(std::span<const std::byte>, const std::string&, const PictureLimits&);
 
+ImageShape png_shape(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits) {
+  ImageShape shape = Reader(bytes, source).read_header(8, limits);
+  shape.channels = shape.channels < 3 ? 1 : 3;  // without alpha
+  return shape;
+}
+
 template <class T>
 std::vector<std::byte> encode_png(const BasicImage<T>& image, const PngText& text) {
   const ImageShape& shape = image.shape;

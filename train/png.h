@@ -18,6 +18,9 @@ namespace gesso {
 template <class T = std::uint8_t>
 BasicImage<T> decode_png(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits = {});
 
+// What decode_png's result has before it is turned upright, from the header alone. Throws as that does.
+ImageShape png_shape(std::span<const std::byte> bytes, const std::string& source, const PictureLimits& limits = {});
+
 using PngText =
     std::map<std::string, std::string>;  // keyword (1 to 79 ASCII letters) to text (UTF-8), as in PNG's iTXt chunk
 // Of 8 or 16 bits, as the picture has them.

@@ -30,6 +30,9 @@ void declare_data(JsonConfig& config, DataOptions& data) {
   config.field("data.bits", data.bits, {8, 16}, "folder: 8 or 16 a value");
   config.field("data.crop", data.crop, {{"center", Crop::center}, {"random", Crop::random}},
                "folder: which part of the longer side training sees");
+  config.field(
+      "data.classes", data.classes,
+      "folder: whether the folders in it are classes, with no picture beside them; false: pictures lie anywhere");
   config.field("data.flip", data.flip, "training exchanges left and right half of the time");
   config.field("data.validation", data.validation, {0, 1},
                "folder: share of the files to test with, by a hash of their names");
@@ -135,10 +138,14 @@ RecipeFile::RecipeFile() {
   config_.field("about.version", recipe_.about.version, "of gesso; set by gesso");
   config_.field("about.command", recipe_.about.command, "that started the run; set by gesso");
   config_.field("about.data", recipe_.about.data, "number, shape and files of the training images; set by gesso");
+  config_.field("about.chosen", recipe_.about.chosen, "what gesso chose where the recipe says auto; set by gesso");
   declare_vqvae(config_, recipe_);
   declare_data(config_, recipe_.data);
   declare_training(config_, recipe_);
   declare_optimizer(config_, recipe_.optimizer, recipe_.schedule);
+  config_.allow_auto({"data.kind", "data.size", "data.channels", "data.crop", "data.flip", "data.validation",
+                      "model.hidden", "model.code_width", "model.codes", "train.batch", "train.steps",
+                      "schedule.warmup", "schedule.horizon", "log.every", "checkpoint.every", "sample.every"});
 }
 
 std::string text_of(const Recipe& recipe) {

@@ -28,6 +28,7 @@ struct DataOptions {
   std::int64_t test_count = 10000;
   std::int64_t bits = 8;     // folder: 8 or 16
   Crop crop = Crop::center;  // folder
+  bool classes = true;       // folder: whether the folders in it are classes
   bool flip = false;
   double validation = 0.1;        // folder: share of the files to test with
   double max_bad = 0.001;         // folder: share of the files that may be skipped
@@ -65,6 +66,7 @@ struct SampleOptions {
 // For the record, in a run's config.json.
 struct AboutOptions {
   std::string recipe, version, command, data;
+  std::string chosen;  // by gesso where the recipe says "auto": lines "key=value: why"
 };
 
 struct Recipe {

@@ -24,6 +24,9 @@ struct Shown {
   bool about_speed = false, logarithmic = false, smoothed = false, from_zero = false;
 };
 constexpr double kMebibyte = 1 << 20;
+constexpr Shown share_of_time(std::string_view name, std::string_view title) {
+  return {.name = name, .title = title, .scale = 100, .about_speed = true, .from_zero = true};
+}
 constexpr Shown kShown[] = {
     {.name = "loss", .title = "loss", .logarithmic = true, .smoothed = true},
     {.name = "nmse", .title = "reconstruction error over pixel variance", .logarithmic = true, .smoothed = true},
@@ -38,21 +41,9 @@ constexpr Shown kShown[] = {
      .scale = 1 / kMebibyte,
      .about_speed = true,
      .from_zero = true},
-    {.name = "compute_share",
-     .title = "computing, % of the time",
-     .scale = 100,
-     .about_speed = true,
-     .from_zero = true},
-    {.name = "data_share",
-     .title = "waiting for data, % of the time",
-     .scale = 100,
-     .about_speed = true,
-     .from_zero = true},
-    {.name = "checkpoint_share",
-     .title = "saving, % of the time",
-     .scale = 100,
-     .about_speed = true,
-     .from_zero = true},
+    share_of_time("compute_share", "computing, % of the time"),
+    share_of_time("data_share", "waiting for data, % of the time"),
+    share_of_time("checkpoint_share", "saving, % of the time"),
 };
 
 Shown shown_as(const std::string& name) {
@@ -60,12 +51,17 @@ Shown shown_as(const std::string& name) {
   return known != std::end(kShown) ? *known : Shown{.name = name, .title = name, .smoothed = true};
 }
 
-// The names that any of the runs has: those known first, in their order. `seconds` is summed up instead.
+// What is no curve: summed up, listed or marked instead.
+bool is_drawn(std::string_view name) {
+  return name != "seconds" && name != kSavesFailed && !name.starts_with("slowest_");
+}
+
+// The names that any of the runs has: those known first, in their order.
 std::vector<std::string> series_of(std::span<const RunHistory> runs) {
   std::vector<std::string> names;
   const auto add = [&](const std::string& name) {
     const bool has = std::ranges::any_of(runs, [&](const RunHistory& run) { return run.series(name) != nullptr; });
-    if (has && name != "seconds" && std::ranges::find(names, name) == names.end()) names.push_back(name);
+    if (has && is_drawn(name) && std::ranges::find(names, name) == names.end()) names.push_back(name);
   };
   for (const Shown& shown : kShown) add(std::string(shown.name));
   for (const RunHistory& run : runs)
@@ -73,16 +69,19 @@ std::vector<std::string> series_of(std::span<const RunHistory> runs) {
   return names;
 }
 
-// Steps that runs were resumed at.
-std::vector<double> resumes(std::span<const RunHistory> runs) {
-  std::vector<double> steps;
+std::vector<ChartMark> marks_of(std::span<const RunHistory> runs) {
+  std::vector<ChartMark> marks;
   for (const RunHistory& run : runs)
-    for (const RunStart& start : run.starts)
-      if (start.step > 0) steps.push_back(static_cast<double>(start.step));
-  return steps;
+    for (const RunEvent& event : events_of(run)) {
+      const std::string who = runs.size() == 1 ? "" : name_of(run, runs) + ", ";
+      marks.push_back({static_cast<double>(event.step), fmt::format("{}step {}: {}", who, event.step, event.what),
+                       event.is_trouble});
+    }
+  return marks;
 }
 
 std::string curves(std::span<const RunHistory> runs, bool about_speed) {
+  const std::vector<ChartMark> marks = marks_of(runs);
   std::string cards;
   for (const std::string& name : series_of(runs)) {
     const Shown shown = shown_as(name);
@@ -94,18 +93,16 @@ std::string curves(std::span<const RunHistory> runs, bool about_speed) {
       lines.push_back({.colour = i, .x = series->steps, .y = series->values});
       for (double& value : lines.back().y) value *= shown.scale;
     }
-    cards += chart_card(shown.title, lines,
-                        {.logarithmic = shown.logarithmic,
-                         .from_zero = shown.from_zero,
-                         .smoothed = shown.smoothed,
-                         .marks = resumes(runs)});
+    cards += chart_card(
+        shown.title, lines,
+        {.logarithmic = shown.logarithmic, .from_zero = shown.from_zero, .smoothed = shown.smoothed, .marks = marks});
   }
   return cards;
 }
 
+// A short run's first lines say nothing of its end.
 double mean_of_last(const Series& series) {
-  constexpr std::ptrdiff_t kLines = 10;
-  const auto begin = series.values.end() - std::min(kLines, std::ssize(series.values));
+  const auto begin = series.values.end() - std::clamp<std::ptrdiff_t>(std::ssize(series.values) / 10, 1, 10);
   return std::accumulate(begin, series.values.end(), 0.0) / static_cast<double>(series.values.end() - begin);
 }
 
@@ -115,7 +112,7 @@ double total_seconds(const RunHistory& run) {
 }
 
 // Of the run's whole time, not the mean of its intervals'.
-double share_of_time(const RunHistory& run, std::string_view name) {
+double whole_share(const RunHistory& run, std::string_view name) {
   const Series *share = run.series(name), *seconds = run.series("seconds");
   if (!share || !seconds || share->values.size() != seconds->values.size()) return std::nan("");
   return std::inner_product(share->values.begin(), share->values.end(), seconds->values.begin(), 0.0) /
@@ -128,7 +125,7 @@ std::string end_value(const RunHistory& run, const std::string& name) {
   const Shown shown = shown_as(name);
   const bool of_all = name.ends_with("_share");
   const double value = name == "memory_bytes" ? *std::ranges::max_element(series->values)
-                       : of_all               ? share_of_time(run, name)
+                       : of_all               ? whole_share(run, name)
                                               : mean_of_last(*series);
   return of_all && std::isnan(value) ? "" : short_number(value * shown.scale);
 }
@@ -146,8 +143,8 @@ std::string summary(std::span<const RunHistory> runs) {
   table.row("gesso", [](const RunHistory& run) { return run.recipe.about.version; });
   table.row("device", [](const RunHistory& run) { return run.starts.empty() ? "" : run.starts.back().device; });
   return table.text() +
-         "<p class=\"soft\">Values of training: the mean of the last ten lines of metrics.jsonl; shares of the whole "
-         "time; the largest memory.</p>";
+         "<p class=\"soft\">Values of training: the mean of the last tenth of the lines of metrics.jsonl, at most ten; "
+         "shares of the whole time; the largest memory.</p>";
 }
 
 std::string verdict(const RunHistory& run) {
@@ -204,8 +201,11 @@ std::string report_page(std::span<const RunHistory> runs) {
   page += section("At a glance", "scroll", summary(runs));
   page += section("Curves", "cards", curves(runs, false));
   page += section("Test pictures above what the model makes of them", "wide", films(runs));
+  page += section("Worst and best test pictures", "wide", extremes(runs));
   page += section("Codes", "cards", code_usage(runs));
   page += section("Speed and memory", "cards", curves(runs, true));
+  page += section("Slowest steps", "scroll", slowest_steps(runs));
+  page += section("Events", "scroll", events(runs));
   page += section("Data", "scroll", data_report(runs));
   page += section("Settings", "scroll", settings_report(runs));
   page += section("To make it again", "again", reproduction(runs));

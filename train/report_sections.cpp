@@ -50,18 +50,11 @@ std::vector<RunPicture> frames_of(const RunHistory& run, std::uintmax_t most_byt
   return frames;
 }
 
-// What is no picture is said instead of shown.
 std::string frame(const RunPicture& picture) {
-  try {
-    const std::vector<std::byte> png = read_file(picture.file, 2 * kPictureBytes);
-    const ImageShape shape = decode_png(png, picture.file.filename().string()).shape;
-    return fmt::format(
-        "<figure><img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"step {}: test pictures above their reconstructions\">"
-        "<figcaption class=\"soft\">step {}</figcaption></figure>",
-        png_address(png), shape.width, shape.height, picture.step, picture.step);
-  } catch (const Error& error) {
-    return fmt::format("<figure><p class=\"warn\">{}</p></figure>", html(error.what()));
-  }
+  return fmt::format(
+      "<figure>{}<figcaption class=\"soft\">step {}</figcaption></figure>",
+      picture_element(picture.file, fmt::format("step {}: test pictures above their reconstructions", picture.step)),
+      picture.step);
 }
 
 std::string film(const std::vector<RunPicture>& pictures) {
@@ -102,6 +95,16 @@ std::string starts_of(const RunHistory& run) {
   return fmt::format("<details><summary>How it was started</summary>{}</details>", list);
 }
 
+std::string chosen_settings(std::span<const RunHistory> runs) {
+  std::string text;
+  for (std::size_t i = 0; i < runs.size(); ++i)
+    if (!runs[i].recipe.about.chosen.empty())
+      text += fmt::format("<details><summary>What gesso chose{}{}</summary><pre>{}</pre></details>",
+                          runs.size() == 1 ? "" : " for ", runs.size() == 1 ? "" : marked_name(runs, i),
+                          html(runs[i].recipe.about.chosen));
+  return text;
+}
+
 // A setting that is not the same in all runs stands out in any of them.
 bool is_changed(std::span<const RunHistory> runs, std::size_t setting) {
   const std::string& key = runs[0].settings[setting].key;
@@ -123,6 +126,17 @@ std::string name_of(const RunHistory& run, std::span<const RunHistory> runs) {
 std::string marked_name(std::span<const RunHistory> runs, std::size_t i) {
   const std::string dot = runs.size() == 1 ? "" : fmt::format("<span class=\"dot b{}\"></span>", i);
   return fmt::format("{}<bdi>{}</bdi>", dot, html(name_of(runs[i], runs)));
+}
+
+std::string picture_element(const Path& file, std::string_view what) {
+  try {
+    const std::vector<std::byte> png = read_file(file, 2 * kPictureBytes);
+    const ImageShape shape = decode_png(png, file.filename().string()).shape;
+    return fmt::format("<img src=\"{}\" width=\"{}\" height=\"{}\" alt=\"{}\">", png_address(png), shape.width,
+                       shape.height, html(what));
+  } catch (const Error& error) {
+    return fmt::format("<p class=\"warn\">{}</p>", html(error.what()));
+  }
 }
 
 RunTable::RunTable(std::span<const RunHistory> runs) : runs_(runs) {
@@ -215,7 +229,8 @@ std::string settings_report(std::span<const RunHistory> runs) {
     any = true;
     changed.row(key, value, doc);
   }
-  return fmt::format("<p class=\"soft\">{}</p>{}<details><summary>All settings</summary>{}</details>",
+  return chosen_settings(runs) +
+         fmt::format("<p class=\"soft\">{}</p>{}<details><summary>All settings</summary>{}</details>",
                      any ? "What is not as in the recipe, or not the same in all runs:" : "All as in the recipe.",
                      any ? changed.text() : "", all.text());
 }

@@ -27,12 +27,14 @@ p { margin: 0.3rem 0; }
 .warn { color: var(--warn); }
 .cards { display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 330px), 1fr)); }
 .wide { display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fit, minmax(min(100%, 480px), 1fr)); }
+.wide > p { grid-column: 1 / -1; }
 .card { background: var(--card); border-radius: 6px; padding: 0.7rem 0.8rem; min-width: 0; margin: 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 0.87rem; }
 th, td { text-align: left; padding: 0.25rem 0.9rem 0.25rem 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 th { font-weight: 600; overflow-wrap: break-word; }
 td { min-width: 5rem; max-width: 32rem; }
+.incidents td { min-width: 3rem; }
 td.note { min-width: 8rem; color: var(--soft); }
 @media (max-width: 640px) {
   .several td.note { display: none; }
@@ -51,6 +53,7 @@ summary { cursor: pointer; }
 .chart path { fill: none; }
 .rule { stroke: var(--rule); stroke-width: 1; }
 .mark { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
+.trouble { stroke: var(--warn); }
 .cursor { stroke: var(--ink); stroke-width: 0.7; }
 .line { stroke-width: 1.7; stroke-linejoin: round; stroke-linecap: round; }
 .raw { stroke-width: 1; opacity: 0.3; stroke-linejoin: round; }

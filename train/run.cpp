@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "train/checkpoint.h"
+#include "train/chosen_settings.h"
 #include "train/open_dataset.h"
 #include "train/run_log.h"
 #include "train/trainer.h"
@@ -48,6 +49,7 @@ void fresh_config(const RunRequest& request, RecipeFile& file) {
   file.config().load_file(recipe_path(request.recipe));
   for (const std::string& assignment : request.assignments) file.config().assign(assignment);
   file.recipe().about.recipe = request.recipe;
+  choose_data_settings(file);
 }
 
 // The samples and their order, wherever they lie: other ones would continue the run differently.
@@ -78,9 +80,9 @@ void load_run_config(const Path& directory, JsonConfig& config) {
 PreparedRun prepare_run(const RunRequest& request, RecipeFile& file) {
   PreparedRun run;
   // Before data are opened, which may take minutes. A folder that is no run to go on with is left as it is.
-  if (request.resume ? std::filesystem::exists(config_path(request.directory))
-                     : std::filesystem::is_directory(request.directory))
-    run.lock.emplace(posix_file_system(), request.directory);
+  const bool is_there = request.resume ? std::filesystem::exists(config_path(request.directory))
+                                       : std::filesystem::is_directory(request.directory);
+  if (is_there && !request.look_only) run.lock.emplace(posix_file_system(), request.directory);
   request.resume ? resume_config(request, file) : fresh_config(request, file);
   Recipe& recipe = file.recipe();
   recipe.about.version = request.version;
@@ -89,6 +91,7 @@ PreparedRun prepare_run(const RunRequest& request, RecipeFile& file) {
   run.data = open_dataset(recipe.data, Split::train, static_cast<std::uint64_t>(recipe.train.seed));
   record_data(request, *run.data, recipe.about.data);
   resolve_image_shape(recipe, run.data->image_shape());
+  choose_training_settings(file, *run.data);
   recipe.vqvae.validate();
   return run;
 }

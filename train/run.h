@@ -18,11 +18,12 @@ struct RunRequest {
   Path directory = {};
   std::vector<std::string> assignments = {};  // key.path=value
   bool resume = false;
+  bool look_only = false;                  // take no lock: write nothing at all
   std::string version = {}, command = {};  // for the record
 };
 
 struct PreparedRun {
-  std::optional<RunLock> lock;  // none: the directory is not there yet
+  std::optional<RunLock> lock;  // none: the directory is not there yet, or it was but for a look
   std::unique_ptr<Dataset> data;
 };
 // Resolves the recipe of a fresh run, or, resuming, that of the run directory that is there: only some keys may then

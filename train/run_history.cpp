@@ -163,6 +163,7 @@ RunHistory read_history(const Path& run) {
   read_pictures(history);
   read_codes(history);
   read_skipped(history);
+  history.extremes = extremes_of(std::string_view(text_of(run / kExtremesFile)).substr(0, kMaxLine));
   return history;
 }
 

@@ -2,10 +2,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "train/extremes.h"
 #include "train/recipe.h"
 
 namespace gesso {
@@ -40,6 +42,7 @@ struct RunHistory {
   std::int64_t unreadable_lines = 0;  // of metrics.jsonl
   std::vector<RunStart> starts;
   std::vector<RunPicture> pictures;       // by rising step
+  std::optional<Extremes> extremes;       // the worst and best test pictures, as triptychs in their files
   std::vector<std::int64_t> code_counts;  // how often each code occurred lately; empty: not known
   std::vector<std::string> skipped;       // files of the data, each with the reason: the first 200
   std::int64_t skipped_count = 0;         // of all
@@ -51,8 +54,12 @@ struct RunHistory {
 // files are no error, but for config.json. Changes nothing.
 RunHistory read_history(const Path& run);
 
+// A value of metrics.jsonl: saves that failed since the line before, where there were any.
+inline constexpr const char* kSavesFailed = "saves_failed";
+
 // Names of files in a run directory.
 inline constexpr const char *kMetricsFile = "metrics.jsonl", *kStartsFile = "starts.jsonl", *kCodesFile = "codes.txt",
-                            *kSkippedFile = "skipped.txt", *kSamplesFolder = "samples";
+                            *kSkippedFile = "skipped.txt", *kSamplesFolder = "samples",
+                            *kExtremesFile = "extremes.json", *kWorstPicture = "worst.png", *kBestPicture = "best.png";
 
 }  // namespace gesso

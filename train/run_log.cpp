@@ -3,10 +3,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <ranges>
 
 #include "train/run_history.h"
 
@@ -60,7 +62,7 @@ void tell(const std::string& text) {
 MetricsFile::MetricsFile(const Path& run, std::int64_t from_step)
     : file_(without_lines_behind(run / kMetricsFile, from_step), AppendFile::Open::at_end) {}
 
-void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
+std::string metrics_line(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
   nlohmann::ordered_json object = {{"step", step}, {"split", split}};
   for (const Metric& metric : metrics) {
     if (std::isfinite(metric.value))
@@ -68,10 +70,48 @@ void MetricsFile::write(std::int64_t step, std::string_view split, const std::ve
     else
       object[metric.name] = fmt::format("{}", metric.value);
   }
-  file_.append(object.dump() + '\n');
+  return object.dump() + '\n';
 }
 
-ProgressLine::ProgressLine(std::string name) : name_(std::move(name)), terminal_(isatty(STDERR_FILENO) == 1) {}
+void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
+  file_.append(metrics_line(step, split, metrics));
+}
+
+std::string progress_text(const std::string& name, const Progress& progress, std::size_t width) {
+  struct Part {
+    std::string text;
+    int rank;  // the highest goes first
+  };
+  const double done = static_cast<double>(progress.step) / static_cast<double>(progress.steps);
+  std::vector<Part> parts = {{fmt::format("{} {}/{} {:.0f}%", name, progress.step, progress.steps, 100 * done), 0}};
+  for (const Metric& metric : progress.metrics) {
+    const std::string text = fmt::format("{} {}", metric.name, format_number(metric.value));
+    if (parts.size() == 1)
+      parts.push_back({fmt::format("{} (average {})", text, format_number(progress.average)), 1});
+    else
+      parts.push_back({text, 5});
+  }
+  parts.push_back({fmt::format("{} steps/s", format_number(progress.steps_per_second)), 6});
+  parts.push_back({fmt::format("{:.0f} img/s", progress.images_per_second), 2});
+  if (progress.seconds_left >= 0) parts.push_back({fmt::format("eta {}", format_seconds(progress.seconds_left)), 0});
+  parts.push_back({fmt::format("data {:.0f}%", 100 * progress.data_share), 3});
+  parts.push_back(
+      {fmt::format("compute {:.0f}% save {:.0f}%", 100 * progress.compute_share, 100 * progress.checkpoint_share), 7});
+  parts.push_back({format_bytes(progress.memory_bytes), 4});
+  const auto line = [&] {
+    std::string text = parts.front().text;
+    for (std::size_t i = 1; i < parts.size(); ++i) text += " | " + parts[i].text;
+    return text;
+  };
+  while (parts.size() > 1 && line().size() > width) {
+    const auto last = std::ranges::max_element(std::views::reverse(parts), {}, &Part::rank);
+    parts.erase(std::prev(last.base()));
+  }
+  return line().substr(0, width);
+}
+
+ProgressLine::ProgressLine(std::string name, LogFormat format)
+    : name_(std::move(name)), format_(format), terminal_(format == LogFormat::text && isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
   if (open_) tell("\n");
@@ -80,20 +120,16 @@ ProgressLine::~ProgressLine() {
 void ProgressLine::show(const Progress& progress, bool due) {
   constexpr std::int64_t kShortestPauseMs = 100;
   if (!terminal_ && !due) return;
-  if (terminal_ && now_ms() - last_ms_ < kShortestPauseMs && progress.step != progress.steps) return;
+  if (format_ == LogFormat::json) {
+    std::fputs(progress.record.c_str(), stdout);
+    std::fflush(stdout);
+    return;
+  }
+  if (!terminal_) return tell(progress_text(name_, progress, std::string::npos) + '\n');
+  if (now_ms() - last_ms_ < kShortestPauseMs && progress.step != progress.steps) return;
   last_ms_ = now_ms();
-  std::string line = fmt::format("{} {}/{} {:.0f}%", name_, progress.step, progress.steps,
-                                 100.0 * static_cast<double>(progress.step) / static_cast<double>(progress.steps));
-  for (const Metric& metric : progress.metrics)
-    line += fmt::format(" | {} {}", metric.name, format_number(metric.value));
-  line += fmt::format(" | {:.0f} img/s", progress.images_per_second);
-  if (progress.seconds_left >= 0) line += fmt::format(" | eta {}", format_seconds(progress.seconds_left));
-  line +=
-      fmt::format(" | data {:.0f}% compute {:.0f}% save {:.0f}% | {}", 100 * progress.data_share,
-                  100 * progress.compute_share, 100 * progress.checkpoint_share, format_bytes(progress.memory_bytes));
-  if (!terminal_) return tell(line + '\n');
   constexpr const char* kEraseLine = "\r\x1b[K";
-  tell(kEraseLine + line.substr(0, terminal_width()));
+  tell(kEraseLine + progress_text(name_, progress, terminal_width()));
   open_ = true;
 }
 

@@ -14,34 +14,44 @@ namespace gesso {
 // To standard error. Where that takes nothing (a log on a full disk) nobody is told, and work goes on.
 void tell(const std::string& text);
 
+// {"step":step,"split":split,"loss":...} and a line's end; a value that is not finite is written as a string.
+std::string metrics_line(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
+
 // metrics.jsonl of a run directory. Lines of steps behind `from_step` (left by a run that went on after its last
 // checkpoint) are dropped when it is opened, so that no step stands there twice.
 class MetricsFile {
  public:
   MetricsFile(const Path& run, std::int64_t from_step);
 
-  // {"step":step,"split":split,"loss":...}; a value that is not finite is written as a string. Throws ErrorKind::io
-  // where the line cannot be written whole; nothing of it stands there then.
+  // A metrics_line. Throws ErrorKind::io where it cannot be written whole; nothing of it stands there then.
   void write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
 
  private:
   AppendFile file_;
 };
 
-// What the live line shows. Rates in images a second; seconds_left < 0: not known yet.
+// What the live line shows. seconds_left < 0: not known yet.
 struct Progress {
   std::int64_t step = 0, steps = 0;
-  std::vector<Metric> metrics;
-  double images_per_second = 0, seconds_left = -1;
+  std::vector<Metric> metrics;  // the first one is what is minimised
+  double average = 0;           // of the first one, recent steps weighing more
+  double steps_per_second = 0, images_per_second = 0, seconds_left = -1;
   double data_share = 0, compute_share = 0, checkpoint_share = 0;  // of the time, waiting for batches, in steps, saving
   std::size_t memory_bytes = 0;
+  std::string record{};  // where a log interval ended: its line of metrics.jsonl
 };
 
-// One line on a terminal, overwritten at most ten times a second; elsewhere one whole line a log interval, without
-// control characters. Goes to standard error: results have standard output for themselves.
+// In at most `width` characters: where they do not suffice, what matters least is left out first, the time left last.
+std::string progress_text(const std::string& name, const Progress& progress, std::size_t width);
+
+// text: for people. json: of each log interval its line of metrics.jsonl, to standard output.
+enum class LogFormat : std::uint8_t { text, json };
+
+// As text, one line on a terminal, overwritten at most ten times a second; elsewhere one whole line a log interval,
+// without control characters. Goes to standard error: results have standard output for themselves.
 class ProgressLine {
  public:
-  explicit ProgressLine(std::string name);
+  ProgressLine(std::string name, LogFormat format);
   ~ProgressLine();  // leaves the terminal on a fresh line
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -50,10 +60,10 @@ class ProgressLine {
   void show(const Progress& progress, bool due);
   // A whole line of its own.
   void say(const std::string& text);
-  bool terminal() const { return terminal_; }
 
  private:
   std::string name_;
+  LogFormat format_;
   bool terminal_;
   bool open_ = false;  // an unfinished line stands on the terminal
   std::int64_t last_ms_ = 0;

@@ -66,14 +66,24 @@ void RunRecord::metrics(std::int64_t step, const std::vector<Metric>& metrics) {
   if (events_) events_->scalars(step, "train", metrics);
 }
 
+std::vector<std::byte> RunRecord::png_of(std::int64_t step, const Image& picture) const {
+  return encode_png(picture, {{"Comment", start_.command},
+                              {"Description", fmt::format("step {}, seed {}", step, recipe_.train.seed)}});
+}
+
 Path RunRecord::pictures(std::int64_t step, const Image& grid) {
-  const std::vector<std::byte> png = encode_png(
-      grid, {{"Comment", start_.command}, {"Description", fmt::format("step {}, seed {}", step, recipe_.train.seed)}});
+  const std::vector<std::byte> png = png_of(step, grid);
   const Path path = run_ / kSamplesFolder / fmt::format("step-{:08}.png", step);
   make_directories(path.parent_path());
   write_file_atomically(path, png);
   if (events_) events_->image(step, kSamplesFolder, grid.shape, png);
   return path;
+}
+
+void RunRecord::extremes(const Extremes& found, const Image& worst, const Image& best) {
+  write_file_atomically(run_ / kWorstPicture, png_of(found.step, worst));
+  write_file_atomically(run_ / kBestPicture, png_of(found.step, best));
+  write_file_atomically(run_ / kExtremesFile, text_of(found));
 }
 
 void RunRecord::histograms(std::int64_t step, const nn::ParamStore& store,

@@ -2,6 +2,7 @@
 // TensorBoard, pictures, how often codes occur. docs/runs.md lists the files; train/run_history.h reads them back.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 
 #include "nn/param_store.h"
 #include "train/event_file.h"
+#include "train/extremes.h"
 #include "train/image.h"
 #include "train/recipe.h"
 #include "train/run_history.h"
@@ -31,11 +33,15 @@ class RunRecord {
   void metrics(std::int64_t step, const std::vector<Metric>& metrics);
   // Returns where the picture is.
   Path pictures(std::int64_t step, const Image& grid);
+  // The triptychs of both, and what they are.
+  void extremes(const Extremes& found, const Image& worst, const Image& best);
   // Of the store's trained parameters and their gradients, as they are between two steps, and of code_counts (how often
   // each code occurred; empty: there are no codes).
   void histograms(std::int64_t step, const nn::ParamStore& store, const std::vector<std::int64_t>& code_counts);
 
  private:
+  std::vector<std::byte> png_of(std::int64_t step, const Image& picture) const;
+
   Path run_;
   const Recipe& recipe_;
   RunStart start_;

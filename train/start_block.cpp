@@ -13,6 +13,7 @@
 #include "train/checkpoint.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
+#include "train/text.h"
 
 namespace gesso {
 namespace {
@@ -75,6 +76,14 @@ void append_skipped(std::vector<std::string>& lines, const StartFacts& facts) {
   for (std::size_t i = 0; i < std::min(kShown, skipped.size()); ++i) lines.push_back("             " + skipped[i]);
 }
 
+void append_chosen(std::vector<std::string>& lines, std::string_view chosen) {
+  for (const char* before = "chosen       "; !chosen.empty(); before = "             ") {
+    const std::size_t end = std::min(chosen.find('\n'), chosen.size());
+    lines.push_back(before + escaped(chosen.substr(0, end)));
+    chosen.remove_prefix(std::min(end + 1, chosen.size()));
+  }
+}
+
 }  // namespace
 
 void write_skipped(const StartFacts& facts) {
@@ -110,6 +119,7 @@ std::vector<std::string> start_block(const StartFacts& facts) {
                   per_epoch),
       fmt::format("checkpoints  {}", checkpoint_plan(facts)),
       fmt::format("determinism  same bits for any number of threads and loaders; seed {}", recipe.train.seed)};
+  append_chosen(lines, recipe.about.chosen);
   append_skipped(lines, facts);
   return lines;
 }

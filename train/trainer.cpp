@@ -3,9 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <chrono>
-#include <deque>
 #include <optional>
 
 #include "core/allocator.h"
@@ -18,48 +17,27 @@
 #include "train/run_record.h"
 #include "train/start_block.h"
 #include "train/step.h"
+#include "train/step_times.h"
 #include "train/vqvae_task.h"
 
 namespace gesso {
 namespace {
 
-double seconds_now() {
-  using namespace std::chrono;
-  return duration<double>(steady_clock::now().time_since_epoch()).count();
+template <class Work>
+double seconds_of(Work&& work) {
+  const double begin = seconds_now();
+  work();
+  return seconds_now() - begin;
 }
-
-// Images a second: the median of the last windows, so that a pause for a checkpoint or for pictures does not count.
-class Throughput {
- public:
-  void add(std::int64_t images, double seconds) {
-    constexpr std::size_t kWindows = 64;
-    rates_.push_back(static_cast<double>(images) / std::max(seconds, 1e-9));
-    if (rates_.size() > kWindows) rates_.pop_front();
-  }
-  double images_per_second() const {
-    if (rates_.empty()) return 0;
-    std::vector<double> sorted(rates_.begin(), rates_.end());
-    std::ranges::nth_element(sorted, sorted.begin() + static_cast<std::ptrdiff_t>(sorted.size() / 2));
-    return sorted[sorted.size() / 2];
-  }
-
- private:
-  std::deque<double> rates_;
-};
-
-// Where the time of a log interval went.
-struct TimeSpent {
-  double begin = seconds_now(), data = 0, compute = 0, checkpoint = 0;  // seconds
-};
 
 std::uint64_t seed(const Recipe& recipe) { return static_cast<std::uint64_t>(recipe.train.seed); }
 
 // Others may have files of their own in these directories.
 void remove_unfinished_of(const Path& run) {
-  remove_unfinished(run, [](std::string_view name) {
-    return name == kConfigFile || name == kMetricsFile || name == kSkippedFile || name == kCodesFile;
-  });
-  remove_unfinished(run / "samples",
+  static constexpr std::array<std::string_view, 7> kOurs = {kConfigFile,   kMetricsFile,  kSkippedFile, kCodesFile,
+                                                            kExtremesFile, kWorstPicture, kBestPicture};
+  remove_unfinished(run, [](std::string_view name) { return std::ranges::find(kOurs, name) != kOurs.end(); });
+  remove_unfinished(run / kSamplesFolder,
                     [](std::string_view name) { return name.starts_with("step-") && name.ends_with(".png"); });
 }
 
@@ -97,12 +75,14 @@ class Run {
   void read_last();
   void finish_interval(std::int64_t step, bool due);
   void make_pictures(std::int64_t step);
+  void show_extremes();
   void lock();
   std::unique_ptr<DataLoader> loader(std::int64_t first_step, std::int64_t threads) const;
   std::string first_bad();
   void load();
   void start_directory(const std::string& configuration);
-  bool save_due(std::int64_t step) const;
+  void make_pictures_if_due(std::int64_t step);
+  void save_if_due(std::int64_t step, bool last);
   void save(std::int64_t step);
   bool asked(std::atomic<bool> RunControls::*wish, std::string_view does);
   bool asked_to_stop() const { return options_.controls && options_.controls->stop; }
@@ -132,11 +112,14 @@ class Run {
   std::unique_ptr<ProgressLine> line_;
   Throughput throughput_;
   TimeSpent spent_;
+  StepTime slowest_;               // since the last line
+  std::int64_t saves_failed_ = 0;  // since the last line
 
   // Of the step before: read while the device works on the next one.
   std::optional<StepValues> last_values_;
   std::int64_t last_step_ = -1;
   std::vector<Metric> last_metrics_;
+  MovingAverage average_loss_;
   RunSummary summary_;
 
   std::int64_t saved_step_ = 0;                    // of the newest checkpoint
@@ -157,7 +140,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
       optimizer_(task_->store(), recipe.optimizer) {
   check_data(recipe, train_data_, *test_data_);
   const std::string configuration = text_of(recipe);
-  line_ = std::make_unique<ProgressLine>(recipe.model);
+  line_ = std::make_unique<ProgressLine>(recipe.model, options.log_format);
   if (options.resume)
     load();
   else
@@ -244,6 +227,7 @@ void Run::read_last() {
   const bool is_good = last_values_->is_good();
   last_values_.reset();
   const double loss = last_metrics_.front().value, norm = last_metrics_.back().value;
+  average_loss_.add(loss);
   last_metrics_.push_back({"rate", recipe_.schedule.at(last_step_)});
   if (is_good) return;
   writer_->wait();
@@ -265,8 +249,9 @@ void Run::finish_interval(std::int64_t step, bool due) {
   if (due) read_last();
   const double total = std::max(seconds_now() - spent_.begin, 1e-9);
   std::vector<Metric> metrics = last_metrics_;
-  Progress progress{.step = step, .steps = recipe_.train.steps, .metrics = {}};
+  Progress progress{.step = step, .steps = recipe_.train.steps, .metrics = {}, .average = average_loss_.value()};
   progress.images_per_second = throughput_.images_per_second();
+  progress.steps_per_second = progress.images_per_second / static_cast<double>(recipe_.train.batch);
   if (progress.images_per_second > 0)
     progress.seconds_left =
         static_cast<double>((recipe_.train.steps - step) * recipe_.train.batch) / progress.images_per_second;
@@ -284,8 +269,13 @@ void Run::finish_interval(std::int64_t step, bool due) {
                                      {"data_share", progress.data_share},
                                      {"compute_share", progress.compute_share},
                                      {"checkpoint_share", progress.checkpoint_share}});
+    append_slowest(recorded, slowest_);
+    if (saves_failed_ > 0) recorded.push_back({kSavesFailed, static_cast<double>(saves_failed_)});
+    progress.record = metrics_line(step, "train", recorded);
     try_to([&] { record_->metrics(step, recorded); });
     spent_ = {};
+    slowest_ = {};
+    saves_failed_ = 0;
   }
   progress.metrics = std::move(metrics);
   line_->show(progress, due);
@@ -309,16 +299,32 @@ void Run::make_pictures(std::int64_t step) {
   record_->histograms(step, task_->store(), task_->code_counts());
 }
 
-bool Run::save_due(std::int64_t step) const {
-  return step % recipe_.checkpoint.every == 0 || (retry_step_ > 0 && step >= retry_step_);
+// Of the weights that were trained last: the pictures that show where they fail.
+void Run::show_extremes() {
+  nn::StateUpdates unused;
+  const nn::Context context = step_->evaluation(unused);
+  Extremes found = find_extremes(*task_, context, *test_data_, pictures_shown());
+  if (found.worst.empty()) return;
+  found.step = summary_.step;
+  record_->extremes(found, picture_of(found.worst, *task_, context, *test_data_),
+                    picture_of(found.best, *task_, context, *test_data_));
+}
+
+void Run::make_pictures_if_due(std::int64_t step) {
+  const bool wanted = asked(&RunControls::pictures, "pictures after");
+  if (wanted || pictures_due(step)) try_to([&] { make_pictures(step); });
+}
+
+void Run::save_if_due(std::int64_t step, bool last) {
+  const bool wanted = asked(&RunControls::checkpoint, "saving after");
+  const bool due = step % recipe_.checkpoint.every == 0 || (retry_step_ > 0 && step >= retry_step_);
+  if (last || asked_to_stop() || wanted || due) save(step);
 }
 
 void Run::save(std::int64_t step) {
   read_last();  // a step that is not finite must not be called good
   retry_step_ = 0;
-  const double begin = seconds_now();
-  writer_->start(step);
-  spent_.checkpoint += seconds_now() - begin;
+  spent_.checkpoint += seconds_of([&] { writer_->start(step); });
   saving_step_ = step;
   tell_saves(step);
 }
@@ -336,6 +342,7 @@ void Run::tell_saves(std::int64_t step) {
   for (const SaveReport& report : writer_->reports()) {
     save_problem_ = report.problem;
     if (report.directory.empty()) {
+      ++saves_failed_;
       line_->say(fmt::format("step {} is not saved: {}; the last checkpoint is {}", report.step, report.problem,
                              newest_checkpoint()));
       if (report.step != saving_step_) continue;
@@ -396,24 +403,25 @@ RunSummary Run::go() {
     const double loaded = seconds_now();
     train_step(step);
     const double end = seconds_now();
-    spent_.data += loaded - begin;
-    spent_.compute += end - loaded;
+    const std::int64_t done = summary_.step = step + 1;
+    StepTime time{.step = done, .data = loaded - begin, .compute = end - loaded};
+    spent_.data += time.data;
+    spent_.compute += time.compute;
     throughput_.add(recipe_.train.batch, end - begin);
 
-    const std::int64_t done = summary_.step = step + 1;
     const bool last = done == recipe_.train.steps;
     finish_interval(done, last || done % recipe_.log.every == 0);
     tell_saves(done);
-    const bool wants_checkpoint = asked(&RunControls::checkpoint, "saving after");
-    if (last || asked_to_stop() || wants_checkpoint || save_due(done)) save(done);
-    const bool wants_pictures = asked(&RunControls::pictures, "pictures after");
-    if (wants_pictures || pictures_due(done)) try_to([&] { make_pictures(done); });
+    time.save = seconds_of([&] { save_if_due(done, last); });
+    time.pictures = seconds_of([&] { make_pictures_if_due(done); });
+    if (time.seconds() > slowest_.seconds()) slowest_ = time;
     if (last || !asked_to_stop()) continue;
     if (saving_step_ != done) save(done);
     summary_.end = RunEnd::interrupted;
     break;
   }
   finish_saving();
+  if (summary_.end == RunEnd::finished) try_to([this] { show_extremes(); });
   if (summary_.end == RunEnd::interrupted)
     line_->say(fmt::format("stopped after step {}, saved in {}; go on with --resume", summary_.step,
                            summary_.checkpoint.string()));

@@ -21,8 +21,9 @@ struct RunOptions {
   bool resume = false;
   bool is_locked = false;  // whether the caller holds the run's lock; else train() takes it
   DeviceKind device = DeviceKind::cpu;
-  bool replay = true;                        // record a step and replay it, where the device can
-  std::string command_line = {};             // for the record
+  bool replay = true;             // record a step and replay it, where the device can
+  std::string command_line = {};  // for the record
+  LogFormat log_format = LogFormat::text;
   RunControls* controls = nullptr;           // null: nothing is asked for
   FileSystem* files = &posix_file_system();  // where checkpoints go
 };

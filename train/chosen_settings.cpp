@@ -1,0 +1,221 @@
+#include "train/chosen_settings.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/error.h"
+#include "core/thread_pool.h"
+#include "train/folder_listing.h"
+#include "train/open_dataset.h"
+#include "train/picture.h"
+#include "train/text.h"
+
+namespace gesso {
+namespace {
+
+// Sets what is "auto" and nothing else.
+class Chooser {
+ public:
+  explicit Chooser(RecipeFile& file) : config_(file.config()), chosen_(file.recipe().about.chosen) {}
+
+  bool is_open(std::string_view key) const { return config_.is_auto(key); }
+  // why: empty where there is nothing to tell.
+  template <class T>
+  void choose(std::string_view key, const T& value, std::string_view why) {
+    if (!is_open(key)) return;
+    const std::string assignment = fmt::format("{}={}", key, value);
+    config_.assign(assignment);
+    if (!why.empty()) chosen_ += fmt::format("{}{}: {}", chosen_.empty() ? "" : "\n", assignment, why);
+  }
+
+ private:
+  JsonConfig& config_;
+  std::string& chosen_;
+};
+
+struct LookedAt {
+  std::vector<double> places{};               // of the files that may be pictures, but for those found unusable
+  std::vector<std::int64_t> shorter_sides{};  // of the pictures whose headers were read
+  std::int64_t grey = 0, files = 0;           // of these pictures; files of the folder, pictures or not
+  std::string problem{};                      // of the first file that cannot be used
+};
+
+// One file of the folder.
+struct Header {
+  bool is_meant = false, is_read = false;
+  ImageShape shape;
+  std::string problem;
+};
+
+Header header_of(const Path& folder, const ListedFile& file, bool is_read) {
+  Header header;
+  if (!file.problem.empty()) return header;
+  try {
+    header.is_meant = is_meant_as_picture(folder / file.name);
+    if (!header.is_meant || !is_read) return header;
+    header.shape = picture_shape(read_file(folder / file.name, kMaxPictureBytes), in_quotes(file.name));
+    header.is_read = true;
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
+    header.problem = escaped(error.what());
+  }
+  return header;
+}
+
+// Of many files, headers are read of a thousand, evenly spread over the names.
+LookedAt look_at(const DataOptions& data) {
+  constexpr std::int64_t kMostRead = 1000;
+  const Path folder = data.path;
+  const FolderListing listing = list_folder(folder, data.classes);
+  const std::int64_t files = std::ssize(listing.files), read = std::min(kMostRead, files);
+  std::vector<Header> headers(listing.files.size());
+  parallel_for(thread_pool(), files, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const bool is_read = i * read / files != (i + 1) * read / files;
+      headers[static_cast<std::size_t>(i)] = header_of(folder, listing.files[static_cast<std::size_t>(i)], is_read);
+    }
+  });
+  LookedAt found{.files = files};
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    const Header& header = headers[i];
+    if (found.problem.empty()) found.problem = header.problem;
+    if (!header.is_meant || !header.problem.empty()) continue;
+    found.places.push_back(place_of(listing.files[i].name));
+    if (!header.is_read) continue;
+    found.shorter_sides.push_back(std::min(header.shape.height, header.shape.width));
+    found.grey += header.shape.channels == 1 ? 1 : 0;
+  }
+  return found;
+}
+
+void check_enough(const DataOptions& data, const LookedAt& found) {
+  const std::string bad = found.problem.empty() ? "" : "; the first file that cannot be used: " + found.problem;
+  if (found.shorter_sides.empty())
+    fail(ErrorKind::data, "{}: no PNG or JPEG that can be read among its {} files{}", data.path, found.files, bad);
+  if (found.places.size() < 2)
+    fail(ErrorKind::data, "{}: a single picture; at least two are needed, one of them to test with{}", data.path, bad);
+}
+
+void choose_size(Chooser& chooser, const DataOptions& data, const LookedAt& found) {
+  if (!chooser.is_open("data.size")) return;
+  const std::int64_t size = chosen_size(found.shorter_sides);
+  if (size == 0)
+    fail(ErrorKind::data,
+         "{}: the shorter side of more than a quarter of the pictures is below 8 pixels; larger pictures are needed, "
+         "or data.size=8, which enlarges these",
+         data.path);
+  chooser.choose("data.size", size,
+                 fmt::format("of 8, 16, 32, 64 and 128 the largest that the shorter side of 3 in 4 pictures reaches; "
+                             "{} were looked at",
+                             found.shorter_sides.size()));
+}
+
+void choose_folder(Chooser& chooser, RecipeFile& file) {
+  const DataOptions& data = file.recipe().data;
+  if (chooser.is_open("data.size") || chooser.is_open("data.channels") || chooser.is_open("data.validation")) {
+    const LookedAt found = look_at(data);
+    check_enough(data, found);
+    choose_size(chooser, data, found);
+    const bool is_grey = found.grey == std::ssize(found.shorter_sides);
+    chooser.choose("data.channels", is_grey ? 1 : 3, is_grey ? "all files hold grey" : "not all files hold grey");
+    const auto files = found.places.size();
+    const double share = chooser.is_open("data.validation") ? chosen_validation(found.places) : data.validation;
+    const auto tested = std::ranges::count_if(found.places, [&](double place) { return place < share; });
+    chooser.choose("data.validation", share, fmt::format("leaves {} of {} files to test with", tested, files));
+  }
+  chooser.choose("data.crop", "random", "each step sees another part of the longer side");
+  chooser.choose("data.flip", true, "most photographs may be mirrored; not so pictures of text");
+}
+
+// As far as there are data of another kind, these keys say nothing.
+void choose_others(Chooser& chooser, const DataOptions& data) {
+  chooser.choose("data.size", data.size, data.kind == "shapes" ? "they are drawn in any size" : "");
+  chooser.choose("data.channels", data.channels, "");
+  chooser.choose("data.validation", data.validation, "");
+  chooser.choose("data.crop", "center", "");
+  chooser.choose("data.flip", false, "");
+}
+
+// Rounded down to so many digits that it still lies above `low`, and at `high` at the most.
+double short_between(double low, double high) {
+  const double middle = (low + high) / 2;
+  for (double unit = 100; unit < 1e16; unit *= 10)
+    if (const double rounded = std::round(middle * unit) / unit; rounded > low && rounded <= high) return rounded;
+  return high;
+}
+
+std::int64_t clamped(std::int64_t value, std::int64_t least, std::int64_t most) {
+  return std::max(least, std::min(value, most));
+}
+
+}  // namespace
+
+std::int64_t chosen_size(std::span<const std::int64_t> shorter_sides) {
+  std::vector<std::int64_t> sorted(shorter_sides.begin(), shorter_sides.end());
+  std::ranges::sort(sorted);
+  const std::int64_t reached = sorted.at(sorted.size() / 4);  // by all from there on
+  std::int64_t size = 128;
+  while (size > reached) size /= 2;
+  return size < 8 ? 0 : size;
+}
+
+double chosen_validation(std::span<const double> places) {
+  constexpr double kUsual = 0.1;
+  std::vector<double> sorted(places.begin(), places.end());
+  std::ranges::sort(sorted);
+  const auto wanted = std::max<std::ptrdiff_t>(1, std::lround(kUsual * static_cast<double>(sorted.size())));
+  const auto usual = std::ranges::lower_bound(sorted, kUsual) - sorted.begin();
+  if (usual >= 1 && usual < std::ssize(sorted) && 2 * usual >= wanted && usual <= 2 * wanted) return kUsual;
+  const auto first_of_training = static_cast<std::size_t>(wanted);
+  return short_between(sorted[first_of_training - 1], sorted[first_of_training]);
+}
+
+void choose_data_settings(RecipeFile& file) {
+  Chooser chooser(file);
+  const DataOptions& data = file.recipe().data;
+  if (chooser.is_open("data.kind")) {
+    if (data.path.empty()) fail("data.path is empty; give the folder of the pictures with --data FOLDER");
+    const std::string kind = kind_of_data(data.path);
+    chooser.choose("data.kind", kind,
+                   kind == "folder" ? "no files of MNIST or CIFAR-10 lie in it" : "by its files' names");
+  }
+  if (data.kind == "folder")
+    choose_folder(chooser, file);
+  else
+    choose_others(chooser, data);
+}
+
+void choose_training_settings(RecipeFile& file, const Dataset& train_data) {
+  Chooser chooser(file);
+  const Recipe& recipe = file.recipe();
+  const models::VqvaeOptions& model = recipe.vqvae;
+  const std::int64_t pictures = train_data.size(), codes = model.code_height() * model.code_width();
+  const bool is_small = model.height * model.width <= 32 * 32;
+  chooser.choose("model.hidden", is_small ? 128 : 64,
+                 "128 for pictures of at most 32x32, else 64: time grows with pixels times its square");
+  chooser.choose("model.code_width", std::max<std::int64_t>(1, model.hidden / 2), "half of model.hidden");
+  chooser.choose(
+      "train.batch", clamped(std::min(16384 / codes, pictures / 4), 1, 32),
+      fmt::format("at most 32, 16384 codes ({} a picture) and a quarter of the {} pictures", codes, pictures));
+  const std::int64_t vectors = recipe.train.batch * codes;  // of a step
+  chooser.choose("model.codes",
+                 clamped(static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(vectors / 4))), 8, 512),
+                 fmt::format("at most 512 and a quarter of the {} code vectors of a step", vectors));
+  const std::int64_t epoch = std::max<std::int64_t>(1, pictures / recipe.train.batch);
+  chooser.choose("train.steps", clamped(200 * epoch, 1000, 5000),
+                 fmt::format("200 times all pictures ({} steps), but 1000 at the least and 5000 at the most", epoch));
+  const std::int64_t steps = recipe.train.steps, tenth = std::max<std::int64_t>(1, steps / 10);
+  chooser.choose("schedule.horizon", steps, "as train.steps");
+  chooser.choose("schedule.warmup", std::min<std::int64_t>(50, recipe.schedule.horizon / 10), "at most a tenth of it");
+  chooser.choose("log.every", std::max<std::int64_t>(1, steps / 100), "a hundredth of train.steps");
+  chooser.choose("checkpoint.every", tenth, "a tenth of train.steps");
+  chooser.choose("sample.every", tenth, "a tenth of train.steps");
+}
+
+}  // namespace gesso

@@ -1,0 +1,89 @@
+#include "train/extremes.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "train/comparison.h"
+#include "train/metrics.h"
+
+namespace gesso {
+namespace {
+
+std::vector<PictureError> errors_of(Task& task, const nn::Context& context, const Dataset& data, std::int64_t count,
+                                    std::int64_t batch) {
+  std::vector<PictureError> errors;
+  for (std::int64_t begin = 0; begin < count; begin += batch) {
+    const std::int64_t size = std::min(batch, count - begin);
+    const std::vector<Image> made = task.reconstruct(context, read_images(data, begin, size, context.device));
+    for (std::int64_t i = 0; i < size; ++i) {
+      const std::span<const std::uint8_t> pixels(made[static_cast<std::size_t>(i)].pixels);
+      errors.push_back(
+          {begin + i, mean_squared_error(std::span<const std::uint8_t>(data.image(begin + i).pixels), pixels)});
+    }
+  }
+  return errors;
+}
+
+nlohmann::ordered_json json_of(std::span<const PictureError> errors) {
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const PictureError& error : errors) list.push_back({{"index", error.index}, {"mse", error.mse}});
+  return list;
+}
+
+// Throws what the JSON package throws.
+std::vector<PictureError> errors_in(const nlohmann::json& list) {
+  std::vector<PictureError> errors;
+  for (const nlohmann::json& error : list) {
+    if (std::ssize(errors) == Extremes::kMostShown) break;
+    errors.push_back({error.at("index").get<std::int64_t>(), error.at("mse").get<double>()});
+  }
+  return errors;
+}
+
+}  // namespace
+
+Extremes find_extremes(Task& task, const nn::Context& context, const Dataset& test_data, std::int64_t batch) {
+  const std::int64_t count = std::min(Extremes::kMostLookedAt, test_data.size());
+  const std::int64_t shown =
+      std::min({Extremes::kMostShown, count / 2, most_triptychs(test_data.image_shape(), Extremes::kMostShown)});
+  Extremes found;
+  found.looked_at = count;
+  if (shown == 0) return found;
+  std::vector<PictureError> errors = errors_of(task, context, test_data, count, batch);
+  std::ranges::stable_sort(errors, {}, &PictureError::mse);
+  found.best.assign(errors.begin(), errors.begin() + shown);
+  found.worst.assign(errors.rbegin(), errors.rbegin() + shown);
+  return found;
+}
+
+Image picture_of(std::span<const PictureError> errors, Task& task, const nn::Context& context,
+                 const Dataset& test_data) {
+  std::vector<Image> before, after;
+  for (const PictureError& error : errors) {
+    before.push_back(test_data.image(error.index));
+    after.push_back(task.reconstruct(context, read_images(test_data, error.index, 1, context.device)).front());
+  }
+  return triptych_grid(before, after);
+}
+
+std::string text_of(const Extremes& extremes) {
+  const nlohmann::ordered_json object = {{"step", extremes.step},
+                                         {"looked_at", extremes.looked_at},
+                                         {"worst", json_of(extremes.worst)},
+                                         {"best", json_of(extremes.best)}};
+  return object.dump() + "\n";
+}
+
+std::optional<Extremes> extremes_of(std::string_view text) {
+  try {
+    const nlohmann::json object = nlohmann::json::parse(text);
+    return Extremes{.step = object.at("step").get<std::int64_t>(),
+                    .looked_at = object.at("looked_at").get<std::int64_t>(),
+                    .worst = errors_in(object.at("worst")),
+                    .best = errors_in(object.at("best"))};
+  } catch (const nlohmann::json::exception&) {
+    return std::nullopt;
+  }
+}
+
+}  // namespace gesso
