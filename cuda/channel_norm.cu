@@ -1,3 +1,4 @@
+#include "core/rng.h"
 #include "cuda/block.h"
 #include "cuda/channel_norm.h"
 #include "cuda/cu.h"
@@ -200,6 +201,25 @@ struct Coefficients {
   }
 };
 
+// What dropout makes of neighbouring elements of y, or of its gradient. Four at once are those of one draw.
+template <int kWide>
+__device__ __forceinline__ void drop(const ChannelExtent& e, const ChannelDropout& dropout, std::int64_t sample,
+                                     std::int64_t element, Elements<kWide>& v) {
+  if (dropout.step == nullptr) return;
+  const std::int64_t place = element - sample * e.positions * e.channels;  // in its sample
+  const Words words =
+      random_words(dropout.key, static_cast<std::uint64_t>(*dropout.step),
+                   dropout.first_sample + static_cast<std::uint64_t>(sample), static_cast<std::uint32_t>(place / 4));
+  CU_UNROLL
+  for (int word = 0; word < 4; ++word) {
+    const bool dropped = uniform_half_open(words.word[word]) < dropout.rate;
+    if constexpr (kWide == 4)
+      v.at[word] = dropped ? 0.0f : __fmul_rn(v.at[word], dropout.scale);
+    else if (word == place % 4)
+      v.at[0] = dropped ? 0.0f : __fmul_rn(v.at[0], dropout.scale);
+  }
+}
+
 template <int kWide>
 __global__ void __launch_bounds__(kThreads) apply_norm(ChannelExtent e, ChannelNorm norm, const float* x, float* y) {
   const Share<kWide> share(e);
@@ -211,6 +231,7 @@ __global__ void __launch_bounds__(kThreads) apply_norm(ChannelExtent e, ChannelN
       const float z = fmaf((v.at[i] - c.mean[i]) * c.rstd[i], c.weight[i], c.bias[i]);
       v.at[i] = norm.silu ? silu(z) : z;
     }
+    drop(e, norm.dropout, share.sample, element, v);
     store<kWide>(y + element, v);
   });
 }
@@ -224,7 +245,9 @@ __global__ void __launch_bounds__(kThreads)
   const Coefficients<kWide> c(e, norm, share);
   float sum[kWide] = {}, sum_xhat[kWide] = {};
   share.each(e, [&](std::int64_t element) {
-    const auto v = load<kWide>(x + element), d = load<kWide>(dy + element);
+    const auto v = load<kWide>(x + element);
+    auto d = load<kWide>(dy + element);
+    drop(e, norm.dropout, share.sample, element, d);
     CU_UNROLL
     for (int i = 0; i < kWide; ++i) {
       const float xhat = (v.at[i] - c.mean[i]) * c.rstd[i], dz = c.dz(norm, i, xhat, d.at[i]);
@@ -295,7 +318,8 @@ __global__ void __launch_bounds__(kThreads)
   }
   share.each(e, [&](std::int64_t element) {
     auto v = load<kWide>(x + element);
-    const auto d = load<kWide>(dy + element);
+    auto d = load<kWide>(dy + element);
+    drop(e, norm.dropout, share.sample, element, d);
     CU_UNROLL
     for (int i = 0; i < kWide; ++i) {
       const float centred = v.at[i] - c.mean[i], dz = c.dz(norm, i, centred * c.rstd[i], d.at[i]);

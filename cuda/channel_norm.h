@@ -19,10 +19,17 @@ struct ChannelExtent {
   std::int64_t parts() const { return samples * slices; }  // rows of what the slices leave
 };
 
-// y = f((x - mean) rstd weight + bias); mean and rstd [samples,groups], weight and bias [channels].
+// Zero where the element's uniform is below `rate`, as core/rng.h draws it, else scaled.
+struct ChannelDropout {
+  std::uint64_t key = 0, first_sample = 0;
+  const std::int64_t* step = nullptr;  // [1]; null: nothing is dropped
+  float rate = 0, scale = 1;
+};
+// y = dropout(f((x - mean) rstd weight + bias)); mean and rstd [samples,groups], weight and bias [channels].
 struct ChannelNorm {
   const float *mean, *rstd, *weight, *bias;
   bool silu;
+  ChannelDropout dropout{};
 };
 // Mean, and sum of the squared distances from it, of each slice's part of a channel: [parts,channels].
 struct ChannelMoments {

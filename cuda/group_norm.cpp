@@ -7,6 +7,15 @@ namespace {
 
 TableByDevice<ChannelNormKernels> tables;
 
+ChannelDropout dropout_of(const ops::DropoutAttrs& attrs, const Tensor& step) {
+  if (attrs.rate == 0) return {};
+  return {.key = attrs.key,
+          .first_sample = static_cast<std::uint64_t>(attrs.first_sample),
+          .step = pointer<std::int64_t>(step),
+          .rate = static_cast<float>(attrs.rate),
+          .scale = static_cast<float>(1 / (1 - attrs.rate))};
+}
+
 void forward(const Attributes& attributes, const Forward& f) {
   const auto attrs = attributes.as<ops::GroupNormAttrs>();
   const ChannelNormKernels& kernels = tables.of(f.run);
@@ -18,7 +27,9 @@ void forward(const Attributes& attributes, const Forward& f) {
   const ChannelParts parts(f.run, e);
   kernels.moments(stream, e, from, parts.moments());
   kernels.group_statistics(stream, e, parts.moments(), {attrs.eps, mean, rstd});
-  kernels.apply(stream, e, {mean, rstd, pointer<float>(f.in[1]), pointer<float>(f.in[2]), attrs.silu}, from, y);
+  const ChannelNorm norm{mean,       rstd, pointer<float>(f.in[1]), pointer<float>(f.in[2]),
+                         attrs.silu, dropout_of(attrs.dropout, f.in[3])};
+  kernels.apply(stream, e, norm, from, y);
 }
 
 void backward(const Attributes& attributes, const Backward& b) {
@@ -28,8 +39,9 @@ void backward(const Attributes& attributes, const Backward& b) {
   const Tensor& x = b.in[0];
   const Tensor dy_tensor = b.dy[0] ? b.dy[0] : Tensor::zeros(x.spec(), b.run.device);
   const float *from = pointer<float>(x), *dy = pointer<float>(dy_tensor), *weight = pointer<float>(b.in[1]);
-  const ChannelNorm norm{pointer<float>(b.out[1]), pointer<float>(b.out[2]), weight, pointer<float>(b.in[2]),
-                         attrs.silu};
+  const ChannelNorm norm{
+      pointer<float>(b.out[1]), pointer<float>(b.out[2]), weight, pointer<float>(b.in[2]),
+      attrs.silu,               dropout_of(attrs.dropout, b.in[3])};
   float* dx = pointer<float>(b.dx[0]);
   const ChannelExtent e = channel_extent(x.shape(), x.dim(0), attrs.groups, {from, dy, dx});
   const ChannelParts parts(b.run, e);

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "cuda/elementwise.h"
 #include "cuda/entry.h"
+#include "ops/dropout.h"
 #include "ops/random.h"
 
 namespace gesso::cuda {

@@ -3,10 +3,10 @@
 #include "core/profiler.h"
 #include "ops/assign.h"
 #include "ops/batch_norm.h"
+#include "ops/dropout.h"
 #include "ops/embedding.h"
 #include "ops/group_norm.h"
 #include "ops/matmul.h"
-#include "ops/random.h"
 
 namespace gesso::nn {
 namespace {

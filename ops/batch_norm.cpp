@@ -146,7 +146,7 @@ struct BatchNorm {
     float* y = writable(f.out[kY]);
     parallel_for(f.run.pool, e.blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t b = begin; b < end; ++b)
-        kernel.apply(e.block(b), columns, false, x + e.offset(b), y + e.offset(b));
+        kernel.apply(e.block(b), columns, {}, x + e.offset(b), y + e.offset(b));
     });
   }
   static float rstd_of(const Attrs& attrs, double variance) {
@@ -196,7 +196,7 @@ struct BatchNorm {
     float *sums = writable(parts), *sums_x = sums + e.blocks * e.C;
     parallel_for(b.run.pool, e.blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
-        kernel.backward_sums(e.block(i), {mean, nullptr, nullptr}, false, x + e.offset(i), dy + e.offset(i), nullptr,
+        kernel.backward_sums(e.block(i), {mean, nullptr, nullptr}, {}, x + e.offset(i), dy + e.offset(i), nullptr,
                              sums + i * e.C, sums_x + i * e.C);
     });
     const Tensor rows = b.run.scratch({{3, e.C}, DType::f32});

@@ -8,6 +8,7 @@
 
 #include "ops/binary.h"
 #include "ops/describe.h"
+#include "ops/dropout_mask.h"
 #include "ops/norm_simd.h"
 #include "ops/reduce.h"
 #include "ops/reshape.h"
@@ -73,17 +74,18 @@ const float* floats(const Tensor& t) { return t ? t.data<float>().data() : nullp
 struct GroupNorm {
   static constexpr std::string_view name = "group_norm";
   static constexpr std::string_view doc =
-      "x[N,...,C] in groups of C / groups channels: y = f((x - mean) rstd weight[C] + bias[C]), f = silu or "
-      "identity; mean[N,G] over all positions and the group's channels, rstd[N,G] = 1 / sqrt(variance + eps), "
+      "x[N,...,C] in groups of C / groups channels: y = dropout(f((x - mean) rstd weight[C] + bias[C])), f = silu or "
+      "identity, dropout by step[1] i64 where its rate is not 0; mean[N,G] over all positions and the group's channels, rstd[N,G] = 1 / sqrt(variance + eps), "
       "biased variance in two passes; dx = rstd (weight dz - mean(weight dz) - xhat mean(weight dz xhat)) (Wu and "
       "He 2018, eq. 2 to 5)";
   using Attrs = ops::GroupNormAttrs;
   static constexpr Operands differentiable = operands(0, 1, 2);
   static Operands saved_inputs(const Attrs& attrs, Operands wanted) {
     const bool scale = attrs.silu || has(wanted, 0);
-    return operands(0) | (scale ? operands(1) : 0) | (attrs.silu ? operands(2) : 0);
+    return operands(0) | (scale ? operands(1) : 0) | (attrs.silu ? operands(2) : 0) | (drops(attrs) ? operands(3) : 0);
   }
   static Operands saved_outputs(const Attrs&, Operands) { return operands(1, 2); }
+  static bool drops(const Attrs& attrs) { return attrs.dropout.rate != 0; }
 
   static Specs infer(const Attrs& attrs, std::span<const Spec> in) {
     const Spec& x = in[0];
@@ -98,11 +100,12 @@ struct GroupNorm {
       if (in[i] != Spec{{C}, x.dtype})
         fail("group_norm: {} must be [{}] {}, one a channel of x {}, but is {}", i == 1 ? "weight" : "bias", C,
              name_of(x.dtype), x.text(), in[i].text());
+    if (drops(attrs)) check_dropout(name, attrs.dropout, x, in[3]);
     const Spec statistics{{x.shape[0], attrs.groups}, x.dtype};
     return {x, statistics, statistics};
   }
   static double flops(const Attrs& attrs, std::span<const Spec> in) {
-    return (attrs.silu ? 12.0 : 7.0) * static_cast<double>(in[0].shape.count());
+    return ((attrs.silu ? 12.0 : 7.0) + (drops(attrs) ? 17.0 : 0.0)) * static_cast<double>(in[0].shape.count());
   }
   // Rounding of x to the group's scale is amplified by rstd, 316 at most where a group of one element has none; sums of
   // N P terms grow like their root.
@@ -140,6 +143,7 @@ struct GroupNorm {
           y[i] = attrs.silu ? z / (1 + std::exp(-z)) : z;
         });
       }
+    if (drops(attrs)) drop_naively<T>(attrs.dropout, f.in[3], f.out[0], f.out[0]);
   }
 
   template <class T>
@@ -147,8 +151,13 @@ struct GroupNorm {
     for (const std::size_t i : {1, 2})
       if (b.dx[i]) std::ranges::fill(b.dx[i].data<T>(), T{0});
     const Extent e(b.in[0].shape(), attrs.groups);
+    Tensors dy(b.dy.begin(), b.dy.end());
+    if (drops(attrs) && dy[0]) {
+      dy[0] = b.run.scratch(b.dy[0].spec());
+      drop_naively<T>(attrs.dropout, b.in[3], b.dy[0], dy[0]);
+    }
     for (std::int64_t n = 0; n < e.N; ++n)
-      for (std::int64_t g = 0; g < e.G; ++g) group_backward<T>(attrs, b, e, n, g);
+      for (std::int64_t g = 0; g < e.G; ++g) group_backward<T>(attrs, {b.run, b.in, b.out, dy, b.dx}, e, n, g);
   }
   template <class T>
   static void group_backward(const Attrs& attrs, const Backward& b, const Extent& e, std::int64_t n, std::int64_t g) {
@@ -188,6 +197,7 @@ struct GroupNorm {
     const float *x = floats(f.in[0]), *weight = floats(f.in[1]), *bias = floats(f.in[2]);
     float *y = f.out[0].data<float>().data(), *means = f.out[1].data<float>().data();
     float* rstds = f.out[2].data<float>().data();
+    const DropoutMask mask(f.run, attrs.dropout, f.in[0].shape(), f.in[3]);
     f.run.pool.run(chunks.count, [&](std::int64_t i, int) {
       const Chunk chunk(e, chunks, i);
       const NormBlock block{e.P, chunk.channels, e.C};
@@ -205,7 +215,8 @@ struct GroupNorm {
         rstds[chunk.n * e.G + g] = rstd;
         for (std::int64_t c = begin; c < end; ++c) scale[c] = weight[chunk.first_channel + c] * rstd;
       });
-      kernel.apply(block, {mean, scale, bias + chunk.first_channel}, attrs.silu, x + chunk.offset, y + chunk.offset);
+      kernel.apply(block, {mean, scale, bias + chunk.first_channel},
+                   {attrs.silu, mask.of(chunk.n, chunk.first_channel)}, x + chunk.offset, y + chunk.offset);
     });
   }
   // visit(group, first channel, last channel), channels counted from the chunk's first.
@@ -225,6 +236,7 @@ struct GroupNorm {
     const Tensor dy_tensor = b.dy[0] ? b.dy[0] : Tensor::zeros(b.in[0].spec(), b.run.device);
     const float *x = floats(b.in[0]), *weight = floats(b.in[1]), *bias = floats(b.in[2]), *dy = floats(dy_tensor);
     float* dx = b.dx[0] ? b.dx[0].data<float>().data() : nullptr;
+    const DropoutMask mask(b.run, attrs.dropout, b.in[0].shape(), b.in[3]);
     b.run.pool.run(chunks.count, [&](std::int64_t i, int) {
       const Chunk chunk(e, chunks, i);
       const NormBlock block{e.P, chunk.channels, e.C};
@@ -233,13 +245,13 @@ struct GroupNorm {
       const float* shift = bias ? bias + chunk.first_channel : nullptr;
       float* chunk_dx = dx ? dx + chunk.offset : nullptr;
       float *sum_dz = rows.row(kSumDz, chunk), *sum_dzx = rows.row(kSumDzXhat, chunk);
-      kernel.backward_sums(block, {mean, scale, shift}, attrs.silu, x + chunk.offset, dy + chunk.offset, chunk_dx,
-                           sum_dz, sum_dzx);
+      kernel.backward_sums(block, {mean, scale, shift}, {attrs.silu, mask.of(chunk.n, chunk.first_channel)},
+                           x + chunk.offset, dy + chunk.offset, chunk_dx, sum_dz, sum_dzx);
       float *slope = rows.row(kSlope, chunk), *from_mean = rows.row(kShift, chunk);
       finish_sums(b, e, chunk, weight, sum_dz, sum_dzx, slope, from_mean);
       if (dx)
         kernel.backward_apply(block, {mean, scale, from_mean}, slope, x + chunk.offset,
-                              attrs.silu ? chunk_dx : dy + chunk.offset, chunk_dx);
+                              attrs.silu || drops(attrs) ? chunk_dx : dy + chunk.offset, chunk_dx);
     });
     if (b.run.computes()) add_samples(b, e, rows);
   }
@@ -299,7 +311,9 @@ struct GroupNorm {
     const Tensor rstd = ops::div(constant(1, x), std);
     const Tensor xhat = ops::reshape(ops::mul(centred, rstd), x.shape());
     const Tensor z = ops::add(ops::mul(xhat, in[1]), in[2]);
-    return {attrs.silu ? ops::silu(z) : z, ops::reshape(mean, {e.N, e.G}), ops::reshape(rstd, {e.N, e.G})};
+    const Tensor y = attrs.silu ? ops::silu(z) : z;
+    return {drops(attrs) ? ops::dropout(y, in[3], attrs.dropout) : y, ops::reshape(mean, {e.N, e.G}),
+            ops::reshape(rstd, {e.N, e.G})};
   }
   // A number as a tensor of the type and device of x.
   static Tensor constant(double value, const Tensor& x) {
@@ -308,7 +322,8 @@ struct GroupNorm {
   }
 
   static Case<Attrs> on(std::string name, const Attrs& attrs, const Shape& x) {
-    return {std::move(name), attrs, {{x}, {{x.back()}}, {{x.back()}}}};
+    const Operand step = drops(attrs) ? Operand{{1}, Domain::counter, 1000} : Operand{{}, Domain::absent};
+    return {std::move(name), attrs, {{x}, {{x.back()}}, {{x.back()}}, step}};
   }
   static std::vector<Case<Attrs>> samples() {
     return {on("image", {.groups = 2}, {2, 3, 5, 8}),
@@ -320,25 +335,40 @@ struct GroupNorm {
             on("as layer norm", {.groups = 1, .eps = 1e-5f}, {5, 33}),
             on("one element a group", {.groups = 3, .eps = 0.1f, .silu = true}, {2, 3}),
             on("one position, one channel a group", {.groups = 4, .eps = 0.1f}, {1, 1, 1, 4}),
-            on("no samples", {.groups = 2}, {0, 3, 4}),
+            on("dropout", {.groups = 2, .dropout = {.rate = 0.3, .key = 7}}, {2, 3, 5, 8}),
+            on("silu and dropout", {.groups = 3, .silu = true, .dropout = {.rate = 0.5, .key = 7, .first_sample = 9}},
+               {3, 7, 3, 111}),
+            on("silu and dropout, several chunks", {.groups = 8, .silu = true, .dropout = {.rate = 0.1, .key = 8}},
+               {2, 32, 31, 64}),
+            on("no samples", {.groups = 2, .dropout = {.rate = 0.1}}, {0, 3, 4}),
             on("no positions", {.groups = 2, .silu = true}, {2, 0, 4})};
   }
   static std::vector<Case<Attrs>> benchmarks() {
-    return {on("N16 32x32x128 groups 32 silu", {.groups = 32, .silu = true}, {16, 32, 32, 128})};
+    return {on("N16 32x32x128 groups 32 silu", {.groups = 32, .silu = true}, {16, 32, 32, 128}),
+            on("N16 32x32x128 groups 32 silu dropout", {.groups = 32, .silu = true, .dropout = {.rate = 0.1}},
+               {16, 32, 32, 128})};
   }
   static Case<Attrs> random_case(Random& random) {
     const std::int64_t groups = pick(random, 1, 6), width = pick(random, 1, 20);
-    const Attrs attrs{.groups = groups, .eps = 1e-3f, .silu = pick(random, 0, 1) == 1};
+    const Attrs attrs{.groups = groups,
+                      .eps = 1e-3f,
+                      .silu = pick(random, 0, 1) == 1,
+                      .dropout = {.rate = pick(random, 0, 1) == 1 ? 0.2 : 0.0, .key = random()}};
     return on("random", attrs, {pick(random, 1, 4), pick(random, 4, 9), pick(random, 1, 9), groups * width});
   }
   static std::vector<Reject<Attrs>> rejects() {
-    return {{{.groups = 3}, {{{2, 5, 8}}, {{8}}, {{8}}}, {"group_norm", "3 groups", "8 channels", "[2,5,8] f32"}},
-            {{.groups = 0}, {{{2, 5, 8}}, {{8}}, {{8}}}, {"0 groups"}},
-            {{.groups = 1}, {{{2, 5, 0}}, {{0}}, {{0}}}, {"0 channels"}},
-            {{.groups = 2, .eps = 0}, {{{2, 5, 8}}, {{8}}, {{8}}}, {"eps must be positive"}},
-            {{.groups = 2}, {{{8}}, {{8}}, {{8}}}, {"[N,...,C]", "[8] f32"}},
-            {{.groups = 2}, {{{2, 5, 8}}, {{4}}, {{8}}}, {"weight must be [8]", "[4] f32"}},
-            {{.groups = 2}, {{{2, 5, 8}}, {{8}}, {{8, 1}}}, {"bias must be [8]", "[8,1] f32"}}};
+    const Operand absent{{}, Domain::absent}, step{{1}, Domain::counter, 9};
+    return {
+        {{.groups = 3}, {{{2, 5, 8}}, {{8}}, {{8}}, absent}, {"group_norm", "3 groups", "8 channels", "[2,5,8] f32"}},
+        {{.groups = 0}, {{{2, 5, 8}}, {{8}}, {{8}}, absent}, {"0 groups"}},
+        {{.groups = 1}, {{{2, 5, 0}}, {{0}}, {{0}}, absent}, {"0 channels"}},
+        {{.groups = 2, .eps = 0}, {{{2, 5, 8}}, {{8}}, {{8}}, absent}, {"eps must be positive"}},
+        {{.groups = 2}, {{{8}}, {{8}}, {{8}}, absent}, {"[N,...,C]", "[8] f32"}},
+        {{.groups = 2}, {{{2, 5, 8}}, {{4}}, {{8}}, absent}, {"weight must be [8]", "[4] f32"}},
+        {{.groups = 2}, {{{2, 5, 8}}, {{8}}, {{8, 1}}, absent}, {"bias must be [8]", "[8,1] f32"}},
+        {{.groups = 2, .dropout = {.rate = 0.5}}, {{{2, 8}}, {{8}}, {{8}}, absent}, {"group_norm: step must be [1] i64"}},
+        {{.groups = 2, .dropout = {.rate = 1}}, {{{2, 8}}, {{8}}, {{8}}, step}, {"group_norm: rate", "[0, 1)"}},
+        {{.groups = 2, .dropout = {.rate = 0.1, .first_sample = -1}}, {{{2, 8}}, {{8}}, {{8}}, step}, {"from -1 on"}}};
   }
 };
 
@@ -347,8 +377,9 @@ struct GroupNorm {
 std::vector<const RowInfo*> group_norm_rows() { return {&row_of<GroupNorm>()}; }
 
 namespace ops {
-GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormAttrs& attrs) {
-  const Tensors out = dispatch(row_of<GroupNorm>(), attrs, {x, weight, bias});
+GroupNormResult group_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, const GroupNormAttrs& attrs,
+                           const Tensor& step) {
+  const Tensors out = dispatch(row_of<GroupNorm>(), attrs, {x, weight, bias, step});
   return {out[0], out[1], out[2]};
 }
 }  // namespace ops

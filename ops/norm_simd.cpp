@@ -1,6 +1,7 @@
 #include "ops/norm_simd.h"
 
 #include "core/simd.h"
+#include "ops/kept_simd.h"
 
 namespace gesso {
 namespace {
@@ -78,39 +79,53 @@ void squares(NormBlock block, const float* x, const float* mean, float* sums) {
       });
 }
 
-template <bool kSilu>
-void apply_as(NormBlock block, NormColumns of, const float* x, float* y) {
+// run<silu, drops>() as `finish` says.
+template <class Run>
+[[gnu::always_inline]] inline void with_finish(const NormFinish& finish, Run run) {
+  const bool drops = finish.kept.bits != nullptr;
+  if (finish.silu)
+    drops ? run.template operator()<true, true>() : run.template operator()<true, false>();
+  else
+    drops ? run.template operator()<false, true>() : run.template operator()<false, false>();
+}
+
+template <bool kSilu, bool kDrops>
+void apply_as(NormBlock block, NormColumns of, KeptBits kept, const float* x, float* y) {
   map_columns(
       block, y, [=](int64_t element, int64_t c, int64_t count) __attribute__((always_inline)) {
         const V z = normalised(of, V::load(x + element, count) - V::load(of.mean + c, count), c, count);
-        return kSilu ? z * sigmoid(z) : z;
+        const V value = kSilu ? z * sigmoid(z) : z;
+        return kDrops ? simd::kept<Tag>(value, kept, element) : value;
       });
 }
-void apply(NormBlock block, NormColumns of, bool silu, const float* x, float* y) {
-  silu ? apply_as<true>(block, of, x, y) : apply_as<false>(block, of, x, y);
+void apply(NormBlock block, NormColumns of, const NormFinish& finish, const float* x, float* y) {
+  with_finish(finish, [&]<bool kSilu, bool kDrops>() { apply_as<kSilu, kDrops>(block, of, finish.kept, x, y); });
 }
 
-template <bool kSilu>
-void backward_sums_as(NormBlock block, NormColumns of, const float* x, const float* dy, float* dz, float* sums_dz,
-                      float* sums_dzx) {
+template <bool kSilu, bool kDrops>
+void backward_sums_as(NormBlock block, NormColumns of, KeptBits kept, const float* x, const float* dy, float* dz,
+                      float* sums_dz, float* sums_dzx) {
   sum_columns<2>(
       block,
       {sums_dz, sums_dzx}, [=](int64_t element, int64_t c, int64_t count, V(&terms)[2]) __attribute__((always_inline)) {
         const V centred = V::load(x + element, count) - V::load(of.mean + c, count);
         V gradient = V::load(dy + element, count);
+        if constexpr (kDrops) gradient = simd::kept<Tag>(gradient, kept, element);
         if constexpr (kSilu) {
           const V z = normalised(of, centred, c, count), s = sigmoid(z);
           gradient = gradient * s * fma(z, V(1.0f) - s, V(1.0f));
-          if (dz != nullptr) gradient.store(dz + element, count);
         }
+        if constexpr (kSilu || kDrops)
+          if (dz != nullptr) gradient.store(dz + element, count);
         terms[0] = gradient;
         terms[1] = gradient * centred;
       });
 }
-void backward_sums(NormBlock block, NormColumns of, bool silu, const float* x, const float* dy, float* dz,
-                   float* sums_dz, float* sums_dzx) {
-  silu ? backward_sums_as<true>(block, of, x, dy, dz, sums_dz, sums_dzx)
-       : backward_sums_as<false>(block, of, x, dy, dz, sums_dz, sums_dzx);
+void backward_sums(NormBlock block, NormColumns of, const NormFinish& finish, const float* x, const float* dy,
+                   float* dz, float* sums_dz, float* sums_dzx) {
+  with_finish(finish, [&]<bool kSilu, bool kDrops>() {
+    backward_sums_as<kSilu, kDrops>(block, of, finish.kept, x, dy, dz, sums_dz, sums_dzx);
+  });
 }
 
 void backward_apply(NormBlock block, NormColumns of, const float* slope, const float* x, const float* dz, float* dx) {

@@ -12,6 +12,7 @@
 #include "ops/conv2d.h"
 #include "ops/conv_transpose2d.h"
 #include "ops/cross_entropy.h"
+#include "ops/dropout.h"
 #include "ops/embedding.h"
 #include "ops/extreme.h"
 #include "ops/gather.h"
@@ -63,6 +64,7 @@ std::span<const RowInfo* const> all_rows() {
       pad_rows(),
       weight_layout_rows(),
       random_rows(),
+      dropout_rows(),
       optimizer_rows(),
       matmul_rows(),
       conv2d_rows(),

@@ -11,65 +11,16 @@
 #include "ops/describe.h"
 #include "ops/embedding.h"
 #include "ops/index.h"
-#include "ops/random_simd.h"
+#include "ops/random_draw.h"
 #include "ops/reshape.h"
 #include "ops/unary.h"
 
 namespace gesso {
 namespace {
 
-const RandomKernels& kernels(Isa isa) {
-  return by_isa(isa, random_kernels<simd::Baseline>, random_kernels<simd::Avx2>, random_kernels<simd::Avx512>)();
-}
-
-constexpr std::int64_t kGrain = 1 << 13;       // elements a chunk; some 50 us of Philox
-constexpr std::int64_t kMost = 1ll << 48;      // samples and steps: what a counter holds
-constexpr std::int64_t kElements = 1ll << 34;  // of a sample: 2^32 groups of four
-
-std::int64_t samples_of(const Shape& shape) { return shape.rank() == 0 ? 1 : shape[0]; }
-
-void check_draw(std::string_view op, const Shape& shape, std::int64_t first_sample, const Spec& step) {
-  if (step != Spec{{1}, DType::i64}) fail("{}: step must be [1] i64, but is {}", op, step.text());
-  const std::int64_t count = shape.count(), samples = samples_of(shape);
-  if (first_sample < 0 || first_sample > kMost - samples)
-    fail("{}: samples from {} on, {} of them, do not lie in [0, 2^48)", op, first_sample, samples);
-  if (samples > 0 && count / samples > kElements)
-    fail("{}: a sample of {} has more than 2^34 elements", op, shape.text());
-}
-
-std::uint64_t step_of(std::string_view op, const Tensor& step) {
-  const std::int64_t value = step.data<std::int64_t>()[0];
-  if (value < 0 || value >= kMost) fail("{}: step {} does not lie in [0, 2^48)", op, value);
-  return static_cast<std::uint64_t>(value);
-}
-
-// body(source, begin, end, at) over pieces of samples; `at` is where element `begin` of the sample lies in the tensor.
-template <class Body>
-void for_each_piece(ThreadPool& pool, const Shape& shape, RandomSource from, Body&& body) {
-  const std::int64_t samples = samples_of(shape), size = shape.count() / std::max<std::int64_t>(samples, 1);
-  if (shape.count() == 0) return;
-  const std::int64_t pieces = (size + kGrain - 1) / kGrain;
-  parallel_for(pool, samples * pieces, std::max<std::int64_t>(1, kGrain / size),
-               [&](std::int64_t first, std::int64_t last) {
-                 for (std::int64_t unit = first; unit < last; ++unit) {
-                   const std::int64_t sample = unit / pieces, begin = unit % pieces * kGrain;
-                   const RandomSource source{from.key, from.step, from.sample + static_cast<std::uint64_t>(sample)};
-                   body(source, begin, std::min(size, begin + kGrain), sample * size + begin);
-                 }
-               });
-}
-
-// Element by element, as core/rng.h defines it: draw(word, words, place among the four).
-template <class Draw>
-void for_each_element(const Shape& shape, const RandomSource& from, Draw&& draw) {
-  const std::int64_t samples = samples_of(shape), size = shape.count() / std::max<std::int64_t>(samples, 1);
-  for (std::int64_t n = 0; n < samples; ++n)
-    for (std::int64_t i = 0; i < size; ++i) {
-      const Words words = random_words(from.key, from.step, from.sample + static_cast<std::uint64_t>(n),
-                                       static_cast<std::uint32_t>(i / 4));
-      draw(static_cast<std::size_t>(n * size + i), words, static_cast<std::size_t>(i % 4));
-    }
-}
+using draws::for_each_element;
+using draws::for_each_piece;
+using draws::kernels;
 
 std::vector<Values> at_step(std::int64_t step) { return {{{{1}, DType::i64}, {static_cast<double>(step)}}}; }
 
@@ -128,7 +79,7 @@ struct Draw {
   using Attrs = ops::RandomAttrs;
 
   static Specs infer(const Attrs& attrs, std::span<const Spec> in) {
-    check_draw(name, attrs.shape, attrs.first_sample, in[0]);
+    draws::check(name, attrs.shape, attrs.first_sample, in[0]);
     return {{attrs.shape, DType::f32}};
   }
   // Of Philox: ten rounds of two products and four exclusive ors for four elements.
@@ -190,83 +141,7 @@ struct Draw {
 
  private:
   static RandomSource source(const Attrs& attrs, const Forward& f) {
-    return {attrs.key, step_of(name, f.in[0]), static_cast<std::uint64_t>(attrs.first_sample)};
-  }
-};
-
-struct Dropout {
-  static constexpr std::string_view name = "dropout";
-  static constexpr std::string_view doc =
-      "y = x / (1 - rate) where uniform of x's shape is at least rate, else 0; dx = dy / (1 - rate) by the same "
-      "mask, drawn anew (Srivastava et al. 2014, inverted)";
-  using Attrs = ops::DropoutAttrs;
-  static constexpr Operands differentiable = operands(0);
-  static Operands saved_inputs(const Attrs&, Operands) { return operands(1); }
-  static Operands saved_outputs(const Attrs&, Operands) { return 0; }
-
-  static Specs infer(const Attrs& attrs, std::span<const Spec> in) {
-    if (!is_floating(in[0].dtype)) fail("dropout: x must be floating, but is {}", in[0].text());
-    if (!(attrs.rate >= 0 && attrs.rate < 1)) fail("dropout: rate must lie in [0, 1), but is {}", attrs.rate);
-    check_draw(name, in[0].shape, attrs.first_sample, in[1]);
-    return {in[0]};
-  }
-  static double flops(const Attrs&, std::span<const Spec> in) { return 17 * static_cast<double>(in[0].shape.count()); }
-  static double tolerance(const Attrs&, std::span<const Spec>) { return 2e-7; }  // one product
-
-  template <class T>
-  static void reference(const Attrs& attrs, const Forward& f) {
-    drop_naively<T>(attrs, f.in[1], f.in[0], f.out[0]);
-  }
-  template <class T>
-  static void reference_backward(const Attrs& attrs, const Backward& b) {
-    drop_naively<T>(attrs, b.in[1], b.dy[0], b.dx[0]);
-  }
-  static void cpu(const Attrs& attrs, const Forward& f) { drop(attrs, f.run, f.in[1], f.in[0], f.out[0]); }
-  static void cpu_backward(const Attrs& attrs, const Backward& b) { drop(attrs, b.run, b.in[1], b.dy[0], b.dx[0]); }
-
-  static std::vector<Case<Attrs>> samples() {
-    const Operand step{{1}, Domain::counter, 1000};
-    return {{"half", {.rate = 0.5, .key = 7}, {{{3, 5, 7, 2}}, step}},
-            {"tenth", {.rate = 0.1, .key = 7, .first_sample = 12}, {{{40, 3}}, step}},
-            {"nothing dropped", {.rate = 0, .key = 7}, {{{2, 9}}, step}},
-            {"scalar", {.rate = 0.3, .key = 7}, {{{}}, step}},
-            {"empty", {.rate = 0.3, .key = 7}, {{{0, 4}}, step}},
-            {"several chunks", {.rate = 0.3, .key = 7}, {{{3, 17001}}, step}}};
-  }
-  static Case<Attrs> random_case(Random& random) {
-    return {"random",
-            {.rate = 0.3, .key = random(), .first_sample = pick(random, 0, 99)},
-            {{{pick(random, 1, 9), pick(random, 1, 200)}}, {{1}, Domain::counter, 1ll << 40}}};
-  }
-  static std::vector<Reject<Attrs>> rejects() {
-    const Operand step{{1}, Domain::counter, 9};
-    return {{{.rate = 1}, {{{3}}, step}, {"dropout: rate", "[0, 1)", "but is 1"}},
-            {{.rate = -0.5}, {{{3}}, step}, {"dropout: rate", "-0.5"}},
-            {{}, {{{3}}, {{1}, Domain::index, 9}}, {"step must be [1] i64", "[1] i32"}},
-            {{}, {{{3}, Domain::byte}, step}, {"x must be floating", "[3] u8"}}};
-  }
-
- private:
-  static RandomSource source(const Attrs& attrs, const Tensor& step) {
-    return {attrs.key, step_of(name, step), static_cast<std::uint64_t>(attrs.first_sample)};
-  }
-  template <class T>
-  static void drop_naively(const Attrs& attrs, const Tensor& step, const Tensor& from, const Tensor& to) {
-    const auto x = from.data<T>(), y = to.data<T>();
-    const auto rate = static_cast<float>(attrs.rate);
-    for_each_element(from.shape(), source(attrs, step), [&](std::size_t i, const Words& words, std::size_t place) {
-      y[i] = uniform_half_open(words.word[place]) < rate ? T{0} : x[i] / static_cast<T>(1 - attrs.rate);
-    });
-  }
-  static void drop(const Attrs& attrs, const Execution& run, const Tensor& step, const Tensor& from, const Tensor& to) {
-    if (!run.computes()) return;
-    const float* x = from.data<float>().data();
-    float* y = to.data<float>().data();
-    const auto rate = static_cast<float>(attrs.rate), scale = static_cast<float>(1 / (1 - attrs.rate));
-    for_each_piece(run.pool, from.shape(), source(attrs, step),
-                   [&](const RandomSource& by, std::int64_t begin, std::int64_t end, std::int64_t at) {
-                     kernels(run.isa).dropout(by, begin, end - begin, rate, scale, x + at, y + at);
-                   });
+    return {attrs.key, draws::step_of(name, f.in[0]), static_cast<std::uint64_t>(attrs.first_sample)};
   }
 };
 
@@ -289,7 +164,7 @@ struct AddNoise {
       fail("add_noise: t must be {} for x_0 {}, but is {}", one_a_sample.text(), x.text(), t.text());
     if (!is_floating(alpha_bar.dtype) || alpha_bar.shape.rank() != 1)
       fail("add_noise: alpha_bar must be floating and [T], but is {}", alpha_bar.text());
-    check_draw(name, x.shape, attrs.first_sample, in[3]);
+    draws::check(name, x.shape, attrs.first_sample, in[3]);
     return {x, x};
   }
   static double flops(const Attrs&, std::span<const Spec> in) { return 18 * static_cast<double>(in[0].shape.count()); }
@@ -400,15 +275,14 @@ struct AddNoise {
     return mixes;
   }
   static RandomSource source(const Attrs& attrs, const Tensor& step) {
-    return {attrs.key, step_of(name, step), static_cast<std::uint64_t>(attrs.first_sample)};
+    return {attrs.key, draws::step_of(name, step), static_cast<std::uint64_t>(attrs.first_sample)};
   }
 };
 
 }  // namespace
 
 std::vector<const RowInfo*> random_rows() {
-  return {&row_of<Draw<Uniform>>(), &row_of<Draw<Normal>>(), &row_of<Draw<Gumbel>>(), &row_of<Dropout>(),
-          &row_of<AddNoise>()};
+  return {&row_of<Draw<Uniform>>(), &row_of<Draw<Normal>>(), &row_of<Draw<Gumbel>>(), &row_of<AddNoise>()};
 }
 
 namespace ops {
@@ -420,9 +294,6 @@ Tensor normal(const Tensor& step, const RandomAttrs& attrs) {
 }
 Tensor gumbel(const Tensor& step, const RandomAttrs& attrs) {
   return dispatch(row_of<Draw<Gumbel>>(), attrs, {step})[0];
-}
-Tensor dropout(const Tensor& x, const Tensor& step, const DropoutAttrs& attrs) {
-  return dispatch(row_of<Dropout>(), attrs, {x, step})[0];
 }
 Noised add_noise(const Tensor& x_0, const Tensor& t, const Tensor& alpha_bar, const Tensor& step,
                  const AddNoiseAttrs& attrs) {

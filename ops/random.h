@@ -20,14 +20,6 @@ Tensor normal(const Tensor& step, const RandomAttrs& attrs);
 // Standard Gumbels -ln(-ln(1 - u)), f32, always finite: argmax(logits + gumbel) draws from softmax(logits).
 Tensor gumbel(const Tensor& step, const RandomAttrs& attrs);
 
-struct DropoutAttrs {
-  double rate = 0;  // of the elements that are dropped, in [0, 1)
-  std::uint64_t key = 0;
-  std::int64_t first_sample = 0;
-};
-// x / (1 - rate) where `uniform` of x's shape would draw at least `rate`, else 0. Backward draws the same mask anew.
-Tensor dropout(const Tensor& x, const Tensor& step, const DropoutAttrs& attrs);
-
 struct AddNoiseAttrs {
   std::uint64_t key = 0;
   std::int64_t first_sample = 0;

@@ -4,6 +4,7 @@
 #include "ops/random_simd.h"
 
 #include "core/simd.h"
+#include "ops/kept_simd.h"
 
 namespace gesso {
 namespace {
@@ -18,22 +19,30 @@ struct Block {
   uint32_t word[4][kLanes];  // element 4 g + w of the block is word[w][g]
 };
 
-// Whole numbers of 64 bits in lanes, of which Philox uses the lower halves: upper halves may hold anything.
+// Whole numbers of 64 bits in lanes, of which Philox uses the lower halves: upper halves may hold anything. And the
+// lanes of a mask as bits.
 #if defined(__AVX512F__)
 using Wide = __m512i;
 [[gnu::always_inline]] inline Wide wide(uint64_t x) { return _mm512_set1_epi64(static_cast<int64_t>(x)); }
 [[gnu::always_inline]] inline Wide product(Wide a, Wide b) { return _mm512_mul_epu32(a, b); }
 [[gnu::always_inline]] inline Wide upper(Wide a) { return _mm512_srli_epi64(a, 32); }
+[[gnu::always_inline]] inline uint32_t bits_of(simd::Mask<Tag> mask) { return mask.bits; }
 #elif defined(__AVX2__)
 using Wide = __m256i;
 [[gnu::always_inline]] inline Wide wide(uint64_t x) { return _mm256_set1_epi64x(static_cast<int64_t>(x)); }
 [[gnu::always_inline]] inline Wide product(Wide a, Wide b) { return _mm256_mul_epu32(a, b); }
 [[gnu::always_inline]] inline Wide upper(Wide a) { return _mm256_srli_epi64(a, 32); }
+[[gnu::always_inline]] inline uint32_t bits_of(simd::Mask<Tag> mask) {
+  return static_cast<uint32_t>(_mm256_movemask_ps(mask.bits));
+}
 #else
 using Wide = __m128i;
 [[gnu::always_inline]] inline Wide wide(uint64_t x) { return _mm_set1_epi64x(static_cast<int64_t>(x)); }
 [[gnu::always_inline]] inline Wide product(Wide a, Wide b) { return _mm_mul_epu32(a, b); }
 [[gnu::always_inline]] inline Wide upper(Wide a) { return _mm_srli_epi64(a, 32); }
+[[gnu::always_inline]] inline uint32_t bits_of(simd::Mask<Tag> mask) {
+  return static_cast<uint32_t>(_mm_movemask_ps(mask.bits));
+}
 #endif
 constexpr int64_t kWide = sizeof(Wide) / sizeof(uint64_t);
 
@@ -204,13 +213,37 @@ void gumbel(const RandomSource& from, int64_t begin, int64_t n, float* y) {
   });
 }
 
-void dropout(const RandomSource& from, int64_t begin, int64_t n, float rate, float scale, const float* x, float* y) {
-  for_each_block(from, begin, n, make_uniform, [=](int64_t i, const float* values, int64_t count) {
-    for (int64_t v = 0; v < count; v += V::kLanes) {
-      const V kept = V::load(x + i + v, count - v) * scale;
-      select(V::load(values + v) < V(rate), V(0.0f), kept).store(y + i + v, count - v);
+// Bit i of the lower 16 becomes bit 4 i.
+[[gnu::always_inline]] inline uint64_t every_fourth(uint64_t bits) {
+  bits = (bits | bits << 24) & 0x000000FF000000FFu;
+  bits = (bits | bits << 12) & 0x000F000F000F000Fu;
+  bits = (bits | bits << 6) & 0x0303030303030303u;
+  return (bits | bits << 3) & 0x1111111111111111u;
+}
+
+void keep(const RandomSource& from, int64_t begin, int64_t n, float rate, uint64_t* bits) {
+  Block block;
+  float values[4][kLanes];
+  for (int64_t i = 0; i < n; i += kBlock) {
+    philox(from, static_cast<uint32_t>((begin + i) / 4), block);
+    make_uniform(block, values);
+    uint64_t kept = 0;
+    for (int w = 0; w < 4; ++w) {
+      uint64_t lanes = 0;
+      for (int64_t first = 0; first < kLanes; first += V::kLanes)
+        lanes |= static_cast<uint64_t>(bits_of(V(rate) <= V::load(values[w] + first))) << first;
+      kept |= every_fourth(lanes) << w;
     }
-  });
+    bits[i / kBlock] = kept;
+  }
+}
+
+void drop(int64_t n, const KeptBits& kept, const float* x, float* y) {
+  const KeptBits of = kept;  // copied: for all that the compiler knows a store of a vector may change what was given
+  simd::for_each_vector<Tag>(
+      n, [=](int64_t i, int64_t count) __attribute__((always_inline)) {
+        simd::kept<Tag>(V::load(x + i, count), of, i).store(y + i, count);
+      });
 }
 
 void add_noise(const RandomSource& from, int64_t begin, int64_t n, float signal, float noise, const float* x, float* y,
@@ -236,7 +269,8 @@ const RandomKernels& random_kernels<Tag>() {
   static constexpr RandomKernels table = {.uniform = uniform,
                                           .normal = normal,
                                           .gumbel = gumbel,
-                                          .dropout = dropout,
+                                          .keep = keep,
+                                          .drop = drop,
                                           .add_noise = add_noise,
                                           .scale = scale};
   return table;

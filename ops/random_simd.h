@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "core/simd_tags.h"
+#include "ops/kept_bits.h"
 
 namespace gesso {
 
@@ -16,9 +17,10 @@ struct RandomKernels {
   void (*uniform)(const RandomSource& from, int64_t begin, int64_t n, float* y);
   void (*normal)(const RandomSource& from, int64_t begin, int64_t n, float* y);
   void (*gumbel)(const RandomSource& from, int64_t begin, int64_t n, float* y);
-  // y = x * scale where the element's uniform is at least `rate`, else 0.
-  void (*dropout)(const RandomSource& from, int64_t begin, int64_t n, float rate, float scale, const float* x,
-                  float* y);
+  // Bit i: whether dropout keeps element begin + i, whose uniform is then at least `rate`. Whole words are written; begin
+  // a multiple of 64.
+  void (*keep)(const RandomSource& from, int64_t begin, int64_t n, float rate, uint64_t* bits);
+  void (*drop)(int64_t n, const KeptBits& kept, const float* x, float* y);
   // eps: the element's normal; y = signal x + noise eps
   void (*add_noise)(const RandomSource& from, int64_t begin, int64_t n, float signal, float noise, const float* x,
                     float* y, float* eps);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/tape.h"
+#include "ops/dropout.h"
 #include "ops/random.h"
 #include "ops/unary.h"
 #include "ops/variance.h"

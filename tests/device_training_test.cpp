@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "ops/assign.h"
 #include "ops/binary.h"
-#include "ops/random.h"
+#include "ops/dropout.h"
 #include "ops/reduce.h"
 #include "ops/reshape.h"
 #include "ops/softmax.h"

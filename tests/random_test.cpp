@@ -8,6 +8,7 @@
 
 #include "core/rng.h"
 #include "ops/binary.h"
+#include "ops/dropout.h"
 #include "ops/embedding.h"
 #include "tests/expect_error.h"
 
