@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "cuda/bilinear.h"
 #include "cuda/multiply.h"
+#include "ops/conv2d.h"
 #include "ops/conv_transpose2d.h"
 #include "ops/convolution.h"
 
@@ -170,7 +171,7 @@ void weight_gradient(const Execution& run, const ConvGeometry& g, const Tensor& 
   multiply(run, p);
 }
 
-struct Conv2d {
+struct PlainConv2d {
   using Attrs = ops::Conv2dAttrs;
 
   static void forward(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& weight, const Tensor& y,
@@ -184,6 +185,50 @@ struct Conv2d {
   static void weight_gradient(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& dy,
                               const Tensor& dweight) {
     cuda::weight_gradient(run, geometry_of(a, x.shape(), dweight.shape()), x, dy, dweight);
+  }
+};
+
+// What conv2d has beyond its convolution is composed of other ops' kernels: the time's bias is a part of the residual,
+// dropout comes before and after.
+struct Conv2d {
+  using Attrs = ops::Conv2dAttrs;
+  using Plain = Bilinear<PlainConv2d>;
+  enum : std::size_t { kResidual = 3, kTimeBias = 4, kStep = 5 };
+
+  static void forward(const Attributes& attributes, const Forward& f) {
+    const auto attrs = attributes.as<Attrs>();
+    Plain::forward(attributes, {f.run, plain_operands(f.run, f.in, f.out[0].spec()), f.out});
+    if (attrs.dropout.rate != 0) drop(attrs, f.run, f.in[kStep], f.out[0], f.out[0]);
+  }
+  static void backward(const Attributes& attributes, const Backward& b) {
+    const auto attrs = attributes.as<Attrs>();
+    const Spec& y = b.dy[0].spec();
+    Tensor dy = b.dy[0];
+    if (attrs.dropout.rate != 0) {
+      dy = b.run.scratch(y);
+      drop(attrs, b.run, b.in[kStep], b.dy[0], dy);
+    }
+    Tensors dx(b.dx.begin(), b.dx.begin() + kTimeBias);
+    if (b.dx[kTimeBias] && !dx[kResidual]) dx[kResidual] = b.run.scratch(y);
+    Plain::backward(attributes, {b.run, plain_operands(b.run, b.in, y), b.out, {&dy, 1}, dx});
+    if (b.dx[kTimeBias]) sum_axes(b.run, dx[kResidual], axes(1, 2), 1, b.dx[kTimeBias]);
+  }
+
+ private:
+  // x, weight, bias, and residual + time_bias.
+  static Tensors plain_operands(const Execution& run, std::span<const Tensor> in, const Spec& y) {
+    Tensors plain(in.begin(), in.begin() + kTimeBias);
+    if (!in[kTimeBias] || y.shape.count() == 0) return plain;
+    const Tensor time = in[kTimeBias].view({y.shape[0], 1, 1, y.shape[3]});
+    plain[kResidual] = run.scratch(y);
+    scale_to(run, time, 1, plain[kResidual]);
+    if (in[kResidual])
+      add_to(run.device, y.shape.count(), pointer<float>(in[kResidual]), pointer<float>(plain[kResidual]));
+    return plain;
+  }
+  static void drop(const Attrs& attrs, const Execution& run, const Tensor& step, const Tensor& from, Tensor to) {
+    const Tensors in = {from, step};
+    registered_kernels(run.device.kind(), "dropout")->forward(attrs.dropout, {run, in, {&to, 1}});
   }
 };
 
@@ -208,7 +253,7 @@ struct ConvTranspose2d {
 }  // namespace
 
 void register_convolutions(DeviceKind device) {
-  register_kernels(device, "conv2d", kBilinear<Conv2d>);
+  register_kernels(device, "conv2d", {Conv2d::forward, Conv2d::backward});
   register_kernels(device, "conv_transpose2d", kBilinear<ConvTranspose2d>);
 }
 

@@ -27,8 +27,8 @@ void forward(const Attributes& attributes, const Forward& f) {
   const ChannelParts parts(f.run, e);
   kernels.moments(stream, e, from, parts.moments());
   kernels.group_statistics(stream, e, parts.moments(), {attrs.eps, mean, rstd});
-  const ChannelNorm norm{mean,       rstd, pointer<float>(f.in[1]), pointer<float>(f.in[2]),
-                         attrs.silu, dropout_of(attrs.dropout, f.in[3])};
+  const ChannelNorm norm{
+      mean, rstd, pointer<float>(f.in[1]), pointer<float>(f.in[2]), attrs.silu, dropout_of(attrs.dropout, f.in[3])};
   kernels.apply(stream, e, norm, from, y);
 }
 
@@ -40,8 +40,8 @@ void backward(const Attributes& attributes, const Backward& b) {
   const Tensor dy_tensor = b.dy[0] ? b.dy[0] : Tensor::zeros(x.spec(), b.run.device);
   const float *from = pointer<float>(x), *dy = pointer<float>(dy_tensor), *weight = pointer<float>(b.in[1]);
   const ChannelNorm norm{
-      pointer<float>(b.out[1]), pointer<float>(b.out[2]), weight, pointer<float>(b.in[2]),
-      attrs.silu,               dropout_of(attrs.dropout, b.in[3])};
+      pointer<float>(b.out[1]),          pointer<float>(b.out[2]), weight, pointer<float>(b.in[2]), attrs.silu,
+      dropout_of(attrs.dropout, b.in[3])};
   float* dx = pointer<float>(b.dx[0]);
   const ChannelExtent e = channel_extent(x.shape(), x.dim(0), attrs.groups, {from, dy, dx});
   const ChannelParts parts(b.run, e);

@@ -52,7 +52,7 @@ Conv2d::Conv2d(const Scope& scope, const ConvOptions& options)
 
 Tensor Conv2d::operator()(const Context&, const Tensor& x, const Tensor& residual) const {
   const ProfileRange range(RangeKind::module, path_);
-  return ops::conv2d(x, weight_, attrs_, tensor_of(bias_), residual);
+  return ops::conv2d(x, weight_, attrs_, {.bias = tensor_of(bias_), .residual = residual});
 }
 
 ConvTranspose2d::ConvTranspose2d(const Scope& scope, const ConvOptions& options)

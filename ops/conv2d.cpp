@@ -1,7 +1,10 @@
 #include "ops/conv2d.h"
 
 #include "ops/bilinear.h"
+#include "ops/conv2d_cases.h"
 #include "ops/convolution_rows.h"
+#include "ops/dropout_mask.h"
+#include "ops/reshape.h"
 
 namespace gesso {
 
@@ -20,14 +23,9 @@ ConvGeometry geometry_of(const ops::Conv2dAttrs& a, const Shape& x, const Shape&
 
 namespace {
 
-struct Conv2d {
-  static constexpr std::string_view name = "conv2d";
-  static constexpr std::string_view doc =
-      "y[n,h,w,k] = activation(sum_{i,j,c} x[n, h stride + i dilation - top, w stride + j dilation - left, c] "
-      "weight[k,i,j,c] + "
-      "bias[k] + residual[n,h,w,k]), x[N,H,W,C] zero outside, weight[K,kernel_h,kernel_w,C/groups]: each group of "
-      "channels "
-      "of y sees its group of x";
+// The convolution itself, as ops/bilinear.h wants it: the reference is made of it.
+struct PlainConv2d {
+  static constexpr std::string_view name = "conv2d", doc = "";
   using Attrs = ops::Conv2dAttrs;
 
   static Spec infer(const Attrs& a, const Spec& x, const Spec& weight) {
@@ -59,181 +57,171 @@ struct Conv2d {
   static void for_each_product(const Attrs& a, const Shape& x, const Shape& weight, Visit visit) {
     convolution::for_each_product(geometry_of(a, x, weight), visit);
   }
+};
 
-  static void forward(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& weight, const Tensor& y,
-                      const GemmEpilogue& epilogue) {
-    convolution::forward(run, geometry_of(a, x.shape(), weight.shape()), x.data<float>().data(),
-                         weight.data<float>().data(), y.data<float>().data(), epilogue);
+using Plain = Bilinear<PlainConv2d>;
+
+enum : std::size_t { kX, kWeight, kBias, kResidual, kTimeBias, kStep };
+
+const float* floats(const Tensor& t) { return t ? t.data<float>().data() : nullptr; }
+
+struct Conv2d {
+  static constexpr std::string_view name = "conv2d";
+  static constexpr std::string_view doc =
+      "y[n,h,w,k] = dropout(activation(sum_{i,j,c} x[n, h stride + i dilation - top, w stride + j dilation - left, c] "
+      "weight[k,i,j,c] + bias[k] + residual[n,h,w,k] + time_bias[n,k])), x[N,H,W,C] zero outside, "
+      "weight[K,kernel_h,kernel_w,C/groups]: each group of channels of y sees its group of x; dropout by step[1] i64 "
+      "where its rate is not 0";
+  using Attrs = ops::Conv2dAttrs;
+  static constexpr Operands differentiable = operands(kX, kWeight, kBias, kResidual, kTimeBias);
+
+  static Operands saved_inputs(const Attrs& attrs, Operands wanted) {
+    const Operands step = drops(attrs) ? operands(kStep) : 0, plain = Plain::saved_inputs(attrs, wanted);
+    return plain | step | (attrs.activation == Activation::silu ? operands(kTimeBias) : 0);
   }
-  static void input_gradient(const Execution& run, const Attrs& a, const Tensor& dy, const Tensor& weight,
-                             const Tensor& dx) {
-    convolution::input_gradient(run, geometry_of(a, dx.shape(), weight.shape()), dy.data<float>().data(),
-                                weight.data<float>().data(), dx.data<float>().data());
+  static Operands saved_outputs(const Attrs& attrs, Operands wanted) { return Plain::saved_outputs(attrs, wanted); }
+  static bool drops(const Attrs& attrs) { return attrs.dropout.rate != 0; }
+
+  static Specs infer(const Attrs& attrs, std::span<const Spec> in) {
+    const Specs y = Plain::infer(attrs, in.first(kTimeBias));
+    const Spec &time_bias = in[kTimeBias], wanted{{y[0].shape[0], y[0].shape[3]}, y[0].dtype};
+    if (time_bias.dtype != DType::none && time_bias != wanted)
+      fail("conv2d: time_bias must be {}, one a channel and image of the result {}, but is {}", wanted.text(),
+           y[0].text(), time_bias.text());
+    if (drops(attrs)) check_dropout(name, attrs.dropout, y[0], in[kStep]);
+    return y;
   }
-  static void weight_gradient(const Execution& run, const Attrs& a, const Tensor& x, const Tensor& dy,
-                              const Tensor& dweight) {
-    convolution::weight_gradient(run, geometry_of(a, x.shape(), dweight.shape()), x.data<float>().data(),
-                                 dy.data<float>().data(), dweight.data<float>().data());
+  static double flops(const Attrs& attrs, std::span<const Spec> in) { return Plain::flops(attrs, in); }
+  static double tolerance(const Attrs& attrs, std::span<const Spec> in) { return Plain::tolerance(attrs, in); }
+
+  static Tensors composition(const Attrs& attrs, std::span<const Tensor> in) {
+    Tensor y = ops::conv2d(in[kX], in[kWeight], without_finish(attrs));
+    if (in[kBias]) y = ops::add(y, in[kBias]);
+    if (in[kResidual]) y = ops::add(y, in[kResidual]);
+    if (in[kTimeBias]) y = ops::add(y, ops::reshape(in[kTimeBias], {y.dim(0), 1, 1, y.dim(3)}));
+    if (attrs.activation == Activation::relu) y = ops::relu(y);
+    if (attrs.activation == Activation::silu) y = ops::silu(y);
+    return {drops(attrs) ? ops::dropout(y, in[kStep], attrs.dropout) : y};
+  }
+  static Attrs without_finish(Attrs attrs) {
+    attrs.activation = Activation::none;
+    attrs.dropout = {};
+    return attrs;
   }
 
-  // x, weight, then bias and residual where wanted.
-  static Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shape& weight, bool bias,
-                            bool residual) {
-    const ConvGeometry g = geometry_of(a, x, weight);
-    const Operand absent{{}, Domain::absent};
-    return {std::move(title),
-            a,
-            {{x}, {weight}, bias ? Operand{{g.K}} : absent, residual ? Operand{{g.N, g.OH, g.OW, g.K}} : absent}};
+  // By the plain convolution's: the time's bias as a part of the residual, dropout before and after it.
+  template <class T>
+  static void reference(const Attrs& attrs, const Forward& f) {
+    Plain::reference<T>(attrs, {f.run, plain_operands<T>(f.run, f.in, f.out[0].spec()), f.out});
+    if (drops(attrs)) drop_naively<T>(attrs.dropout, f.in[kStep], f.out[0], f.out[0]);
   }
-  static std::vector<Case<Attrs>> samples() {
-    std::vector<Case<Attrs>> all = direct_samples();
-    std::ranges::move(winograd_samples(), std::back_inserter(all));
-    return all;
-  }
-  static std::vector<Case<Attrs>> direct_samples() {
-    constexpr Activation relu = Activation::relu, silu = Activation::silu;
-    return {
-        sample("3x3", {.padding = 1}, {2, 6, 5, 20}, {18, 3, 3, 20}, true, false),
-        sample("1x1", {}, {2, 4, 4, 24}, {17, 1, 1, 24}, true, true),
-        sample("4x4 stride 2", {.stride = 2, .padding = 1}, {2, 8, 8, 3}, {9, 4, 4, 3}, true, false),
-        sample("stride larger than kernel", {.stride = {3, 2}}, {1, 8, 7, 4}, {5, 2, 1, 4}, false, false),
-        sample("asymmetric padding", {.stride = 2, .padding = {0, 0, 1, 1}}, {1, 6, 8, 4}, {4, 3, 3, 4}, true, false),
-        sample("padding wider than kernel", {.padding = {3, 2, 0, 1}}, {1, 3, 4, 2}, {3, 2, 2, 2}, false, false),
-        sample("dilation", {.padding = 2, .dilation = {2, 3}}, {1, 8, 9, 18}, {6, 3, 2, 18}, true, false),
-        sample("groups", {.padding = 1, .groups = 3}, {2, 5, 4, 12}, {9, 3, 3, 4}, true, true),
-        sample("one channel a group", {.padding = 1, .groups = 5}, {1, 5, 4, 5}, {10, 3, 3, 1}, false, false),
-        sample("relu", {.padding = 1, .activation = relu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
-        sample("silu", {.padding = 1, .activation = silu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
-        sample("one pixel", {}, {1, 1, 1, 33}, {3, 1, 1, 33}, true, false),
-        sample("one channel to many", {.padding = 1}, {1, 9, 9, 1}, {70, 3, 3, 1}, false, false),
-        sample("many to few channels", {.padding = 1, .activation = relu}, {1, 7, 6, 40}, {3, 3, 3, 40}, true, true),
-        sample("three channels to many", {.padding = 1, .activation = relu}, {2, 13, 11, 3}, {70, 3, 3, 3}, true,
-               false),
-        sample("four channels to many, stride 2, dilation", {.stride = 2, .padding = {2, 1, 0, 3}, .dilation = {1, 2}},
-               {2, 9, 12, 4}, {21, 3, 3, 4}, true, true),
-        sample("two channels to many, silu", {.padding = {0, 1, 2, 1}, .activation = silu}, {1, 6, 8, 2}, {17, 4, 2, 2},
-               true, false),
-        sample("few channels, dilation wider than image", {.padding = 40, .dilation = 40}, {1, 5, 6, 2}, {20, 3, 3, 2},
-               true, false),
-        sample("few channels a group", {.padding = 1, .groups = 2}, {1, 6, 6, 6}, {40, 3, 3, 3}, true, false),
-        sample("few channels on both sides", {.padding = 1}, {2, 5, 7, 3}, {2, 3, 3, 3}, true, true),
-        sample("many to one channel", {.padding = 1}, {2, 9, 9, 20}, {1, 3, 3, 20}, true, false),
-        sample("many to four channels, stride 2, dilation", {.stride = 2, .padding = {2, 1, 0, 3}, .dilation = {1, 2}},
-               {2, 9, 12, 21}, {4, 3, 3, 21}, true, true),
-        sample("many to two channels, silu", {.padding = {0, 1, 2, 1}, .activation = silu}, {1, 6, 8, 17},
-               {2, 4, 2, 17}, true, false),
-        sample("many to few channels a group", {.padding = 1, .groups = 2}, {1, 6, 6, 40}, {6, 3, 3, 20}, true, false),
-        sample("many to few channels, stride 5", {.stride = 5, .padding = 1}, {1, 11, 12, 20}, {3, 3, 3, 20}, true,
-               false),
-        sample("many chunks", {.padding = 1}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
-        sample("many chunks, direct", {.padding = 1, .algorithm = ConvAlgorithm::direct}, {1, 17, 16, 40},
-               {68, 3, 3, 40}, true, false),
-        sample("channels in fours", {.padding = 1, .activation = relu}, {2, 9, 8, 12}, {68, 3, 3, 12}, true, true),
-        sample("channels in fours, stride 2", {.stride = 2, .padding = 1}, {2, 32, 32, 4}, {8, 3, 3, 4}, true, false),
-        sample("channels in fours, groups", {.padding = 1, .groups = 2, .activation = silu}, {1, 6, 6, 8}, {8, 3, 3, 4},
-               true, true),
-        sample("few results of long sums", {.padding = 1, .activation = relu}, {1, 2, 1, 64}, {2, 3, 3, 64}, true,
-               true),
-        sample("few gradients of long sums", {.padding = 1}, {1, 1, 2, 2}, {64, 3, 3, 2}, false, false),
-        sample("many pixels of one channel", {.padding = 1}, {1, 16, 32, 1}, {2, 3, 3, 1}, true, false),
-        sample("no images", {.padding = 1}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false),
-        sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
-        sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};
-  }
-  static std::vector<Case<Attrs>> winograd_samples() {
-    constexpr Activation relu = Activation::relu, silu = Activation::silu;
-    constexpr ConvAlgorithm winograd2 = ConvAlgorithm::winograd2, winograd4 = ConvAlgorithm::winograd4;
-    return {sample("winograd2", {.padding = 1, .algorithm = winograd2}, {2, 7, 5, 20}, {18, 3, 3, 20}, true, false),
-            sample("winograd4", {.padding = 1, .algorithm = winograd4}, {2, 9, 6, 20}, {18, 3, 3, 20}, true, false),
-            sample("winograd2, silu", {.activation = silu, .algorithm = winograd2}, {1, 6, 8, 35}, {21, 3, 3, 35}, true,
-                   true),
-            sample("winograd4, relu", {.activation = relu, .algorithm = winograd4}, {1, 8, 10, 35}, {21, 3, 3, 35},
-                   true, true),
-            sample("winograd4, padding wider than kernel", {.padding = {5, 0, 1, 3}, .algorithm = winograd4},
-                   {1, 3, 5, 3}, {4, 3, 3, 3}, true, false),
-            sample("winograd4, groups", {.padding = 1, .groups = 2, .algorithm = winograd4}, {1, 5, 5, 8}, {6, 3, 3, 4},
-                   true, true),
-            sample("winograd4, many tiles", {.padding = 1, .algorithm = winograd4}, {2, 119, 120, 1}, {2, 3, 3, 1},
-                   true, false),
-            sample("winograd4, 4x4 stride 2", {.stride = 2, .padding = 1, .activation = relu, .algorithm = winograd4},
-                   {2, 10, 13, 18}, {20, 4, 4, 18}, true, true),
-            sample("winograd4, 4x4 stride 2, groups",
-                   {.stride = 2, .padding = {3, 0, 2, 4}, .groups = 2, .algorithm = winograd4}, {1, 5, 6, 70},
-                   {4, 4, 4, 35}, true, false),
-            sample("winograd4 where it does not apply", {.stride = 2, .padding = 1, .algorithm = winograd4},
-                   {1, 7, 7, 5}, {4, 3, 3, 5}, true, false),
-            sample("many channels", {.padding = 1}, {1, 9, 9, 48}, {52, 3, 3, 48}, true, false)};
-  }
-  static std::vector<Case<Attrs>> benchmarks() {
-    std::vector<Case<Attrs>> cases = {
-        sample("N16 256->128 16x16 k1", {}, {16, 16, 16, 256}, {128, 1, 1, 256}, true, false),
-        sample("N16 3->64 32x32 k3", {.padding = 1}, {16, 32, 32, 3}, {64, 3, 3, 3}, true, false),
-        sample("N16 64->128 32x32 k4 s2", {.stride = 2, .padding = 1}, {16, 32, 32, 64}, {128, 4, 4, 64}, true, false)};
-    const auto add = [&](std::int64_t batch, std::int64_t channels, std::int64_t size, ConvAlgorithm algorithm) {
-      const std::string_view last = algorithm == ConvAlgorithm::automatic ? "k3" : gesso::name_of(algorithm);
-      cases.push_back(sample(fmt::format("N{} {}->{} {}x{} {}", batch, channels, channels, size, size, last),
-                             {.padding = 1, .algorithm = algorithm}, {batch, size, size, channels},
-                             {channels, 3, 3, channels}, true, false));
-    };
-    add(16, 64, 32, ConvAlgorithm::automatic);
-    add(16, 128, 32, ConvAlgorithm::automatic);
-    add(16, 256, 16, ConvAlgorithm::automatic);
-    add(1, 256, 8, ConvAlgorithm::automatic);
-    for (const ConvAlgorithm algorithm : {ConvAlgorithm::automatic, ConvAlgorithm::direct, ConvAlgorithm::winograd2,
-                                          ConvAlgorithm::winograd4}) {  // what the plan chooses, and among what
-      add(16, 128, 16, algorithm);
-      add(16, 256, 8, algorithm);
+  template <class T>
+  static void reference_backward(const Attrs& attrs, const Backward& b) {
+    const Spec& y = b.dy[0].spec();
+    Tensor dy = b.dy[0];
+    if (drops(attrs)) {
+      dy = b.run.scratch(y);
+      drop_naively<T>(attrs.dropout, b.in[kStep], b.dy[0], dy);
     }
-    return cases;
+    Tensors dx(b.dx.begin(), b.dx.begin() + kTimeBias);
+    if (b.dx[kTimeBias] && !dx[kResidual]) dx[kResidual] = b.run.scratch(y);
+    Plain::reference_backward<T>(attrs, {b.run, plain_operands<T>(b.run, b.in, y), b.out, {&dy, 1}, dx});
+    if (!b.dx[kTimeBias]) return;
+    const auto sums = b.dx[kTimeBias].data<T>(), terms = dx[kResidual].data<T>();
+    std::ranges::fill(sums, T{0});
+    for_each_with_time(y.shape, [&](std::size_t in_y, std::size_t in_time) { sums[in_time] += terms[in_y]; });
   }
-  static Case<Attrs> random_case(Random& random) {
-    Attrs a;
-    a.groups = pick(random, 0, 2) == 0 ? 2 : 1;
-    a.stride = {pick(random, 1, 3), pick(random, 1, 3)};
-    a.dilation = {pick(random, 1, 2), pick(random, 1, 2)};
-    a.padding = {pick(random, 0, 2), pick(random, 0, 2), pick(random, 0, 2), pick(random, 0, 2)};
-    a.activation = static_cast<Activation>(pick(random, 0, 2));
-    Shape weight = {a.groups * pick(random, 1, 12), pick(random, 1, 4), pick(random, 1, 4), pick(random, 1, 20)};
-    if (pick(random, 0, 1) == 0) {  // where there is a choice
-      a.dilation = 1;
-      a.stride = pick(random, 1, 2);
-      weight[1] = weight[2] = 2 + a.stride.h;
-      a.algorithm = convolution::random_algorithm(random, a.stride.h);
+  // x, weight, bias, and residual + time_bias.
+  template <class T>
+  static Tensors plain_operands(const Execution& run, std::span<const Tensor> in, const Spec& y) {
+    Tensors plain(in.begin(), in.begin() + kTimeBias);
+    if (!in[kTimeBias]) return plain;
+    plain[kResidual] = run.scratch(y);
+    const auto sum = plain[kResidual].data<T>(), time = in[kTimeBias].data<T>();
+    for_each_with_time(y.shape, [&](std::size_t in_y, std::size_t in_time) {
+      sum[in_y] = time[in_time] + (in[kResidual] ? in[kResidual].data<T>()[in_y] : T{0});
+    });
+    return plain;
+  }
+  // visit(index in y, index in time_bias)
+  template <class Visit>
+  static void for_each_with_time(const Shape& y, Visit visit) {
+    for (std::int64_t i = 0; i < y.count(); ++i)
+      visit(static_cast<std::size_t>(i), static_cast<std::size_t>(i / (y[1] * y[2] * y[3]) * y[3] + i % y[3]));
+  }
+
+  static void cpu(const Attrs& attrs, const Forward& f) { convolve(attrs, f.run, f.in, f.out[0]); }
+  static void convolve(const Attrs& attrs, const Execution& run, std::span<const Tensor> in, const Tensor& y) {
+    if (y.count() == 0) return;
+    const ConvGeometry g = geometry_of(attrs, in[kX].shape(), in[kWeight].shape());
+    const bool by_image = in[kTimeBias] || drops(attrs);
+    const Tensor bias = in[kTimeBias] ? bias_by_image(run, in) : in[kBias];
+    const DropoutMask mask(run, attrs.dropout, y.shape(), in[kStep]);
+    convolution::forward(run, g, floats(in[kX]), floats(in[kWeight]), y.data<float>().data(),
+                         {.bias = floats(bias),
+                          .residual = floats(in[kResidual]),
+                          .activation = attrs.activation,
+                          .image = by_image ? g.OH * g.OW * g.K : 0,
+                          .bias_apart = in[kTimeBias] ? g.K : 0,
+                          .kept = mask.of(0),
+                          .kept_apart = mask.apart()});
+  }
+  // bias + time_bias, [N,K]
+  static Tensor bias_by_image(const Execution& run, std::span<const Tensor> in) {
+    if (!in[kBias]) return in[kTimeBias];
+    const Tensor sum = run.scratch(in[kTimeBias].spec());
+    if (!run.computes()) return sum;
+    const auto bias = in[kBias].data<float>(), time = in[kTimeBias].data<float>(), to = sum.data<float>();
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] = time[i] + bias[i % bias.size()];
+    return sum;
+  }
+
+  static void cpu_backward(const Attrs& attrs, const Backward& b) {
+    const Tensor g = sum_gradient(attrs, b);
+    const Shape& y = g.shape();
+    const auto to = [&](std::size_t operand) { return b.dx[operand].data<float>().data(); };
+    if (b.dx[kX])
+      convolution::input_gradient(b.run, geometry_of(attrs, b.dx[kX].shape(), b.in[kWeight].shape()), floats(g),
+                                  floats(b.in[kWeight]), to(kX));
+    if (b.dx[kWeight])
+      convolution::weight_gradient(b.run, geometry_of(attrs, b.in[kX].shape(), b.dx[kWeight].shape()), floats(b.in[kX]),
+                                   floats(g), to(kWeight));
+    if (b.dx[kTimeBias]) gemm::sum_rows_of_images(b.run, y[0], y[1] * y[2], y[3], floats(g), to(kTimeBias));
+    if (b.dx[kBias] && b.dx[kTimeBias])
+      gemm::sum_rows(b.run, y[0], y[3], to(kTimeBias), to(kBias));
+    else if (b.dx[kBias])
+      gemm::sum_rows(b.run, y[0] * y[1] * y[2], y[3], floats(g), to(kBias));
+    if (b.dx[kResidual]) b.dx[kResidual].copy_from(g);
+  }
+  // The gradient of what the activation is applied to. Where y was dropped, so is its gradient: relu's derivative is
+  // seen in y all the same.
+  static Tensor sum_gradient(const Attrs& attrs, const Backward& b) {
+    if (attrs.activation == Activation::none && !drops(attrs)) return b.dy[0];
+    const Tensor g = b.run.scratch(b.dy[0].spec());
+    if (drops(attrs)) drop(b.run, attrs.dropout, b.in[kStep], b.dy[0], g);
+    if (attrs.activation == Activation::none) return g;
+    Tensor kept = b.out[0];
+    if (attrs.activation == Activation::silu) {
+      kept = b.run.scratch(g.spec());
+      convolve(without_finish(attrs), b.run, b.in, kept);
     }
-    const Shape x = {pick(random, 1, 2), pick(random, 0, 6) + a.dilation.h * (weight[1] - 1) + 1,
-                     pick(random, 0, 6) + a.dilation.w * (weight[2] - 1) + 1, a.groups * weight[3]};
-    return sample("random", a, x, weight, pick(random, 0, 1) == 1, pick(random, 0, 1) == 1);
+    gemm::activation_backward(b.run, g.count(), attrs.activation, floats(kept), floats(drops(attrs) ? g : b.dy[0]),
+                              g.data<float>().data());
+    return g;
   }
-  static std::vector<Reject<Attrs>> rejects() {
-    const Operand absent{{}, Domain::absent}, x{{1, 5, 5, 4}}, weight{{6, 3, 3, 4}};
-    const auto refused = [&](const Attrs& a, const Operand& image, const Operand& kernel,
-                             std::vector<std::string> words) {
-      return Reject<Attrs>{a, {image, kernel, absent, absent}, std::move(words)};
-    };
-    return {refused({}, x, {{6, 3, 3, 5}}, {"conv2d", "4 channels", "expects 5", "[1,5,5,4] f32"}),
-            refused({}, {{5, 5, 4}}, weight, {"[N,H,W,C]", "[5,5,4] f32"}),
-            refused({.groups = 3}, x, weight, {"3 groups must divide", "4 channels"}),
-            refused({.groups = 2}, x, weight, {"2 channels a group", "expects 4"}),
-            refused({.stride = 0}, x, weight, {"stride must be in [1, 65536]", "is 0"}),
-            refused({.padding = -1}, x, weight, {"padding must be in [0, 65536]", "is -1"}),
-            refused({.dilation = {1, 1 << 20}}, x, weight, {"dilation must be in", "1048576"}),
-            refused({.groups = 0}, x, weight, {"groups must be in"}),
-            refused({.dilation = 3}, x, weight, {"does not fit", "dilation 3 3"}),
-            refused({}, {{1, 2, 5, 4}}, weight, {"does not fit", "[1,2,5,4] f32"}),
-            refused({}, x, {{6, 0, 3, 4}}, {"kernel height must be in [1"}),
-            {{}, {x, weight, {{4}}, absent}, {"bias must be [6] f32", "[4] f32"}},
-            {{}, {x, weight, absent, x}, {"residual must be as the result [1,3,3,6] f32"}},
-            refused({}, {{1, 5, 5, 4}, Domain::byte}, weight, {"floating", "u8"})};
-  }
+
+  static std::vector<Case<Attrs>> samples() { return conv2d_cases::samples(); }
+  static std::vector<Case<Attrs>> benchmarks() { return conv2d_cases::benchmarks(); }
+  static Case<Attrs> random_case(Random& random) { return conv2d_cases::random_case(random); }
+  static std::vector<Reject<Attrs>> rejects() { return conv2d_cases::rejects(); }
 };
 
 }  // namespace
 
-std::vector<const RowInfo*> conv2d_rows() { return {&row_of<Bilinear<Conv2d>>()}; }
+std::vector<const RowInfo*> conv2d_rows() { return {&row_of<Conv2d>()}; }
 
-Tensor ops::conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs, const Tensor& bias,
-                   const Tensor& residual) {
-  return dispatch(row_of<Bilinear<Conv2d>>(), attrs, {x, weight, bias, residual})[0];
+Tensor ops::conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs, const Conv2dOperands& more) {
+  return dispatch(row_of<Conv2d>(), attrs, {x, weight, more.bias, more.residual, more.time_bias, more.step})[0];
 }
 
 }  // namespace gesso

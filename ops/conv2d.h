@@ -3,6 +3,7 @@
 
 #include "ops/activation.h"
 #include "ops/conv_algorithm.h"
+#include "ops/dropout.h"
 #include "ops/op.h"
 
 namespace gesso {
@@ -36,12 +37,19 @@ struct Conv2dAttrs {
   HeightWidth dilation = 1;
   std::int64_t groups = 1;
   Activation activation = Activation::none;
+  DropoutAttrs dropout{};                              // of the result
   ConvAlgorithm algorithm = ConvAlgorithm::automatic;  // on the CPU
 };
+// What a convolution may take besides x and weight, and does not need.
+struct Conv2dOperands {
+  Tensor bias{};       // [K]
+  Tensor residual{};   // as the result
+  Tensor time_bias{};  // [N,K], one a channel of each image: an embedded timestep
+  Tensor step{};       // [1] i64, where dropout.rate is not 0
+};
 
-// activation(conv(x, weight) + bias + residual): x [N,H,W,C], weight [K,kernel_h,kernel_w,C/groups], bias [K], result
-// and residual [N,OH,OW,K]; bias and residual may be absent. Throws where shapes do not fit.
-Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs = {}, const Tensor& bias = {},
-              const Tensor& residual = {});
+// dropout(activation(conv(x, weight) + bias + residual + time_bias)): x [N,H,W,C], weight
+// [K,kernel_h,kernel_w,C/groups], result [N,OH,OW,K]. Throws where shapes do not fit, and where dropout would.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs = {}, const Conv2dOperands& more = {});
 
 }  // namespace gesso::ops

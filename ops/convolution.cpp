@@ -53,12 +53,6 @@ void multiply(const Execution& run, const ConvGeometry& g, ConvAlgorithm algorit
       multiply_direct(run, gather, panels, c, epilogue);
 }
 
-GemmEpilogue of_group(const GemmEpilogue& epilogue, std::int64_t first_channel) {
-  return {.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + first_channel,
-          .residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + first_channel,
-          .activation = epilogue.activation};
-}
-
 // panel[t][c][k] = weight[k][taps[t]][c] of one group.
 void pack_for_forward(const Execution& run, const ConvGeometry& g, const std::vector<Tap>& taps, const float* weight,
                       const gemm::Panels& panels) {
@@ -96,7 +90,7 @@ void forward(const Execution& run, const ConvGeometry& g, const float* x, const 
   for (std::int64_t group = 0; group < g.groups; ++group) {
     const Gather gather = forward_gather(g, x + group * group_c, g.C);
     const float* group_weight = weight + group * group_k * g.taps() * group_c;
-    const GemmEpilogue finish = of_group(epilogue, group * group_k);
+    const GemmEpilogue finish = gemm::from_column(epilogue, group * group_k);
     if (algorithm == ConvAlgorithm::direct && takes_dots(g, group_c, group_k)) {
       multiply_dots(run, {&gather, 1}, {group_weight, g.taps(), group_c, group_k, group_c, g.taps() * group_c},
                     y + group * group_k, finish);
@@ -116,7 +110,7 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
   const ConvAlgorithm algorithm = plan(g, Pass::input_gradient, run.isa);
   for (std::int64_t group = 0; group < g.groups; ++group) {
     const float* group_weight = weight + group * group_k * columns;
-    const GemmEpilogue finish = of_group(epilogue, group * group_c);
+    const GemmEpilogue finish = gemm::from_column(epilogue, group * group_c);
     const auto gather_phase = [&](std::int64_t i) {
       return phase_gather(g, dy + group * group_k, g.K, i / phases_w(g), i % phases_w(g));
     };

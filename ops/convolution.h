@@ -42,11 +42,11 @@ ConvGeometry geometry_of(const ops::ConvTranspose2dAttrs& attrs, const Shape& x,
 
 namespace convolution {
 
-// y = activation(conv(x, weight) + bias + residual); bias [K], residual as y.
+// y = dropout(activation(conv(x, weight) + bias + residual)); bias [K], residual as y.
 void forward(const Execution& run, const ConvGeometry& g, const float* x, const float* weight, float* y,
              const GemmEpilogue& epilogue = {});
-// dx = activation(the transpose of conv, of dy + bias + residual); bias [C], residual as x: with them, a transposed
-// convolution.
+// dx = dropout(activation(the transpose of conv, of dy + bias + residual)); bias [C], residual as x: with them, a
+// transposed convolution.
 void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy, const float* weight, float* dx,
                     const GemmEpilogue& epilogue = {});
 void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight);

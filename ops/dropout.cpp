@@ -44,8 +44,8 @@ struct Dropout {
   static void reference_backward(const Attrs& attrs, const Backward& b) {
     drop_naively<T>(attrs, b.in[1], b.dy[0], b.dx[0]);
   }
-  static void cpu(const Attrs& attrs, const Forward& f) { drop(attrs, f.run, f.in[1], f.in[0], f.out[0]); }
-  static void cpu_backward(const Attrs& attrs, const Backward& b) { drop(attrs, b.run, b.in[1], b.dy[0], b.dx[0]); }
+  static void cpu(const Attrs& attrs, const Forward& f) { drop(f.run, attrs, f.in[1], f.in[0], f.out[0]); }
+  static void cpu_backward(const Attrs& attrs, const Backward& b) { drop(b.run, attrs, b.in[1], b.dy[0], b.dx[0]); }
 
   static std::vector<Case<Attrs>> samples() {
     const Operand step{{1}, Domain::counter, 1000};
@@ -72,22 +72,6 @@ struct Dropout {
             {{}, {{{3}}, {{1}, Domain::index, 9}}, {"step must be [1] i64", "[1] i32"}},
             {{}, {{{3}, Domain::byte}, step}, {"x must be floating", "[3] u8"}}};
   }
-
- private:
-  static void drop(const Attrs& attrs, const Execution& run, const Tensor& step, const Tensor& from, const Tensor& to) {
-    if (!run.computes()) return;
-    const RandomKernels& kernel = draws::kernels(run.isa);
-    const float* x = from.data<float>().data();
-    float* y = to.data<float>().data();
-    const auto rate = static_cast<float>(attrs.rate);
-    draws::for_each_piece(run.pool, from.shape(), source_of(attrs, step),
-                          [&](const RandomSource& by, std::int64_t begin, std::int64_t end, std::int64_t at) {
-                            std::array<std::uint64_t, words_of(draws::kGrain)> words;
-                            kernel.keep(by, begin, end - begin, rate, words.data());
-                            const auto* bits = reinterpret_cast<const std::uint8_t*>(words.data());
-                            kernel.drop(end - begin, {bits, 0, scale_of(attrs)}, x + at, y + at);
-                          });
-  }
 };
 
 }  // namespace
@@ -103,6 +87,21 @@ void check_dropout(std::string_view op, const ops::DropoutAttrs& attrs, const Sp
   draws::check(op, y.shape, attrs.first_sample, step);
 }
 
+void drop(const Execution& run, const ops::DropoutAttrs& attrs, const Tensor& step, const Tensor& x, const Tensor& y) {
+  if (!run.computes()) return;
+  const RandomKernels& kernel = draws::kernels(run.isa);
+  const float* from = x.data<float>().data();
+  float* to = y.data<float>().data();
+  const auto rate = static_cast<float>(attrs.rate);
+  draws::for_each_piece(run.pool, x.shape(), source_of(attrs, step),
+                        [&](const RandomSource& by, std::int64_t begin, std::int64_t end, std::int64_t at) {
+                          std::array<std::uint64_t, words_of(draws::kGrain)> words;
+                          kernel.keep(by, begin, end - begin, rate, words.data());
+                          const auto* bits = reinterpret_cast<const std::uint8_t*>(words.data());
+                          kernel.drop(end - begin, {bits, 0, scale_of(attrs)}, from + at, to + at);
+                        });
+}
+
 DropoutMask::DropoutMask(const Execution& run, const ops::DropoutAttrs& attrs, const Shape& y, const Tensor& step)
     : scale_(scale_of(attrs)) {
   if (attrs.rate == 0) return;
@@ -112,18 +111,20 @@ DropoutMask::DropoutMask(const Execution& run, const ops::DropoutAttrs& attrs, c
   const RandomKernels& kernel = draws::kernels(run.isa);
   const RandomSource source = source_of(attrs, step);
   auto* words = reinterpret_cast<std::uint64_t*>(memory_.bytes());
-  draws::for_each_piece(run.pool, y, source,
-                        [&](const RandomSource& by, std::int64_t begin, std::int64_t end, std::int64_t) {
-                          std::uint64_t* sample = words + static_cast<std::int64_t>(by.sample - source.sample) * apart;
-                          kernel.keep(by, begin, end - begin, static_cast<float>(attrs.rate),
-                                      sample + begin / kWordBits);
-                        });
+  draws::for_each_piece(
+      run.pool, y, source, [&](const RandomSource& by, std::int64_t begin, std::int64_t end, std::int64_t) {
+        std::uint64_t* sample = words + static_cast<std::int64_t>(by.sample - source.sample) * apart;
+        kernel.keep(by, begin, end - begin, static_cast<float>(attrs.rate), sample + begin / kWordBits);
+      });
 }
 
 KeptBits DropoutMask::of(std::int64_t n, std::int64_t first) const {
   if (!memory_) return {};
-  const std::int64_t apart = memory_.dim(1) * static_cast<std::int64_t>(sizeof(std::uint64_t));
-  return {reinterpret_cast<const std::uint8_t*>(memory_.bytes()) + n * apart, first, scale_};
+  return {reinterpret_cast<const std::uint8_t*>(memory_.bytes()) + n * apart(), first, scale_};
+}
+
+std::int64_t DropoutMask::apart() const {
+  return memory_ ? memory_.dim(1) * static_cast<std::int64_t>(sizeof(std::uint64_t)) : 0;
 }
 
 }  // namespace gesso

@@ -17,11 +17,15 @@ class DropoutMask {
   DropoutMask(const Execution& run, const ops::DropoutAttrs& attrs, const Shape& y, const Tensor& step);
   // Of sample n; bit `first` is the first to be asked.
   KeptBits of(std::int64_t n, std::int64_t first = 0) const;
+  std::int64_t apart() const;  // bytes from one sample's bits to the next
 
  private:
   Tensor memory_;  // [N,words of a sample]
   float scale_;
 };
+
+// y = dropout(x) on the CPU, of any shape.
+void drop(const Execution& run, const ops::DropoutAttrs& attrs, const Tensor& step, const Tensor& x, const Tensor& y);
 
 // The same by plain loops; `to` may be `from`.
 template <class T>

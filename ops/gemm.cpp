@@ -68,15 +68,20 @@ Panels::Panels(const Execution& run, std::int64_t taps_, std::int64_t channels_,
       storage_(run.scratch({{count_, taps, channels, width}, DType::f32})),
       memory_(storage_.data<float>().data()) {}
 
+GemmEpilogue from_column(const GemmEpilogue& epilogue, std::int64_t column) {
+  GemmEpilogue here = epilogue;
+  if (here.bias != nullptr) here.bias += column;
+  if (here.residual != nullptr) here.residual += column;
+  here.kept.first += column;
+  return here;
+}
+
 void multiply_rows(const GemmKernels& kernels, const Rows& rows, const Panels& panels, std::int64_t begin,
                    std::int64_t end, float* c, const GemmEpilogue& epilogue) {
   const std::vector<Piece> pieces = pieces_of(panels.taps, panels.channels);
   for (std::size_t i = 0; i < pieces.size(); ++i)
     for (std::int64_t p = begin; p < end; ++p) {
-      const std::int64_t column = p * panels.width;
-      const GemmEpilogue here = {.bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + column,
-                                 .residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + column,
-                                 .activation = epilogue.activation};
+      const GemmEpilogue here = from_column(epilogue, p * panels.width);
       const bool last = i + 1 == pieces.size();
       multiply_piece(kernels, rows, panels, p, pieces[i], i > 0, c, last && !is_empty(epilogue) ? &here : nullptr);
     }
@@ -167,16 +172,23 @@ void multiply(const Execution& run, const Shape& shape, const float* a, const fl
 }
 
 void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, const float* x, float* sums) {
+  sum_rows_of_images(run, 1, rows, columns, x, sums);
+}
+
+void sum_rows_of_images(const Execution& run, std::int64_t images, std::int64_t rows, std::int64_t columns,
+                        const float* x, float* sums) {
   constexpr std::int64_t kRowsEach = 512;
   const GemmKernels& kernel = kernels(run.isa);
   const std::int64_t chunks = divide_up(rows, kRowsEach);
-  const Tensor partial = run.scratch({{chunks, columns}, DType::f32});
+  const Tensor partial = run.scratch({{images, chunks, columns}, DType::f32});
   float* each = partial.data<float>().data();
-  run.pool.run(chunks, [&](std::int64_t chunk, int) {
-    const std::int64_t first = chunk * kRowsEach;
-    kernel.sum_rows(std::min(kRowsEach, rows - first), columns, x + first * columns, columns, each + chunk * columns);
+  run.pool.run(images * chunks, [&](std::int64_t chunk, int) {
+    const std::int64_t first = chunk % chunks * kRowsEach;
+    kernel.sum_rows(std::min(kRowsEach, rows - first), columns, x + (chunk / chunks * rows + first) * columns, columns,
+                    each + chunk * columns);
   });
-  if (run.computes()) kernel.sum_rows(chunks, columns, each, columns, sums);
+  for (std::int64_t n = 0; n < (run.computes() ? images : 0); ++n)
+    kernel.sum_rows(chunks, columns, each + n * chunks * columns, columns, sums + n * columns);
 }
 
 void activation_backward(const Execution& run, std::int64_t n, Activation activation, const float* kept,

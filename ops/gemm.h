@@ -21,16 +21,22 @@ struct Shape {
   // Floats from one row in memory to the next; 0: dense.
   std::int64_t a_stride = 0, b_stride = 0, c_stride = 0;
 };
-// C = activation(op(A) op(B) + bias + residual). The epilogue's residual has C's strides.
+// C = dropout(activation(op(A) op(B) + bias + residual)). The epilogue's residual has C's strides.
 void multiply(const Execution& run, const Shape& shape, const float* a, const float* b, float* c,
               const GemmEpilogue& epilogue = {});
 
 inline bool is_empty(const GemmEpilogue& epilogue) {
-  return epilogue.bias == nullptr && epilogue.residual == nullptr && epilogue.activation == Activation::none;
+  return epilogue.bias == nullptr && epilogue.residual == nullptr && epilogue.activation == Activation::none &&
+         epilogue.kept.bits == nullptr;
 }
+// The same for the columns from `column` on.
+GemmEpilogue from_column(const GemmEpilogue& epilogue, std::int64_t column);
 
 // sums[columns] = sum of x[rows,columns] over the rows.
 void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, const float* x, float* sums);
+// sums[images,columns] = those of each image [rows,columns] of x.
+void sum_rows_of_images(const Execution& run, std::int64_t images, std::int64_t rows, std::int64_t columns,
+                        const float* x, float* sums);
 
 // dx[n] = dy[n] times the derivative of the activation; kept: its result for relu, its argument for silu.
 void activation_backward(const Execution& run, std::int64_t n, Activation activation, const float* kept,

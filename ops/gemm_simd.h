@@ -6,14 +6,20 @@
 
 #include "core/simd_tags.h"
 #include "ops/activation.h"
+#include "ops/kept_bits.h"
 
 namespace gesso {
 
-// y = activation(sum + bias + residual)
+// y = dropout(activation(sum + bias + residual)). Bias and dropout may differ from image to image, which lie one after
+// the other in the result.
 struct GemmEpilogue {
   const float* bias = nullptr;      // one a column, or null
   const float* residual = nullptr;  // laid out as the result, or null
   Activation activation = Activation::none;
+  int64_t image = 0;       // floats of an image; 0: there is but one
+  int64_t bias_apart = 0;  // from one image's bias to the next
+  KeptBits kept{};         // of the first image, whose first element is element 0
+  int64_t kept_apart = 0;  // bytes from one image's to the next
 };
 
 // Result rows i, columns j: sum over taps t and channels c of

@@ -4,6 +4,7 @@
 
 #include "core/simd.h"
 #include "ops/gemm_simd.h"
+#include "ops/kept_simd.h"
 
 namespace gesso {
 
@@ -25,14 +26,19 @@ struct TileSize {
   static constexpr int kLanes = simd::Vec<Tag>::kLanes, kRows = kLanes == 4 ? 4 : 6, kVectors = kLanes == 16 ? 4 : 2;
 };
 
-// y = activation(y + bias + residual), for `count` columns from `column` on of the row with that offset.
+// y = dropout(activation(y + bias + residual)), for `count` columns from `column` on of the row with that offset.
 template <class Tag>
 [[gnu::noinline]] simd::Vec<Tag> finish(simd::Vec<Tag> y, const GemmEpilogue& epilogue, int64_t row_offset,
                                         int64_t column, int64_t count) {
   using V = simd::Vec<Tag>;
-  if (epilogue.bias != nullptr) y = y + V::load(epilogue.bias + column, count);
+  const int64_t image = epilogue.image > 0 ? row_offset / epilogue.image : 0;
+  if (epilogue.bias != nullptr) y = y + V::load(epilogue.bias + image * epilogue.bias_apart + column, count);
   if (epilogue.residual != nullptr) y = y + V::load(epilogue.residual + row_offset + column, count);
-  return activate<Tag>(y, epilogue.activation);
+  y = activate<Tag>(y, epilogue.activation);
+  if (epilogue.kept.bits == nullptr) return y;
+  KeptBits kept = epilogue.kept;
+  kept.bits += image * epilogue.kept_apart;
+  return simd::kept<Tag>(y, kept, row_offset - image * epilogue.image + column);
 }
 
 // kRows x kVectors accumulators in registers; the panel is kStride floats wide, of which the first kVectors vectors

@@ -75,7 +75,8 @@ struct GroupNorm {
   static constexpr std::string_view name = "group_norm";
   static constexpr std::string_view doc =
       "x[N,...,C] in groups of C / groups channels: y = dropout(f((x - mean) rstd weight[C] + bias[C])), f = silu or "
-      "identity, dropout by step[1] i64 where its rate is not 0; mean[N,G] over all positions and the group's channels, rstd[N,G] = 1 / sqrt(variance + eps), "
+      "identity, dropout by step[1] i64 where its rate is not 0; mean[N,G] over all positions and the group's "
+      "channels, rstd[N,G] = 1 / sqrt(variance + eps), "
       "biased variance in two passes; dx = rstd (weight dz - mean(weight dz) - xhat mean(weight dz xhat)) (Wu and "
       "He 2018, eq. 2 to 5)";
   using Attrs = ops::GroupNormAttrs;
@@ -366,7 +367,9 @@ struct GroupNorm {
         {{.groups = 2}, {{{8}}, {{8}}, {{8}}, absent}, {"[N,...,C]", "[8] f32"}},
         {{.groups = 2}, {{{2, 5, 8}}, {{4}}, {{8}}, absent}, {"weight must be [8]", "[4] f32"}},
         {{.groups = 2}, {{{2, 5, 8}}, {{8}}, {{8, 1}}, absent}, {"bias must be [8]", "[8,1] f32"}},
-        {{.groups = 2, .dropout = {.rate = 0.5}}, {{{2, 8}}, {{8}}, {{8}}, absent}, {"group_norm: step must be [1] i64"}},
+        {{.groups = 2, .dropout = {.rate = 0.5}},
+         {{{2, 8}}, {{8}}, {{8}}, absent},
+         {"group_norm: step must be [1] i64"}},
         {{.groups = 2, .dropout = {.rate = 1}}, {{{2, 8}}, {{8}}, {{8}}, step}, {"group_norm: rate", "[0, 1)"}},
         {{.groups = 2, .dropout = {.rate = 0.1, .first_sample = -1}}, {{{2, 8}}, {{8}}, {{8}}, step}, {"from -1 on"}}};
   }

@@ -9,8 +9,8 @@ namespace gesso::ops {
 
 struct GroupNormAttrs {
   std::int64_t groups = 32;
-  float eps = 1e-6f;  // 1e-6 in DDPM and the latent autoencoders, 1e-5 in the U-Nets of ADM and Stable Diffusion
-  bool silu = false;  // y = silu(normalised)
+  float eps = 1e-6f;       // 1e-6 in DDPM and the latent autoencoders, 1e-5 in the U-Nets of ADM and Stable Diffusion
+  bool silu = false;       // y = silu(normalised)
   DropoutAttrs dropout{};  // of y
 };
 struct GroupNormResult {

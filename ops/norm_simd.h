@@ -22,15 +22,15 @@ struct NormColumns {
 // first, rows `stride` apart.
 struct NormFinish {
   bool silu = false;
-  KeptBits kept;
+  KeptBits kept{};
 };
 
 struct NormKernels {
   void (*sum)(NormBlock block, const float* x, float* sums);                         // sum x
   void (*squares)(NormBlock block, const float* x, const float* mean, float* sums);  // sum (x - mean)^2
   void (*apply)(NormBlock block, NormColumns of, const NormFinish& finish, const float* x, float* y);
-  // sums_dz = sum dz, sums_dzx = sum dz (x - mean). Where y is not z, dz is kept in `dz` unless that is null; else it is
-  // dy. Without silu only the mean is read.
+  // sums_dz = sum dz, sums_dzx = sum dz (x - mean). Where y is not z, dz is kept in `dz` unless that is null; else it
+  // is dy. Without silu only the mean is read.
   void (*backward_sums)(NormBlock block, NormColumns of, const NormFinish& finish, const float* x, const float* dy,
                         float* dz, float* sums_dz, float* sums_dzx);
   // dx = dz scale + (x - mean) slope + shift; dx may be dz.

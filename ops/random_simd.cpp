@@ -241,9 +241,8 @@ void keep(const RandomSource& from, int64_t begin, int64_t n, float rate, uint64
 void drop(int64_t n, const KeptBits& kept, const float* x, float* y) {
   const KeptBits of = kept;  // copied: for all that the compiler knows a store of a vector may change what was given
   simd::for_each_vector<Tag>(
-      n, [=](int64_t i, int64_t count) __attribute__((always_inline)) {
-        simd::kept<Tag>(V::load(x + i, count), of, i).store(y + i, count);
-      });
+      n, [=](int64_t i, int64_t count)
+             __attribute__((always_inline)) { simd::kept<Tag>(V::load(x + i, count), of, i).store(y + i, count); });
 }
 
 void add_noise(const RandomSource& from, int64_t begin, int64_t n, float signal, float noise, const float* x, float* y,

@@ -17,8 +17,8 @@ struct RandomKernels {
   void (*uniform)(const RandomSource& from, int64_t begin, int64_t n, float* y);
   void (*normal)(const RandomSource& from, int64_t begin, int64_t n, float* y);
   void (*gumbel)(const RandomSource& from, int64_t begin, int64_t n, float* y);
-  // Bit i: whether dropout keeps element begin + i, whose uniform is then at least `rate`. Whole words are written; begin
-  // a multiple of 64.
+  // Bit i: whether dropout keeps element begin + i, whose uniform is then at least `rate`. Whole words are written;
+  // begin a multiple of 64.
   void (*keep)(const RandomSource& from, int64_t begin, int64_t n, float rate, uint64_t* bits);
   void (*drop)(int64_t n, const KeptBits& kept, const float* x, float* y);
   // eps: the element's normal; y = signal x + noise eps

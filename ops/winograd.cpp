@@ -120,22 +120,25 @@ void transform_sums(const Product& p, const Block& block, std::int64_t begin, st
                     const float* sums) {
   const std::int64_t column = panel * p.width;
   const auto output = p.winograd.output[p.tiles.down.is_short][p.tiles.across.is_short];
+  const GemmEpilogue epilogue = gemm::from_column(p.epilogue, column);
   for (std::int64_t i = begin; i < end; ++i) {
     const Tiles::At at = p.tiles.at(block.first + i);
-    const std::int64_t offset =
-        at.n * p.gather.n_stride + at.h * p.gather.h_stride + at.w * p.gather.w_stride + p.gather.start + column;
-    output({.sums = sums + i * p.width,
-            .plane = block.sums_plane,
-            .channels = std::min(p.width, p.columns - column),
-            .out = p.c + offset,
-            .h_stride = p.gather.h_stride,
-            .w_stride = p.gather.w_stride,
-            .ahead = p.tiles.across.size * p.gather.w_stride,
-            .rows = std::min(p.tiles.down.size, p.tiles.down.extent - at.h),
-            .columns = std::min(p.tiles.across.size, p.tiles.across.extent - at.w),
-            .bias = p.epilogue.bias == nullptr ? nullptr : p.epilogue.bias + column,
-            .residual = p.epilogue.residual == nullptr ? nullptr : p.epilogue.residual + offset,
-            .activation = p.epilogue.activation});
+    const std::int64_t place = at.h * p.gather.h_stride + at.w * p.gather.w_stride + p.gather.start;  // in its image
+    const std::int64_t offset = at.n * p.gather.n_stride + place;
+    output(
+        {.sums = sums + i * p.width,
+         .plane = block.sums_plane,
+         .channels = std::min(p.width, p.columns - column),
+         .out = p.c + offset + column,
+         .h_stride = p.gather.h_stride,
+         .w_stride = p.gather.w_stride,
+         .ahead = p.tiles.across.size * p.gather.w_stride,
+         .rows = std::min(p.tiles.down.size, p.tiles.down.extent - at.h),
+         .columns = std::min(p.tiles.across.size, p.tiles.across.extent - at.w),
+         .bias = epilogue.bias == nullptr ? nullptr : epilogue.bias + at.n * epilogue.bias_apart,
+         .residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + offset,
+         .activation = epilogue.activation,
+         .kept = {epilogue.kept.bits + at.n * epilogue.kept_apart, epilogue.kept.first + place, epilogue.kept.scale}});
   }
 }
 

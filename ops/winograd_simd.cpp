@@ -2,6 +2,7 @@
 
 #include "core/simd.h"
 #include "ops/gemm_tile.h"
+#include "ops/kept_simd.h"
 
 namespace gesso {
 namespace {
@@ -297,12 +298,13 @@ void output_gradient(const WinogradSquare& square) {
 
 [[gnu::noinline]] V finish(V y, const WinogradTile& tile, int64_t at, int64_t count) {
   if (tile.residual != nullptr) y = y + V::load(tile.residual + at, count);
-  return activate(y, tile.activation);
+  y = activate(y, tile.activation);
+  return tile.kept.bits == nullptr ? y : simd::kept<Tag>(y, tile.kept, at);
 }
 
 template <class F, class Down, class Across>
 void output(const WinogradTile& tile) {
-  const bool more = tile.residual != nullptr || tile.activation != Activation::none;
+  const bool more = tile.residual != nullptr || tile.activation != Activation::none || tile.kept.bits != nullptr;
   simd::for_each_vector<Tag>(
       tile.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
         const V bias = tile.bias == nullptr ? V(0.0f) : V::load(tile.bias + c, count);

@@ -14,6 +14,7 @@
 
 #include "core/simd_tags.h"
 #include "ops/activation.h"
+#include "ops/kept_bits.h"
 
 namespace gesso {
 
@@ -38,6 +39,7 @@ struct WinogradTile {
   const float* bias;      // [channels], or null
   const float* residual;  // laid out as out, or null
   Activation activation;
+  KeptBits kept;  // out's first float is element 0
 };
 
 struct WinogradKernels {
@@ -47,7 +49,7 @@ struct WinogradKernels {
   int left_out;           // the point that a short side does without; -1: no side is short
   // [1 where the tile's height is short][its width]
   void (*input[2][2])(const WinogradSquare& square);            // B^T d B of patch x patch pixels
-  void (*output[2][2])(const WinogradTile& tile);               // activation(A^T sums A + bias + residual)
+  void (*output[2][2])(const WinogradTile& tile);               // dropout(activation(A^T sums A + bias + residual))
   void (*output_gradient[2][2])(const WinogradSquare& square);  // A dy A^T of tile x tile pixels
   // planes[e * plane + i] = (G g G^T)[e] for i < n, where tap (j, k) of g is taps[j * down + k * across + i].
   void (*weight)(int64_t n, const float* taps, int64_t down, int64_t across, float* planes, int64_t plane);

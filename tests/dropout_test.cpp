@@ -44,7 +44,8 @@ std::vector<float> both_passes(const Tensors& leaves, const Tensor& dy, F&& f) {
 
 void check_group_norm(std::mt19937_64& random, const Shape& shape, bool silu, Device& device) {
   const Tensor x = random_tensor(random, shape, device), dy = random_tensor(random, shape, device);
-  const Tensor weight = random_tensor(random, {shape.back()}, device), bias = random_tensor(random, {shape.back()}, device);
+  const Tensor weight = random_tensor(random, {shape.back()}, device),
+               bias = random_tensor(random, {shape.back()}, device);
   const Tensor step = Tensor::from_host<std::int64_t>(std::array<std::int64_t, 1>{3}, {1}, device);
   const ops::DropoutAttrs dropout{.rate = 0.3, .key = 5, .first_sample = 2};
   const auto fused = both_passes({x, weight, bias}, dy, [&] {

@@ -28,18 +28,28 @@ const WideTile& wide(Isa isa) {
 }
 
 constexpr std::int64_t kTaps = 3, kChannels = 21, kFirst = 2, kRows = 6, kWidth = 64, kLongestStep = 16;
+constexpr std::int64_t kImage = 2 * kWidth, kImages = 3;  // two rows of the result each
 
 // Operands of a tile, and what plain loops make of them.
 struct TileCase {
   Random random{test_seed()};
   Floats x = random_floats(random, kTaps* kRows*(kFirst + kChannels) * kLongestStep);
-  Floats panel = random_floats(random, kTaps*kChannels*kWidth), bias = random_floats(random, kWidth);
+  Floats panel = random_floats(random, kTaps*kChannels*kWidth), bias = random_floats(random, kImages*kWidth);
   Floats held = random_floats(random, kRows* kWidth);
   std::vector<const float*> rows;
-  std::vector<std::int64_t> offsets = {320, 0, 64, 256, 128, 192};  // rows need not lie in order
-  GemmEpilogue epilogue = {.bias = bias.data(), .residual = held.data(), .activation = Activation::silu};
+  std::vector<std::int64_t> offsets = {320, 0, 64, 256, 128, 192};                       // rows need not lie in order
+  std::vector<std::uint8_t> kept = std::vector<std::uint8_t>(kImages * kKeptApart + 4);  // from bit 5 of each image on
+  static constexpr std::int64_t kKeptApart = 17;
+  GemmEpilogue epilogue = {.bias = bias.data(),
+                           .residual = held.data(),
+                           .activation = Activation::silu,
+                           .image = kImage,
+                           .bias_apart = kWidth,
+                           .kept = {.bits = kept.data(), .first = 5, .scale = 1.25f},
+                           .kept_apart = kKeptApart};
 
   TileCase() {
+    for (std::uint8_t& bits : kept) bits = static_cast<std::uint8_t>(random());
     for (std::int64_t i = 0; i < kTaps * kRows; ++i) rows.push_back(x.data() + i * (kFirst + kChannels) * kLongestStep);
   }
 
@@ -64,8 +74,11 @@ struct TileCase {
         sum += static_cast<double>(rows[t * 6 + i][(kFirst + c) * static_cast<std::size_t>(tile.step)]) *
                static_cast<double>(panel[(t * kChannels + c) * 64 + j]);
     if (tile.epilogue == nullptr) return sum;
-    sum += static_cast<double>(bias[j]) + old;
-    return sum / (1 + std::exp(-sum));
+    const std::size_t row = static_cast<std::size_t>(offsets[i]), image = row / kImage;
+    sum += static_cast<double>(bias[image * kWidth + j]) + old;
+    const std::size_t bit = row % kImage + j + 5;
+    const bool is_kept = (kept[image * kKeptApart + bit / 8] >> bit % 8 & 1) != 0;
+    return is_kept ? 1.25 * sum / (1 + std::exp(-sum)) : 0;
   }
 };
 

@@ -55,6 +55,13 @@ struct Vec<Twice<Half>> {
   static int64_t within(int64_t n) { return n < 0 ? 0 : n; }
 };
 
+template <class Half>
+struct BitMask<Twice<Half>> {
+  static Mask<Twice<Half>> of(uint32_t bits) {
+    return {BitMask<Half>::of(bits), BitMask<Half>::of(bits >> Vec<Half>::kLanes)};
+  }
+};
+
 }  // namespace gesso::simd
 
 namespace gesso {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "cuda/devices.h"
 #include "cuda/vendor/cublaslt.h"
 #include "cuda/vendor/cudnn.h"
@@ -16,8 +18,12 @@ VendorCalls in_both_precisions(Plan&& plan) {
   return {plan(Precision::fp32), plan(Precision::tf32)};
 }
 
+// Beside x and weight there is nothing.
+bool is_plain(std::span<const Tensor> tensors) {
+  return std::ranges::none_of(tensors.subspan(2), [](const Tensor& t) { return static_cast<bool>(t); });
+}
 bool is_plain(std::span<const Tensor> in, Activation activation) {
-  return !in[2] && !in[3] && activation == Activation::none;
+  return is_plain(in) && activation == Activation::none;
 }
 
 VendorCalls product_call(const Matrices& a, const Matrices& b, const Tensor& c) {
@@ -78,13 +84,15 @@ VendorCalls vendor_calls(const RowInfo& row, const Attributes& attributes, const
 VendorCalls vendor_calls(const RowInfo& row, const Attributes& attributes, const Backward& call) {
   if (call.run.device.kind() != DeviceKind::cuda) return {};
   const bool is_product = row.name == "matmul" || row.name == "conv2d" || row.name == "conv_transpose2d";
-  if (!is_product || static_cast<bool>(call.dx[0]) == static_cast<bool>(call.dx[1]) || call.dx[2] || call.dx[3])
-    return {};
+  if (!is_product || static_cast<bool>(call.dx[0]) == static_cast<bool>(call.dx[1]) || !is_plain(call.dx)) return {};
   const auto plain = [&](const auto& attrs, auto gradient) {
     return attrs.activation == Activation::none ? gradient(attrs, call) : VendorCalls{};
   };
   if (row.name == "matmul") return plain(attributes.as<ops::MatmulAttrs>(), matmul_gradient);
-  if (row.name == "conv2d") return plain(attributes.as<ops::Conv2dAttrs>(), conv2d_gradient);
+  if (row.name == "conv2d") {
+    const auto attrs = attributes.as<ops::Conv2dAttrs>();
+    return attrs.dropout.rate == 0 ? plain(attrs, conv2d_gradient) : VendorCalls{};
+  }
   return plain(attributes.as<ops::ConvTranspose2dAttrs>(), conv_transpose2d_gradient);
 }
 
