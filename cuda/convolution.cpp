@@ -6,9 +6,11 @@
 #include "core/error.h"
 #include "cuda/bilinear.h"
 #include "cuda/multiply.h"
+#include "ops/concat.h"
 #include "ops/conv2d.h"
 #include "ops/conv_transpose2d.h"
 #include "ops/convolution.h"
+#include "ops/resample.h"
 
 namespace gesso::cuda {
 namespace {
@@ -188,17 +190,18 @@ struct PlainConv2d {
   }
 };
 
-// What conv2d has beyond its convolution is composed of other ops' kernels: the time's bias is a part of the residual,
-// dropout comes before and after.
+// What conv2d has beyond its convolution is composed of other ops' kernels: x is joined with skip and enlarged, the
+// time's bias is a part of the residual, dropout comes before and after.
 struct Conv2d {
   using Attrs = ops::Conv2dAttrs;
   using Plain = Bilinear<PlainConv2d>;
-  enum : std::size_t { kResidual = 3, kTimeBias = 4, kStep = 5 };
+  enum : std::size_t { kX, kWeight, kBias, kResidual, kTimeBias, kStep, kSkip };
 
   static void forward(const Attributes& attributes, const Forward& f) {
     const auto attrs = attributes.as<Attrs>();
-    Plain::forward(attributes, {f.run, plain_operands(f.run, f.in, f.out[0].spec()), f.out});
-    if (attrs.dropout.rate != 0) drop(attrs, f.run, f.in[kStep], f.out[0], f.out[0]);
+    Plain::forward(attributes, {f.run, plain_operands(attrs, f.run, f.in, f.out[0].spec()), f.out});
+    if (attrs.dropout.rate != 0)
+      kernels(f.run, "dropout").forward(attrs.dropout, {f.run, Tensors{f.out[0], f.in[kStep]}, f.out});
   }
   static void backward(const Attributes& attributes, const Backward& b) {
     const auto attrs = attributes.as<Attrs>();
@@ -206,29 +209,83 @@ struct Conv2d {
     Tensor dy = b.dy[0];
     if (attrs.dropout.rate != 0) {
       dy = b.run.scratch(y);
-      drop(attrs, b.run, b.in[kStep], b.dy[0], dy);
+      kernels(b.run, "dropout").forward(attrs.dropout, {b.run, Tensors{b.dy[0], b.in[kStep]}, {&dy, 1}});
     }
     Tensors dx(b.dx.begin(), b.dx.begin() + kTimeBias);
+    const Sizes sizes(attrs, b.in[kX] ? b.in[kX] : b.dx[kX], b.in[kSkip] ? b.in[kSkip] : b.dx[kSkip],
+                      b.in[kWeight] ? b.in[kWeight] : b.dx[kWeight]);
+    const bool wants_x = b.dx[kX] || b.dx[kSkip], is_plain = sizes.of_skip == 0 && attrs.upsample == 1;
+    if (wants_x && !is_plain) dx[kX] = b.run.scratch({sizes.enlarged, y.dtype});
     if (b.dx[kTimeBias] && !dx[kResidual]) dx[kResidual] = b.run.scratch(y);
-    Plain::backward(attributes, {b.run, plain_operands(b.run, b.in, y), b.out, {&dy, 1}, dx});
+    Plain::backward(attributes, {b.run, plain_operands(attrs, b.run, b.in, y), b.out, {&dy, 1}, dx});
     if (b.dx[kTimeBias]) sum_axes(b.run, dx[kResidual], axes(1, 2), 1, b.dx[kTimeBias]);
+    if (wants_x && !is_plain) take_apart(attrs, b, sizes, dx[kX]);
   }
 
  private:
-  // x, weight, bias, and residual + time_bias.
-  static Tensors plain_operands(const Execution& run, std::span<const Tensor> in, const Spec& y) {
+  // Of x and skip together, before and after they are enlarged. Backward may hold but one, and the weight tells of
+  // both.
+  struct Sizes {
+    Shape joined, enlarged;
+    std::int64_t of_x = 0, of_skip = 0;  // channels
+
+    Sizes(const Attrs& attrs, const Tensor& x, const Tensor& skip, const Tensor& weight) {
+      if (!weight || (!x && !skip)) return;  // nothing that needs them is wanted
+      joined = enlarged = (x ? x : skip).shape();
+      joined[3] = enlarged[3] = weight.dim(3) * attrs.groups;
+      enlarged[1] *= attrs.upsample;
+      enlarged[2] *= attrs.upsample;
+      of_x = x ? x.dim(3) : joined[3] - skip.dim(3);
+      of_skip = joined[3] - of_x;
+    }
+  };
+
+  static ops::PartsAttrs parts_of(std::int64_t of_x, std::int64_t of_skip) {
+    return {.axis = 3, .sizes = {of_x, of_skip, -1, -1, -1, -1, -1, -1}};
+  }
+  static const Kernels& kernels(const Execution& run, std::string_view op) {
+    return *registered_kernels(run.device.kind(), op);
+  }
+  // x joined with skip and enlarged, weight, bias, and residual + time_bias.
+  static Tensors plain_operands(const Attrs& attrs, const Execution& run, std::span<const Tensor> in, const Spec& y) {
     Tensors plain(in.begin(), in.begin() + kTimeBias);
+    if (in[kX]) plain[kX] = put_together(attrs, run, in);
     if (!in[kTimeBias] || y.shape.count() == 0) return plain;
-    const Tensor time = in[kTimeBias].view({y.shape[0], 1, 1, y.shape[3]});
     plain[kResidual] = run.scratch(y);
-    scale_to(run, time, 1, plain[kResidual]);
+    scale_to(run, in[kTimeBias].view({y.shape[0], 1, 1, y.shape[3]}), 1, plain[kResidual]);
     if (in[kResidual])
       add_to(run.device, y.shape.count(), pointer<float>(in[kResidual]), pointer<float>(plain[kResidual]));
     return plain;
   }
-  static void drop(const Attrs& attrs, const Execution& run, const Tensor& step, const Tensor& from, Tensor to) {
-    const Tensors in = {from, step};
-    registered_kernels(run.device.kind(), "dropout")->forward(attrs.dropout, {run, in, {&to, 1}});
+  static Tensor put_together(const Attrs& attrs, const Execution& run, std::span<const Tensor> in) {
+    Tensor x = in[kX];
+    Shape shape = x.shape();
+    if (in[kSkip]) {
+      Tensors parts = {in[kX], in[kSkip]};
+      parts.resize(ops::kMaxParts);
+      shape[3] += in[kSkip].dim(3);
+      x = run.scratch({shape, DType::f32});
+      kernels(run, "concat").forward(parts_of(in[kX].dim(3), in[kSkip].dim(3)), {run, parts, {&x, 1}});
+    }
+    if (attrs.upsample == 1) return x;
+    const Tensor small = x;
+    shape[1] *= 2;
+    shape[2] *= 2;
+    x = run.scratch({shape, DType::f32});
+    kernels(run, "upsample_nearest").forward(ops::FactorAttrs{2}, {run, {&small, 1}, {&x, 1}});
+    return x;
+  }
+  // From the gradient of what was put together.
+  static void take_apart(const Attrs& attrs, const Backward& b, const Sizes& sizes, Tensor gradient) {
+    if (attrs.upsample == 2) {
+      const Tensor large = gradient;
+      gradient = sizes.of_skip == 0 ? b.dx[kX] : b.run.scratch({sizes.joined, DType::f32});
+      kernels(b.run, "upsample_nearest").backward(ops::FactorAttrs{2}, {b.run, {}, {}, {&large, 1}, {&gradient, 1}});
+    }
+    if (sizes.of_skip == 0) return;
+    Tensors parts = {b.dx[kX], b.dx[kSkip]};
+    parts.resize(ops::kMaxParts);
+    kernels(b.run, "concat").backward(parts_of(sizes.of_x, sizes.of_skip), {b.run, {}, {}, {&gradient, 1}, parts});
   }
 };
 

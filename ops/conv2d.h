@@ -36,6 +36,7 @@ struct Conv2dAttrs {
   Padding padding = 0;
   HeightWidth dilation = 1;
   std::int64_t groups = 1;
+  std::int64_t upsample = 1;  // 1 or 2: x and skip are seen with each pixel so often, down and across
   Activation activation = Activation::none;
   DropoutAttrs dropout{};                              // of the result
   ConvAlgorithm algorithm = ConvAlgorithm::automatic;  // on the CPU
@@ -46,10 +47,13 @@ struct Conv2dOperands {
   Tensor residual{};   // as the result
   Tensor time_bias{};  // [N,K], one a channel of each image: an embedded timestep
   Tensor step{};       // [1] i64, where dropout.rate is not 0
+  Tensor skip{};       // [N,H,W,more channels]: they follow those of x, as if both were one tensor
 };
 
-// dropout(activation(conv(x, weight) + bias + residual + time_bias)): x [N,H,W,C], weight
-// [K,kernel_h,kernel_w,C/groups], result [N,OH,OW,K]. Throws where shapes do not fit, and where dropout would.
+// dropout(activation(conv(x, weight) + bias + residual + time_bias)): x [N,H,W,C] with skip's channels behind its own,
+// weight [K,kernel_h,kernel_w,C/groups], result [N,OH,OW,K]. Neither the joined nor the larger image comes to lie in
+// memory. Throws where shapes do not fit, where dropout would, and unless groups are 1 beside a skip and stride and
+// dilation 1 where upsample is 2.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs = {}, const Conv2dOperands& more = {});
 
 }  // namespace gesso::ops

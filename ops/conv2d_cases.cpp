@@ -11,10 +11,12 @@ using Attrs = ops::Conv2dAttrs;
 
 const Operand kAbsent{{}, Domain::absent};
 
-// All operands: x, weight, then bias, residual and time_bias where wanted, and a step where it drops.
+// All operands: x, weight, then bias, residual and time_bias where wanted, a step where it drops, and a skip with the
+// channels that the weight expects and x does not have.
 Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shape& weight, bool bias, bool residual,
                    bool time_bias = false) {
-  const ConvGeometry g = geometry_of(a, x, weight);
+  const std::int64_t channels = weight[3] * a.groups;
+  const ConvGeometry g = geometry_of(a, {x[0], x[1] * a.upsample, x[2] * a.upsample, channels}, weight);
   const auto wanted = [](bool is, const Shape& shape) { return is ? Operand{shape} : kAbsent; };
   return {std::move(title),
           a,
@@ -23,7 +25,8 @@ Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shap
            wanted(bias, {g.K}),
            wanted(residual, {g.N, g.OH, g.OW, g.K}),
            wanted(time_bias, {g.N, g.K}),
-           a.dropout.rate != 0 ? Operand{{1}, Domain::counter, 1000} : kAbsent}};
+           a.dropout.rate != 0 ? Operand{{1}, Domain::counter, 1000} : kAbsent,
+           wanted(channels > x[3], {x[0], x[1], x[2], channels - x[3]})}};
 }
 
 }  // namespace
@@ -31,6 +34,7 @@ Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shap
 std::vector<Case<Attrs>> samples() {
   constexpr Activation relu = Activation::relu, silu = Activation::silu;
   constexpr ConvAlgorithm winograd2 = ConvAlgorithm::winograd2, winograd4 = ConvAlgorithm::winograd4;
+  constexpr ConvAlgorithm direct = ConvAlgorithm::direct;
   const ops::DropoutAttrs half{.rate = 0.5, .key = 7, .first_sample = 3};
   return {
       sample("3x3", {.padding = 1}, {2, 6, 5, 20}, {18, 3, 3, 20}, true, false),
@@ -114,6 +118,35 @@ std::vector<Case<Attrs>> samples() {
       sample("time bias and dropout, winograd4, 4x4 stride 2",
              {.stride = 2, .padding = 1, .dropout = half, .algorithm = winograd4}, {2, 10, 13, 18}, {20, 4, 4, 18},
              true, false, true),
+      sample("skip, direct", {.padding = 1, .algorithm = direct}, {2, 6, 5, 20}, {18, 3, 3, 43}, true, false),
+      sample("skip, winograd2", {.padding = 1, .algorithm = winograd2}, {2, 6, 5, 20}, {18, 3, 3, 43}, true, true),
+      sample("skip, winograd4, silu and dropout",
+             {.padding = 1, .activation = silu, .dropout = half, .algorithm = winograd4}, {2, 6, 9, 35}, {19, 3, 3, 52},
+             true, true, true),
+      sample("skip, winograd4, 4x4 stride 2", {.stride = 2, .padding = 1, .activation = relu, .algorithm = winograd4},
+             {2, 10, 13, 18}, {20, 4, 4, 40}, true, true),
+      sample("skip, 1x1", {}, {2, 4, 4, 24}, {17, 1, 1, 41}, true, true),
+      sample("skip, few channels", {.padding = 1}, {2, 7, 6, 3}, {5, 3, 3, 7}, true, false),
+      sample("skip, few results", {.padding = 1, .activation = relu}, {2, 7, 6, 20}, {3, 3, 3, 44}, true, false),
+      sample("skip, many chunks", {.padding = 1}, {1, 17, 16, 24}, {68, 3, 3, 52}, true, false),
+      sample("enlarged", {.padding = 1, .upsample = 2}, {2, 5, 4, 20}, {18, 3, 3, 20}, true, false),
+      sample("enlarged, direct, relu", {.padding = 1, .upsample = 2, .activation = relu, .algorithm = direct},
+             {2, 3, 4, 18}, {21, 3, 3, 18}, true, true, true),
+      sample("enlarged, winograd4, silu and dropout",
+             {.padding = 1, .upsample = 2, .activation = silu, .dropout = half, .algorithm = winograd4}, {2, 5, 3, 20},
+             {18, 3, 3, 20}, true, true, true),
+      sample("enlarged, groups", {.padding = {0, 1, 2, 1}, .groups = 2, .upsample = 2}, {1, 4, 5, 6}, {8, 3, 2, 3},
+             true, false),
+      sample("enlarged, 1x1", {.upsample = 2}, {2, 3, 2, 24}, {17, 1, 1, 24}, true, true),
+      sample("enlarged, padding wider than kernel", {.padding = {3, 2, 0, 1}, .upsample = 2}, {1, 2, 3, 2},
+             {3, 2, 2, 2}, false, false),
+      sample("enlarged, few results", {.padding = 1, .upsample = 2}, {1, 6, 5, 20}, {3, 3, 3, 20}, true, false),
+      sample("enlarged, one pixel", {.padding = 2, .upsample = 2}, {1, 1, 1, 5}, {4, 5, 5, 5}, true, false),
+      sample("enlarged, many chunks", {.padding = 1, .upsample = 2}, {1, 9, 10, 33}, {40, 3, 3, 33}, true, false),
+      sample("enlarged with skip", {.padding = 1, .upsample = 2, .activation = relu}, {2, 3, 4, 18}, {21, 3, 3, 37},
+             true, true),
+      sample("enlarged with skip, winograd4", {.padding = 1, .upsample = 2, .algorithm = winograd4}, {2, 4, 4, 18},
+             {21, 3, 3, 37}, true, true),
       sample("no images", {.padding = 1, .dropout = half}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false, true),
       sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
       sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};
@@ -154,8 +187,10 @@ Case<Attrs> random_case(Random& random) {
     weight[1] = weight[2] = 2 + a.stride.h;
     a.algorithm = convolution::random_algorithm(random, a.stride.h);
   }
-  const Shape x = {pick(random, 1, 2), pick(random, 0, 6) + a.dilation.h * (weight[1] - 1) + 1,
-                   pick(random, 0, 6) + a.dilation.w * (weight[2] - 1) + 1, a.groups * weight[3]};
+  if (a.stride.h == 1 && a.stride.w == 1 && a.dilation.h == 1 && a.dilation.w == 1) a.upsample = pick(random, 1, 2);
+  Shape x = {pick(random, 1, 2), pick(random, 0, 6) + a.dilation.h * (weight[1] - 1) + 1,
+             pick(random, 0, 6) + a.dilation.w * (weight[2] - 1) + 1, a.groups * weight[3]};
+  if (a.groups == 1 && pick(random, 0, 2) == 0) x[3] = pick(random, 1, weight[3]);  // the rest is a skip's
   if (pick(random, 0, 2) == 0) a.dropout = {.rate = 0.2, .key = random()};
   return sample("random", a, x, weight, pick(random, 0, 1) == 1, pick(random, 0, 1) == 1, pick(random, 0, 2) == 0);
 }
@@ -163,10 +198,11 @@ std::vector<Reject<Attrs>> rejects() {
   const Operand x{{1, 5, 5, 4}}, weight{{6, 3, 3, 4}}, step{{1}, Domain::counter, 9};
   const auto refused = [&](const Attrs& a, const Operand& image, const Operand& kernel,
                            std::vector<std::string> words) {
-    return Reject<Attrs>{a, {image, kernel, kAbsent, kAbsent, kAbsent, kAbsent}, std::move(words)};
+    return Reject<Attrs>{a, {image, kernel, kAbsent, kAbsent, kAbsent, kAbsent, kAbsent}, std::move(words)};
   };
   const auto refused_operands = [&](const Attrs& a, std::vector<Operand> more, std::vector<std::string> words) {
     more.insert(more.begin(), {x, weight});
+    more.resize(7, kAbsent);
     return Reject<Attrs>{a, std::move(more), std::move(words)};
   };
   return {refused({}, x, {{6, 3, 3, 5}}, {"conv2d", "4 channels", "expects 5", "[1,5,5,4] f32"}),
@@ -185,6 +221,13 @@ std::vector<Reject<Attrs>> rejects() {
           refused_operands({}, {kAbsent, kAbsent, {{6}}, kAbsent}, {"time_bias must be [1,6] f32", "[6] f32"}),
           refused_operands({.dropout = {.rate = 0.5}}, {kAbsent, kAbsent, kAbsent, kAbsent},
                            {"conv2d: step must be [1] i64", "absent"}),
+          refused_operands({}, {kAbsent, kAbsent, kAbsent, kAbsent, {{1, 5, 4, 2}}},
+                           {"skip must be as x [1,5,5,4] f32", "[1,5,4,2] f32"}),
+          refused_operands({}, {kAbsent, kAbsent, kAbsent, kAbsent, {{1, 5, 5, 2}}}, {"6 channels", "expects 4"}),
+          refused_operands({.groups = 2}, {kAbsent, kAbsent, kAbsent, kAbsent, {{1, 5, 5, 4}}},
+                           {"groups must be 1 beside a skip", "are 2"}),
+          refused({.upsample = 3}, x, weight, {"upsample must be 1 or 2", "is 3"}),
+          refused({.stride = {1, 2}, .upsample = 2}, x, weight, {"upsample = 2 needs stride and dilation 1", "1 2"}),
           refused_operands({.dropout = {.rate = -1}}, {kAbsent, kAbsent, kAbsent, step}, {"conv2d: rate", "-1"}),
           refused({}, {{1, 5, 5, 4}, Domain::byte}, weight, {"floating", "u8"})};
 }

@@ -1,6 +1,7 @@
 #include "ops/convolution.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -27,18 +28,24 @@ void place_rows(const GemmKernels& kernels, const Gather& g, std::int64_t first,
   }
 }
 
-// c = epilogue(gathered rows times panels); panels [taps][channels][columns] of one group.
-void multiply_direct(const Execution& run, const Gather& g, const gemm::Panels& panels, float* c,
-                     const GemmEpilogue& epilogue) {
+// c = epilogue(the sum over sources of gathered rows times panels); sources are alike but for their images and
+// channels, panels [taps][channels][columns] of one group.
+void multiply_direct(const Execution& run, std::span<const Phase> sources, float* c, const GemmEpilogue& epilogue) {
   const GemmKernels& kernels = gemm::kernels(run.isa);
-  const gemm::Partition parts = gemm::partition(kernels, g.rows(), panels.count());
-  const Tensor zeros = Tensor::zeros({{panels.channels}, DType::f32}, run.device);
+  const std::int64_t row_count = sources[0].gather.rows(), panel_count = sources[0].panels.count();
+  const gemm::Partition parts = gemm::partition(kernels, row_count, panel_count);
+  std::int64_t channels = 0;
+  for (const Phase& source : sources) channels = std::max(channels, source.panels.channels);
+  const Tensor zeros = Tensor::zeros({{channels}, DType::f32}, run.device);
   run.pool.run(parts.chunks(), [&](std::int64_t chunk, int) {
     const std::int64_t first = chunk / parts.panel_blocks * parts.rows_each;
     const std::int64_t begin = chunk % parts.panel_blocks * parts.panels_each;
-    gemm::Rows rows{.count = std::min(parts.rows_each, g.rows() - first), .pointers = {}, .offsets = {}};
-    place_rows(kernels, g, first, zeros.data<float>().data(), rows);
-    gemm::multiply_rows(kernels, rows, panels, begin, std::min(begin + parts.panels_each, panels.count()), c, epilogue);
+    gemm::Rows rows{.count = std::min(parts.rows_each, row_count - first), .pointers = {}, .offsets = {}};
+    for (std::size_t i = 0; i < sources.size(); ++i) {
+      place_rows(kernels, sources[i].gather, first, zeros.data<float>().data(), rows);
+      gemm::multiply_rows(kernels, rows, sources[i].panels, begin, std::min(begin + parts.panels_each, panel_count), c,
+                          i + 1 == sources.size() ? epilogue : GemmEpilogue{}, i > 0);
+    }
   });
 }
 
@@ -46,73 +53,137 @@ void multiply_direct(const Execution& run, const Gather& g, const gemm::Panels& 
 void multiply(const Execution& run, const ConvGeometry& g, ConvAlgorithm algorithm, const std::vector<Phase>& phases,
               float* c, const GemmEpilogue& epilogue) {
   if (algorithm != ConvAlgorithm::direct) return multiply_by_winograd(run, algorithm, phases, c, epilogue);
-  for (const auto& [gather, panels] : phases)
-    if (takes_patches(g, panels.channels))
-      multiply_patches(run, gather, panels, c, epilogue);
+  for (const Phase& phase : phases)
+    if (takes_patches(g, phase.panels.channels))
+      multiply_patches(run, phase.gather, phase.panels, c, epilogue);
     else
-      multiply_direct(run, gather, panels, c, epilogue);
+      multiply_direct(run, {&phase, 1}, c, epilogue);
 }
 
-// panel[t][c][k] = weight[k][taps[t]][c] of one group.
+// panel[t][c][k] = weight[k][taps[t]][c] of one group, from any channels of it on.
 void pack_for_forward(const Execution& run, const ConvGeometry& g, const std::vector<Tap>& taps, const float* weight,
                       const gemm::Panels& panels) {
   const GemmKernels& kernels = gemm::kernels(run.isa);
-  const std::int64_t row = g.taps() * panels.channels, area = panels.channels * panels.width;
+  const std::int64_t group_c = g.C / g.groups, row = g.taps() * group_c, area = panels.channels * panels.width;
   run.pool.run(panels.count(), [&](std::int64_t p, int) {
     const std::int64_t k = p * panels.width, columns = std::min(panels.width, panels.columns - k);
     for (std::int64_t t = 0; t < panels.taps; ++t)
-      kernels.transpose(columns, panels.channels,
-                        weight + k * row + taps[static_cast<std::size_t>(t)].index * panels.channels, row,
-                        panels.panel(p) + t * area, panels.width);
+      kernels.transpose(columns, panels.channels, weight + k * row + taps[static_cast<std::size_t>(t)].index * group_c,
+                        row, panels.panel(p) + t * area, panels.width);
   });
 }
 
-// panel[t][k][c] = weight[k][taps[t]][c] of one group.
+// panel[t][k][c] = weight[k][taps[t]][c] of one group, from any channels of it on.
 void pack_for_input_gradient(const Execution& run, const ConvGeometry& g, const std::vector<Tap>& taps,
                              const float* weight, const gemm::Panels& panels) {
   const GemmKernels& kernels = gemm::kernels(run.isa);
-  const std::int64_t row = g.taps() * panels.columns, area = panels.channels * panels.width;
+  const std::int64_t group_c = g.C / g.groups, row = g.taps() * group_c, area = panels.channels * panels.width;
   run.pool.run(panels.count(), [&](std::int64_t p, int) {
     const std::int64_t c = p * panels.width, columns = std::min(panels.width, panels.columns - c);
     for (std::int64_t t = 0; t < panels.taps; ++t)
-      kernels.copy(panels.channels, columns, weight + taps[static_cast<std::size_t>(t)].index * panels.columns + c, row,
+      kernels.copy(panels.channels, columns, weight + taps[static_cast<std::size_t>(t)].index * group_c + c, row,
                    panels.panel(p) + t * area, panels.width);
   });
 }
 
+// Where the channels on one side lie in two tensors. gather_of(source, target, phase) -> Gather; pack(taps, source,
+// target, panels). Winograd takes the sources one after the other: to transform the results twice costs 3 % of a pass.
+template <class GatherOf, class Pack>
+void multiply_joined(const Execution& run, ConvAlgorithm algorithm, std::int64_t phases,
+                     const std::vector<JoinedChannels<const float>::Part>& from,
+                     const std::vector<JoinedChannels<float>::Part>& to, GatherOf gather_of, Pack pack,
+                     const GemmEpilogue& epilogue) {
+  const auto phase_of = [&](const auto& source, const auto& target, std::int64_t phase) {
+    Gather gather = gather_of(source, target, phase);
+    const gemm::Panels panels(run, std::ssize(gather.taps), source.channels, target.channels);
+    pack(gather.taps, source, target, panels);
+    return Phase{std::move(gather), panels};
+  };
+  for (const auto& target : to) {
+    if (algorithm == ConvAlgorithm::direct) {
+      for (std::int64_t phase = 0; phase < phases; ++phase) {
+        std::vector<Phase> sources;
+        for (const auto& source : from) sources.push_back(phase_of(source, target, phase));
+        multiply_direct(run, sources, target.pixels, epilogue);
+      }
+      continue;
+    }
+    for (std::size_t i = 0; i < from.size(); ++i) {
+      std::vector<Phase> of_source;
+      for (std::int64_t phase = 0; phase < phases; ++phase) of_source.push_back(phase_of(from[i], target, phase));
+      GemmEpilogue finish = i + 1 == from.size() ? epilogue : GemmEpilogue{};
+      finish.residual = i == 0 ? epilogue.residual : target.pixels;
+      multiply_by_winograd(run, algorithm, of_source, target.pixels, finish);
+    }
+  }
+}
+
+void forward_joined(const Execution& run, const ConvGeometry& g, ConvAlgorithm algorithm, JoinedChannels<const float> x,
+                    const float* weight, JoinedChannels<float> y, const GemmEpilogue& epilogue) {
+  const auto gather_of = [&](const auto& source, const auto& target, std::int64_t) {
+    ConvGeometry to = g;
+    to.K = target.apart;
+    return forward_gather(to, source.pixels, source.apart);
+  };
+  const auto pack = [&](const std::vector<Tap>& taps, const auto& source, const auto& target,
+                        const gemm::Panels& panels) {
+    pack_for_forward(run, g, taps, weight + target.first * g.taps() * g.C + source.first, panels);
+  };
+  multiply_joined(run, algorithm, 1, x.parts(g.C), y.parts(g.K), gather_of, pack, epilogue);
+}
+
+void input_gradient_joined(const Execution& run, const ConvGeometry& g, ConvAlgorithm algorithm,
+                           JoinedChannels<const float> dy, const float* weight, JoinedChannels<float> dx,
+                           const GemmEpilogue& epilogue) {
+  const auto gather_of = [&](const auto& source, const auto& target, std::int64_t phase) {
+    ConvGeometry to = g;
+    to.C = target.apart;
+    return phase_gather(to, source.pixels, source.apart, phase / phases_w(g), phase % phases_w(g));
+  };
+  const auto pack = [&](const std::vector<Tap>& taps, const auto& source, const auto& target,
+                        const gemm::Panels& panels) {
+    pack_for_input_gradient(run, g, taps, weight + source.first * g.taps() * g.C + target.first, panels);
+  };
+  multiply_joined(run, algorithm, phases_h(g) * phases_w(g), dy.parts(g.K), dx.parts(g.C), gather_of, pack, epilogue);
+}
+
 }  // namespace
 
-void forward(const Execution& run, const ConvGeometry& g, const float* x, const float* weight, float* y,
-             const GemmEpilogue& epilogue) {
+void forward(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> x, const float* weight,
+             JoinedChannels<float> y, const GemmEpilogue& epilogue) {
   if (g.y_count() == 0) return;
   const ConvAlgorithm algorithm = plan(g, Pass::forward, run.isa);
   const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups;
+  if (x.is_joined() || y.is_joined()) return forward_joined(run, g, algorithm, x, weight, y, epilogue);
   for (std::int64_t group = 0; group < g.groups; ++group) {
-    const Gather gather = forward_gather(g, x + group * group_c, g.C);
+    const Gather gather = forward_gather(g, x.all() + group * group_c, g.C);
+    float* group_y = y.all() + group * group_k;
     const float* group_weight = weight + group * group_k * g.taps() * group_c;
     const GemmEpilogue finish = gemm::from_column(epilogue, group * group_k);
     if (algorithm == ConvAlgorithm::direct && takes_dots(g, group_c, group_k)) {
-      multiply_dots(run, {&gather, 1}, {group_weight, g.taps(), group_c, group_k, group_c, g.taps() * group_c},
-                    y + group * group_k, finish);
+      multiply_dots(run, {&gather, 1}, {group_weight, g.taps(), group_c, group_k, group_c, g.taps() * group_c}, group_y,
+                    finish);
       continue;
     }
     const gemm::Panels panels(run, g.taps(), group_c, group_k);
     pack_for_forward(run, g, gather.taps, group_weight, panels);
-    multiply(run, g, algorithm, {{gather, panels}}, y + group * group_k, finish);
+    multiply(run, g, algorithm, {{gather, panels}}, group_y, finish);
   }
 }
 
-void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy, const float* weight, float* dx,
-                    const GemmEpilogue& epilogue) {
+void input_gradient(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> dy, const float* weight,
+                    JoinedChannels<float> dx, const GemmEpilogue& epilogue) {
   if (g.x_count() == 0) return;
   const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups;
   const std::int64_t columns = g.taps() * group_c, phases = phases_h(g) * phases_w(g);
   const ConvAlgorithm algorithm = plan(g, Pass::input_gradient, run.isa);
+  if (dy.is_joined() || dx.is_joined()) return input_gradient_joined(run, g, algorithm, dy, weight, dx, epilogue);
   for (std::int64_t group = 0; group < g.groups; ++group) {
     const float* group_weight = weight + group * group_k * columns;
     const GemmEpilogue finish = gemm::from_column(epilogue, group * group_c);
+    float* group_dx = dx.all() + group * group_c;
     const auto gather_phase = [&](std::int64_t i) {
-      return phase_gather(g, dy + group * group_k, g.K, i / phases_w(g), i % phases_w(g));
+      return phase_gather(g, dy.all() + group * group_k, g.K, i / phases_w(g), i % phases_w(g));
     };
     if (algorithm == ConvAlgorithm::direct && takes_dots(g, group_k, group_c)) {
       std::vector<Gather> gathers;
@@ -120,8 +191,7 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
       const Tensor transposed = run.scratch({{columns, group_k}, DType::f32});
       float* weights = transposed.data<float>().data();
       if (run.computes()) gemm::kernels(run.isa).transpose(group_k, columns, group_weight, columns, weights, group_k);
-      multiply_dots(run, gathers, {weights, g.taps(), group_k, group_c, group_c * group_k, group_k},
-                    dx + group * group_c, finish);
+      multiply_dots(run, gathers, {weights, g.taps(), group_k, group_c, group_c * group_k, group_k}, group_dx, finish);
       continue;
     }
     std::vector<Phase> packed;
@@ -131,7 +201,7 @@ void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy
       pack_for_input_gradient(run, g, gather.taps, group_weight, panels);
       packed.push_back({std::move(gather), panels});
     }
-    multiply(run, g, algorithm, packed, dx + group * group_c, finish);
+    multiply(run, g, algorithm, packed, group_dx, finish);
   }
 }
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "ops/conv_algorithm.h"
 #include "ops/gemm.h"
@@ -42,14 +43,47 @@ ConvGeometry geometry_of(const ops::ConvTranspose2dAttrs& attrs, const Shape& x,
 
 namespace convolution {
 
-// y = dropout(activation(conv(x, weight) + bias + residual)); bias [K], residual as y.
-void forward(const Execution& run, const ConvGeometry& g, const float* x, const float* weight, float* y,
-             const GemmEpilogue& epilogue = {});
+// The pixels of an image, whose channels lie in one tensor or, where groups are 1, one after the other in two.
+template <class T>
+class JoinedChannels {
+ public:
+  // Channels [first, first + channels) of the weight's; pixels lie `apart` floats from each other.
+  struct Part {
+    T* pixels;
+    std::int64_t apart, first, channels;
+  };
+
+  JoinedChannels(T* all) : first_(all) {}  // implicit: mostly there is one
+  // A null pointer: that part is not wanted.
+  JoinedChannels(T* first, std::int64_t first_channels, T* second)
+      : first_(first), second_(second), first_channels_(first_channels) {}
+
+  bool is_joined() const { return first_channels_ >= 0; }
+  T* all() const { return first_; }  // where it is not
+  // Of `channels` in all.
+  std::vector<Part> parts(std::int64_t channels) const {
+    const std::int64_t rest = channels - first_channels_;
+    if (!is_joined()) return {{first_, channels, 0, channels}};
+    std::vector<Part> parts;
+    if (first_ != nullptr) parts.push_back({first_, first_channels_, 0, first_channels_});
+    if (second_ != nullptr) parts.push_back({second_, rest, first_channels_, rest});
+    return parts;
+  }
+
+ private:
+  T *first_, *second_ = nullptr;
+  std::int64_t first_channels_ = -1;
+};
+
+// y = dropout(activation(conv(x, weight) + bias + residual)); bias [K], residual as y. A joined result has no epilogue.
+void forward(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> x, const float* weight,
+             JoinedChannels<float> y, const GemmEpilogue& epilogue = {});
 // dx = dropout(activation(the transpose of conv, of dy + bias + residual)); bias [C], residual as x: with them, a
 // transposed convolution.
-void input_gradient(const Execution& run, const ConvGeometry& g, const float* dy, const float* weight, float* dx,
-                    const GemmEpilogue& epilogue = {});
-void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight);
+void input_gradient(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> dy, const float* weight,
+                    JoinedChannels<float> dx, const GemmEpilogue& epilogue = {});
+void weight_gradient(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> x, const float* dy,
+                     float* dweight);
 
 enum class Pass : std::uint8_t { forward, input_gradient, weight_gradient };
 

@@ -156,13 +156,6 @@ std::int64_t offset_of(const Gather& g, const Block& block) {
   return block.n * g.n_stride + block.h * g.h_stride + block.w * g.w_stride + g.start;
 }
 
-// For results from `offset` on.
-GemmEpilogue moved(const GemmEpilogue& epilogue, std::int64_t offset) {
-  return {.bias = epilogue.bias,
-          .residual = epilogue.residual == nullptr ? nullptr : epilogue.residual + offset,
-          .activation = epilogue.activation};
-}
-
 // Where the numbers of a patch lie from where it begins, in a copied window: [taps][channels].
 std::vector<std::int64_t> entries_of(const Gather& g, const Blocks& blocks, std::int64_t channels) {
   std::vector<std::int64_t> offsets;
@@ -209,7 +202,7 @@ void multiply_patches(const Execution& run, const Gather& g, const gemm::Panels&
     Pixels& here = pixels[size_of(worker)];
     here.place(g, blocks, block, channels);
     const std::int64_t offset = offset_of(g, block);
-    const GemmEpilogue finish = moved(epilogue, offset);
+    const GemmEpilogue finish = gemm::from_row(epilogue, offset);
     for (std::int64_t column = 0; column < panels.columns; column += columns_each)
       kernels.product({.pixels = block.lines * block.columns,
                        .image = copy,
@@ -310,7 +303,7 @@ void multiply_and_sum(const Execution& run, std::span<const Gather> phases, cons
       const Block block = blocks.block(chunk, phases[p]);
       here.place(phases[p], blocks, block, taps);
       const std::int64_t offset = offset_of(phases[p], block);
-      const GemmEpilogue finish = moved(epilogue, offset);
+      const GemmEpilogue finish = gemm::from_row(epilogue, offset);
       kernels.sums({.pixels = block.lines * block.columns,
                     .products = own,
                     .places = here.places.data(),
@@ -349,7 +342,7 @@ void multiply_dots(const Execution& run, std::span<const Gather> phases, const D
       const Block block = blocks.block(chunk, phases[p]);
       here.place(phases[p], blocks, block, 1);
       const std::int64_t offset = offset_of(phases[p], block);
-      const GemmEpilogue finish = moved(epilogue, offset);
+      const GemmEpilogue finish = gemm::from_row(epilogue, offset);
       kernels.dots({.pixels = block.lines * block.columns,
                     .table = table.data(),
                     .places = here.places.data(),

@@ -130,9 +130,7 @@ void multiply(const Execution& run, const WeightGradient& work, float* dweight) 
     });
 }
 
-}  // namespace
-
-void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight) {
+void gradient_of_one(const Execution& run, const ConvGeometry& g, const float* x, const float* dy, float* dweight) {
   const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, size = group_k * g.taps() * group_c;
   if (size == 0) return;
   const ConvAlgorithm algorithm = plan(g, Pass::weight_gradient, run.isa);
@@ -152,6 +150,24 @@ void weight_gradient(const Execution& run, const ConvGeometry& g, const float* x
     const Tensor transposed = transpose_pixels(run, g, group_k, dy + group * group_k);
     work.dy = transposed.data<float>().data();
     multiply(run, work, dweight + group * size);
+  }
+}
+
+}  // namespace
+
+void weight_gradient(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> x, const float* dy,
+                     float* dweight) {
+  const auto parts = x.parts(g.C);
+  if (!x.is_joined()) return gradient_of_one(run, g, parts[0].pixels, dy, dweight);
+  for (const auto& part : parts) {
+    ConvGeometry of_part = g;
+    of_part.C = part.channels;
+    const Tensor own = run.scratch({{g.K * g.taps(), part.channels}, DType::f32});
+    gradient_of_one(run, of_part, part.pixels, dy, own.data<float>().data());
+    parallel_for(run.pool, g.K * g.taps(), 64, [&](std::int64_t begin, std::int64_t end) {
+      gemm::kernels(run.isa).copy(end - begin, part.channels, own.data<float>().data() + begin * part.channels,
+                                  part.channels, dweight + begin * g.C + part.first, g.C);
+    });
   }
 }
 

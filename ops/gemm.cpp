@@ -76,14 +76,26 @@ GemmEpilogue from_column(const GemmEpilogue& epilogue, std::int64_t column) {
   return here;
 }
 
+GemmEpilogue from_row(const GemmEpilogue& epilogue, std::int64_t offset) {
+  GemmEpilogue here = epilogue;
+  if (here.residual != nullptr) here.residual += offset;
+  if (here.image == 0) return here;
+  const std::int64_t image = offset / here.image;
+  if (here.bias != nullptr) here.bias += image * here.bias_apart;
+  if (here.kept.bits != nullptr) here.kept.bits += image * here.kept_apart;
+  here.kept.first += offset - image * here.image;
+  return here;
+}
+
 void multiply_rows(const GemmKernels& kernels, const Rows& rows, const Panels& panels, std::int64_t begin,
-                   std::int64_t end, float* c, const GemmEpilogue& epilogue) {
+                   std::int64_t end, float* c, const GemmEpilogue& epilogue, bool add) {
   const std::vector<Piece> pieces = pieces_of(panels.taps, panels.channels);
   for (std::size_t i = 0; i < pieces.size(); ++i)
     for (std::int64_t p = begin; p < end; ++p) {
       const GemmEpilogue here = from_column(epilogue, p * panels.width);
       const bool last = i + 1 == pieces.size();
-      multiply_piece(kernels, rows, panels, p, pieces[i], i > 0, c, last && !is_empty(epilogue) ? &here : nullptr);
+      multiply_piece(kernels, rows, panels, p, pieces[i], add || i > 0, c,
+                     last && !is_empty(epilogue) ? &here : nullptr);
     }
 }
 

@@ -31,6 +31,8 @@ inline bool is_empty(const GemmEpilogue& epilogue) {
 }
 // The same for the columns from `column` on.
 GemmEpilogue from_column(const GemmEpilogue& epilogue, std::int64_t column);
+// The same for the rows of one image from that offset on.
+GemmEpilogue from_row(const GemmEpilogue& epilogue, std::int64_t offset);
 
 // sums[columns] = sum of x[rows,columns] over the rows.
 void sum_rows(const Execution& run, std::int64_t rows, std::int64_t columns, const float* x, float* sums);
@@ -67,9 +69,9 @@ struct Rows {
   std::vector<std::int64_t> offsets;   // [tiles * GemmKernels::rows], of the result's rows, in floats
 };
 
-// c[row, column] = epilogue(rows times panels), for the panels [begin, end).
+// c[row, column] = epilogue(rows times panels), for the panels [begin, end); add: to what c holds, before the epilogue.
 void multiply_rows(const GemmKernels& kernels, const Rows& rows, const Panels& panels, std::int64_t begin,
-                   std::int64_t end, float* c, const GemmEpilogue& epilogue);
+                   std::int64_t end, float* c, const GemmEpilogue& epilogue, bool add = false);
 
 // How work of `rows` rows and `panels` panels is cut into chunks: by shape only.
 struct Partition {

@@ -32,8 +32,10 @@ std::int64_t padding_of(const Convolution& c) { return c.kernel == 1 ? 0 : 1; }
 SuiteCall convolution(std::int64_t batch, const Convolution& c, Operands gradients = kBoth) {
   const ops::Conv2dAttrs attrs{.stride = c.stride, .padding = padding_of(c)};
   const Shape x = {batch, c.size, c.size, c.in}, weight = {c.out, c.kernel, c.kernel, c.in};
-  return {
-      "conv2d", {name_of(batch, c), attrs, {{x}, {weight}, kAbsent, kAbsent, kAbsent, kAbsent}}, gradients, c.times};
+  return {"conv2d",
+          {name_of(batch, c), attrs, {{x}, {weight}, kAbsent, kAbsent, kAbsent, kAbsent, kAbsent}},
+          gradients,
+          c.times};
 }
 
 SuiteCall transposed_convolution(std::int64_t batch, const Convolution& c) {

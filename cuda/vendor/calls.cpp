@@ -68,7 +68,7 @@ VendorCalls vendor_calls(const RowInfo& row, const Attributes& attributes, const
   }
   if (row.name == "conv2d") {
     const auto attrs = attributes.as<ops::Conv2dAttrs>();
-    if (!is_plain(call.in, attrs.activation)) return {};
+    if (!is_plain(call.in, attrs.activation) || attrs.upsample != 1) return {};
     return convolution_call(geometry_of(attrs, call.in[0].shape(), call.in[1].shape()), Pass::forward,
                             {call.in[0], call.in[1], call.out[0]});
   }
@@ -91,7 +91,7 @@ VendorCalls vendor_calls(const RowInfo& row, const Attributes& attributes, const
   if (row.name == "matmul") return plain(attributes.as<ops::MatmulAttrs>(), matmul_gradient);
   if (row.name == "conv2d") {
     const auto attrs = attributes.as<ops::Conv2dAttrs>();
-    return attrs.dropout.rate == 0 ? plain(attrs, conv2d_gradient) : VendorCalls{};
+    return attrs.dropout.rate == 0 && attrs.upsample == 1 ? plain(attrs, conv2d_gradient) : VendorCalls{};
   }
   return plain(attributes.as<ops::ConvTranspose2dAttrs>(), conv_transpose2d_gradient);
 }
