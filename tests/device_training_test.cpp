@@ -131,7 +131,8 @@ std::vector<std::string> logged(const Path& run) {
   for (std::string line; std::getline(file, line);) {
     auto values = nlohmann::json::parse(line);
     for (const char* name :
-         {"images_per_second", "memory_bytes", "seconds", "data_share", "compute_share", "checkpoint_share"})
+         {"images_per_second", "memory_bytes", "seconds", "data_share", "compute_share", "checkpoint_share",
+          "slowest_step", "slowest_seconds", "slowest_data", "slowest_save", "slowest_pictures"})
       values.erase(name);
     lines.push_back(values.dump());
   }
