@@ -21,6 +21,7 @@
 #include "cuda/reduce.h"
 #include "cuda/resample.h"
 #include "cuda/softmax.h"
+#include "cuda/step_gate.h"
 #include "cuda/unary.h"
 #include "cuda/where.h"
 
@@ -37,6 +38,7 @@ void register_all_kernels(DeviceKind device) {
   register_softmax(device, softmax_kernels<Build>());
   register_random(device, random_kernels<Build>());
   register_optimizer(device, optimizer_kernels<Build>());
+  register_step_gate(device, step_gate_kernels<Build>());
   register_codebook_update(device, codebook_update_kernels<Build>());
   register_nearest_code(device, nearest_code_kernels<Build>());
   register_picked_rows(device, picked_rows_kernels<Build>());

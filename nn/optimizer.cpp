@@ -8,10 +8,7 @@
 #include "core/error.h"
 #include "core/memory_use.h"
 #include "core/profiler.h"
-#include "ops/binary.h"
-#include "ops/cast.h"
 #include "ops/optimizer.h"
-#include "ops/reshape.h"
 
 namespace gesso::nn {
 namespace {
@@ -19,13 +16,6 @@ constexpr std::array<std::string_view, 3> kNames = {"adamw", "adam", "sgd"};
 
 void check_fraction(std::string_view key, double value) {
   if (!(value >= 0 && value < 1)) fail("optimizer.{} must lie in [0, 1), but is {}", key, value);
-}
-
-// gate [1], made not finite where an element of x is not; else the same bits.
-Tensor and_finite(const Tensor& gate, const Tensor& x) {
-  const Tensor flat = ops::reshape(x, {-1});
-  const Tensor size = flat.count() == 1 ? flat : ops::global_norm(flat);  // [1]
-  return ops::add(gate, ops::cast(size, {.to = DType::f32, .scale = 0}));
 }
 }  // namespace
 
@@ -47,9 +37,9 @@ OptimizerKind optimizer_kind(std::string_view name) {
   return static_cast<OptimizerKind>(found - kNames.begin());
 }
 
-Optimizer::Optimizer(const ParamStore& store, const OptimizerOptions& options) : store_(store), options_(options) {
+Optimizer::Optimizer(const ParamStore& store, const OptimizerOptions& options, const SpikeOptions& spikes)
+    : store_(store), options_(options), gate_(store.device(), spikes) {
   options.validate();
-  gate_ = Tensor::zeros({{1}, DType::f32}, store.device());
   const Spec arena = store.weights().spec();
   const MemoryUse use("moments and average", "");
   if (options.kind != OptimizerKind::sgd || options.momentum > 0) first_ = Tensor::zeros(arena, store.device());
@@ -63,11 +53,9 @@ void Optimizer::step(const Context& context, const Tensor& loss) {
   const ProfileRange range(RangeKind::phase, "optimizer");
   const NoGrad constants;
   norm_ = ops::global_norm(store_.gradients());
-  Tensor gate = and_finite(norm_, gate_);
-  if (loss) gate = and_finite(gate, loss);
-  for (const Tensor& taken : context.updates.taken()) gate = and_finite(gate, taken);
-  gate_.copy_from(gate);
-  const ops::StepInputs inputs{.step = context.state.step, .learning_rate = context.state.learning_rate, .norm = gate_};
+  gate_.decide(context, norm_, loss);
+  const ops::StepInputs inputs{
+      .step = context.state.step, .learning_rate = context.state.learning_rate, .norm = gate_.gate()};
   if (options_.kind == OptimizerKind::sgd)
     ops::sgd({.weights = store_.weights(), .velocity = first_, .ema = ema_}, store_.gradients(), inputs,
              {.momentum = options_.momentum,
@@ -88,7 +76,7 @@ void Optimizer::step(const Context& context, const Tensor& loss) {
                 .ema_decay = options_.ema_decay,
                 .ema_warmup = options_.ema_warmup});
   store_.mark_written("optimizer");
-  context.updates.commit(gate_);
+  context.updates.commit(gate_.gate());
 }
 
 }  // namespace gesso::nn

@@ -7,6 +7,7 @@
 
 #include "nn/context.h"
 #include "nn/param_store.h"
+#include "nn/step_gate.h"
 
 namespace gesso::nn {
 
@@ -29,18 +30,17 @@ OptimizerKind optimizer_kind(std::string_view name);  // throws with the list of
 
 class Optimizer {
  public:
-  // The store must be materialised, and live longer. Throws what options.validate() throws.
-  Optimizer(const ParamStore& store, const OptimizerOptions& options);
+  // The store must be materialised, and live longer. Throws what options.validate() throws, of either.
+  Optimizer(const ParamStore& store, const OptimizerOptions& options, const SpikeOptions& spikes = {});
 
-  // Applies the gradients of the store and commits the context's pending state. Where the gradient norm, the loss (one
-  // element; empty: none) or what pending state takes in is not finite, weights, moments, averages and state stay as
-  // they are, in this step and in all that follow; gate() tells.
+  // Applies the gradients of the store and commits the context's pending state, as far as gate() lets it: where the
+  // gradient norm, the loss (one element; empty: none) or what pending state takes in is not finite, weights, moments,
+  // averages and state stay as they are, in this step and in all that follow.
   void step(const Context& context, const Tensor& loss = {});
 
   // [1] f32: the gradient norm of the last step, before clipping.
   const Tensor& gradient_norm() const { return norm_; }
-  // [1] f32: that norm as long as all was finite; not finite ever after.
-  const Tensor& gate() const { return gate_; }
+  const StepGate& gate() const { return gate_; }
   // Arenas of the shape of ParamStore::weights(); empty where the kind of optimiser has none.
   const Tensor& first_moment() const { return first_; }
   const Tensor& second_moment() const { return second_; }
@@ -50,7 +50,8 @@ class Optimizer {
  private:
   const ParamStore& store_;
   OptimizerOptions options_;
-  Tensor first_, second_, ema_, norm_, gate_;
+  StepGate gate_;
+  Tensor first_, second_, ema_, norm_;
 };
 
 }  // namespace gesso::nn

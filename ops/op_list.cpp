@@ -29,6 +29,7 @@
 #include "ops/resample.h"
 #include "ops/slice.h"
 #include "ops/softmax.h"
+#include "ops/step_gate.h"
 #include "ops/straight_through.h"
 #include "ops/unary.h"
 #include "ops/variance.h"
@@ -66,6 +67,7 @@ std::span<const RowInfo* const> all_rows() {
       random_rows(),
       dropout_rows(),
       optimizer_rows(),
+      step_gate_rows(),
       matmul_rows(),
       conv2d_rows(),
       conv_transpose2d_rows(),

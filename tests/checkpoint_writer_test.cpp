@@ -46,24 +46,20 @@ struct Model {
     params.materialize(device(DeviceKind::cpu), 1);
     return {params, {.ema_decay = 0.9}};
   }
-  std::vector<Tensor> arenas() const {
-    return {params.weights(), params.state(), optimizer.first_moment(), optimizer.second_moment(), optimizer.ema()};
-  }
+  std::vector<StoredFile> files() const { return training_files(params, optimizer); }
   // Other numbers everywhere.
   void fill(float first) const {
-    for (const Tensor& arena : arenas()) {
-      std::vector<float> values(static_cast<std::size_t>(arena.count()));
-      for (float& value : values) value = first += 0.5F;
-      arena.copy_from_host(std::as_bytes(std::span(values)));
-    }
+    for (const StoredFile& file : files())
+      for (const StoredTensor& stored : file.tensors) {
+        std::vector<float> values(static_cast<std::size_t>(stored.value.count()));
+        for (float& value : values) value = first += 0.5F;
+        stored.value.copy_from_host(std::as_bytes(std::span(values)));
+      }
   }
-  // Without what lies between the parameters.
   std::vector<std::vector<float>> values() const {
     std::vector<std::vector<float>> all;
-    for (const Tensor& arena : arenas())
-      for (const nn::Param& param : params.params())
-        if ((param.spec().kind == nn::ParamKind::state) == (arena.spec() == params.state().spec()))
-          all.push_back(nn::ParamStore::part_of(arena, param).to_host<float>());
+    for (const StoredFile& file : files())
+      for (const StoredTensor& stored : file.tensors) all.push_back(stored.value.to_host<float>());
     return all;
   }
 };
@@ -84,7 +80,7 @@ TEST_SUITE("checkpoint writer") {
     const auto saved = model.values();
     const CheckpointStore store = prepared(disk);
     disk.set_open(false);
-    CheckpointWriter writer(store, 3, model.params, model.optimizer);
+    CheckpointWriter writer(store, 3, model.files());
     writer.start(7);
     model.fill(1000);
     disk.set_open(true);
@@ -104,7 +100,7 @@ TEST_SUITE("checkpoint writer") {
     const Model model, other;
     const CheckpointStore store = prepared(disk);
     disk.set_open(false);
-    CheckpointWriter writer(store, 3, model.params, model.optimizer);
+    CheckpointWriter writer(store, 3, model.files());
     model.fill(1);
     writer.start(1);
     std::atomic<bool> returned = false;
@@ -130,7 +126,7 @@ TEST_SUITE("checkpoint writer") {
     const Model model;
     const CheckpointStore store = prepared(disk);
     {
-      CheckpointWriter writer(store, 1, model.params, model.optimizer);
+      CheckpointWriter writer(store, 1, model.files());
       writer.start(1);
       writer.start(2);
     }
@@ -143,7 +139,7 @@ TEST_SUITE("checkpoint writer") {
     const Model model;
     const CheckpointStore store = prepared(disk);
     FaultyFileSystem faulty(disk, {.error = ENOSPC, .call = 3});
-    CheckpointWriter writer(checkpoint_store(kRun, faulty), 3, model.params, model.optimizer);
+    CheckpointWriter writer(checkpoint_store(kRun, faulty), 3, model.files());
     writer.start(1);
     writer.start(2);
     writer.wait();
@@ -160,7 +156,7 @@ TEST_SUITE("checkpoint writer") {
     const Model model;
     const CheckpointStore store = prepared(disk);
     const auto save = [&](std::int64_t step, FileSystem& files) {
-      CheckpointWriter writer(checkpoint_store(kRun, files), 1, model.params, model.optimizer);
+      CheckpointWriter writer(checkpoint_store(kRun, files), 1, model.files());
       writer.start(step);
       writer.wait();
       return writer.reports().at(0);

@@ -74,7 +74,7 @@ TEST_SUITE("training") {
       CHECK(summary.step == 26);
     }
     const auto whole = state_files(folder / "whole"), halves = state_files(folder / "halves");
-    CHECK(whole.size() == 7);  // weights, state, two moments, average, manifest, the step
+    CHECK(whole.size() == 8);  // weights, state, two moments, average, manifest, the step
     CHECK(whole == halves);
   }
 

@@ -62,6 +62,7 @@ int run(int argc, char** argv) {
   add_decode(program, outcome);
   add_evaluate(program, outcome);
   add_report(program, outcome);
+  add_replay(program, outcome);
   add_data(program, outcome);
   add_check(program, outcome);
   add_bench(program, outcome);

@@ -29,6 +29,7 @@ void add_encode(Verb program, Outcome& outcome);
 void add_evaluate(Verb program, Outcome& outcome);
 void add_info(Verb program, Outcome& outcome);
 void add_reconstruct(Verb program, Outcome& outcome);
+void add_replay(Verb program, Outcome& outcome);
 void add_report(Verb program, Outcome& outcome);
 void add_train(Verb program, Outcome& outcome);
 

@@ -13,88 +13,75 @@
 namespace gesso {
 namespace {
 
-// One file of a checkpoint: which parameters, and in which arena their values lie.
-struct RoleFile {
-  std::string name;
-  nn::ParamKind kind;
-  Tensor arena;
-};
-
 std::string file_name(std::string_view role) { return std::string(role) + ".safetensors"; }
 
-std::vector<RoleFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
-  std::vector<RoleFile> files = {{"weights", nn::ParamKind::trained, store.weights()},
-                                 {"state", nn::ParamKind::state, store.state()}};
-  if (optimizer.first_moment()) files.push_back({"moment1", nn::ParamKind::trained, optimizer.first_moment()});
-  if (optimizer.second_moment()) files.push_back({"moment2", nn::ParamKind::trained, optimizer.second_moment()});
-  if (optimizer.ema()) files.push_back({"ema", nn::ParamKind::trained, optimizer.ema()});
-  return files;
+// The parameters of a kind, whose values lie in that arena.
+StoredFile role_file(std::string_view role, const nn::ParamStore& store, nn::ParamKind kind, const Tensor& arena) {
+  StoredFile file{.name = file_name(role), .tensors = {}};
+  for (const nn::Param& param : store.params())
+    if (param.spec().kind == kind)
+      file.tensors.push_back({param.name(), nn::ParamStore::part_of(arena, param), param.spec().disk_order});
+  return file;
 }
 
-Tensor to_disk_order(const Tensor& value, const nn::Param& param) {
-  return param.spec().disk_order == nn::DiskOrder::same ? value : ops::ohwi_to_oihw(value);
+Tensor to_disk_order(const StoredTensor& stored) {
+  return stored.order == nn::DiskOrder::same ? stored.value : ops::ohwi_to_oihw(stored.value);
 }
-Tensor from_disk_order(const Tensor& value, const nn::Param& param) {
-  return param.spec().disk_order == nn::DiskOrder::same ? value : ops::oihw_to_ohwi(value);
+Tensor from_disk_order(const Tensor& value, nn::DiskOrder order) {
+  return order == nn::DiskOrder::same ? value : ops::oihw_to_ohwi(value);
 }
-Shape disk_shape(const nn::Param& param) {
-  const Shape& s = param.spec().shape;
-  return param.spec().disk_order == nn::DiskOrder::same ? s : Shape{s[0], s[3], s[1], s[2]};
+Spec disk_spec(const StoredTensor& stored) {
+  const Shape& s = stored.value.shape();
+  return {stored.order == nn::DiskOrder::same ? s : Shape{s[0], s[3], s[1], s[2]}, stored.value.dtype()};
 }
 
-// What a file of a role holds, checked against the parameters and ready to be copied.
+// What a file holds, checked against what it should hold and ready to be copied.
 class RoleReader {
  public:
-  RoleReader(const Path& path, std::span<const std::byte> content, RoleFile role, const nn::ParamStore& store)
-      : role_(std::move(role)), file_(path, content), store_(store) {}
+  RoleReader(const Path& path, std::span<const std::byte> content, StoredFile wanted)
+      : wanted_(std::move(wanted)), file_(path, content) {}
 
   void check(std::vector<std::string>& complaints) const {
-    std::size_t expected = 0;
-    for (const nn::Param& param : store_.params()) {
-      if (param.spec().kind != role_.kind) continue;
-      const SafetensorsEntry* entry = file_.find(param.name());
-      expected += entry != nullptr;
-      const Spec wanted{disk_shape(param), role_.arena.dtype()};
+    std::size_t found = 0;
+    for (const StoredTensor& tensor : wanted_.tensors) {
+      const SafetensorsEntry* entry = file_.find(tensor.name);
+      found += entry != nullptr;
+      const Spec wanted = disk_spec(tensor);
       if (!entry)
-        complaints.push_back(fmt::format("{} lacks {}", role_.name, param.name()));
+        complaints.push_back(fmt::format("{} lacks {}", wanted_.name, tensor.name));
       else if (entry->spec() != wanted)
-        complaints.push_back(
-            fmt::format("{} has {} as {}, expected {}", role_.name, param.name(), entry->spec().text(), wanted.text()));
+        complaints.push_back(fmt::format("{} has {} as {}, expected {}", wanted_.name, tensor.name,
+                                         entry->spec().text(), wanted.text()));
     }
-    if (expected < file_.entries().size())
-      for (const SafetensorsEntry& entry : file_.entries())
-        if (!known(entry.name)) complaints.push_back(fmt::format("{} has an unexpected {}", role_.name, entry.name));
+    if (found == file_.entries().size()) return;
+    for (const SafetensorsEntry& entry : file_.entries())
+      if (std::ranges::find(wanted_.tensors, entry.name, &StoredTensor::name) == wanted_.tensors.end())
+        complaints.push_back(fmt::format("{} has an unexpected {}", wanted_.name, entry.name));
   }
   void copy() const {
-    for (const nn::Param& param : store_.params()) {
-      if (param.spec().kind != role_.kind) continue;
-      const SafetensorsEntry& entry = file_.at(param.name());
-      const Tensor value = Tensor::from_host_bytes(entry.data, entry.spec(), store_.device());
-      nn::ParamStore::part_of(role_.arena, param).copy_from(from_disk_order(value, param));
+    for (const StoredTensor& tensor : wanted_.tensors) {
+      const SafetensorsEntry& entry = file_.at(tensor.name);
+      const Tensor value = Tensor::from_host_bytes(entry.data, entry.spec(), tensor.value.device());
+      tensor.value.copy_from(from_disk_order(value, tensor.order));
     }
   }
 
  private:
-  bool known(std::string_view name) const {
-    return std::ranges::any_of(store_.params(),
-                               [&](const nn::Param& p) { return p.name() == name && p.spec().kind == role_.kind; });
-  }
-  RoleFile role_;
+  StoredFile wanted_;
   SafetensorsFile file_;
-  const nn::ParamStore& store_;
 };
 
-void load_files(const VerifiedCheckpoint& verified, const nn::ParamStore& store, const std::vector<RoleFile>& files) {
+void load_files(const VerifiedCheckpoint& verified, const nn::ParamStore& store, std::vector<StoredFile> files) {
   const Path& directory = verified.checkpoint.directory;
   std::vector<std::unique_ptr<RoleReader>> readers;
   std::vector<std::string> complaints;
-  for (const RoleFile& role : files) {
-    const auto content = verified.files.find(file_name(role.name));
+  for (StoredFile& file : files) {
+    const auto content = verified.files.find(file.name);
     if (content == verified.files.end()) {
-      complaints.push_back(fmt::format("it has no {}", file_name(role.name)));
+      if (!file.optional) complaints.push_back(fmt::format("it has no {}", file.name));
       continue;
     }
-    readers.push_back(std::make_unique<RoleReader>(directory / content->first, content->second, role, store));
+    readers.push_back(std::make_unique<RoleReader>(directory / file.name, content->second, std::move(file)));
     readers.back()->check(complaints);
   }
   if (!complaints.empty())
@@ -110,23 +97,37 @@ CheckpointStore checkpoint_store(const Path& run, FileSystem& files) { return {r
 
 std::vector<Checkpoint> list_checkpoints(const Path& run) { return checkpoint_store(run).list(); }
 
+std::vector<StoredFile> step_files(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+  return {role_file("weights", store, nn::ParamKind::trained, store.weights()),
+          role_file("state", store, nn::ParamKind::state, store.state()),
+          {.name = file_name("recent"), .tensors = {{"recent", optimizer.gate().recent()}}, .optional = true}};
+}
+
+std::vector<StoredFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+  std::vector<StoredFile> files = step_files(store, optimizer);
+  const auto add = [&](std::string_view role, const Tensor& arena) {
+    if (arena) files.push_back(role_file(role, store, nn::ParamKind::trained, arena));
+  };
+  add("moment1", optimizer.first_moment());
+  add("moment2", optimizer.second_moment());
+  add("ema", optimizer.ema());
+  return files;
+}
+
 std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
   std::size_t bytes = 0;
-  for (const RoleFile& file : training_files(store, optimizer)) bytes += file.arena.spec().bytes();
+  for (const StoredFile& file : training_files(store, optimizer))
+    for (const StoredTensor& tensor : file.tensors) bytes += tensor.value.spec().bytes();
   return bytes;
 }
 
-CheckpointSnapshot::CheckpointSnapshot(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
-  for (const RoleFile& file : training_files(store, optimizer)) {
-    Role role{.file = file_name(file.name), .arena = file.arena};
-    std::vector<nn::Param> declared;
-    for (const nn::Param& param : store.params()) {
-      if (param.spec().kind != file.kind) continue;
-      declared.push_back(param);
-      role.entries.push_back(safetensors_entry(param.name(), {disk_shape(param), file.arena.dtype()}, {}));
-    }
+CheckpointSnapshot::CheckpointSnapshot(std::vector<StoredFile> files) {
+  for (StoredFile& file : files) {
+    Role role{.file = std::move(file.name), .tensors = {}};
+    for (const StoredTensor& tensor : file.tensors)
+      role.entries.push_back(safetensors_entry(tensor.name, disk_spec(tensor), {}));
     const SafetensorsHead head = safetensors_head(role.file, role.entries);
-    for (const std::size_t i : head.order) role.params.push_back(declared[i]);
+    for (const std::size_t i : head.order) role.tensors.push_back(file.tensors[i]);
     role.data.resize(head.data_bytes);
     roles_.push_back(std::move(role));
   }
@@ -137,8 +138,8 @@ void CheckpointSnapshot::take(std::int64_t step) {
     const SafetensorsMetadata metadata = {{"format", "pt"}, {"gesso.step", std::to_string(step)}};
     role.head = safetensors_head(role.file, role.entries, metadata).bytes;
     std::span<std::byte> left = role.data;
-    for (const nn::Param& param : role.params) {
-      const Tensor value = to_disk_order(nn::ParamStore::part_of(role.arena, param), param);
+    for (const StoredTensor& tensor : role.tensors) {
+      const Tensor value = to_disk_order(tensor);
       value.copy_to_host(left.first(value.spec().bytes()));
       left = left.subspan(value.spec().bytes());
     }
@@ -157,11 +158,15 @@ void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore&
   load_files(checkpoint, store, training_files(store, optimizer));
 }
 
+void load_step(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+  load_files(checkpoint, store, step_files(store, optimizer));
+}
+
 void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store) {
   const bool has_average = checkpoint.files.contains(file_name("ema"));
   load_files(checkpoint, store,
-             {{has_average ? "ema" : "weights", nn::ParamKind::trained, store.weights()},
-              {"state", nn::ParamKind::state, store.state()}});
+             {role_file(has_average ? "ema" : "weights", store, nn::ParamKind::trained, store.weights()),
+              role_file("state", store, nn::ParamKind::state, store.state())});
 }
 
 bool is_wanted_for_inference(std::string_view file, const Manifest& manifest) {

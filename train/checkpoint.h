@@ -18,6 +18,7 @@ namespace gesso {
 //   state.safetensors         codebooks, running statistics
 //   moment1, moment2          the optimiser's, where it has them
 //   ema.safetensors           the weights' moving average, where there is one
+//   recent.safetensors        losses and gradient norms of the steps before (nn/step_gate.h)
 //   manifest.json             step, sizes and checksums
 // Each file's metadata say the step, too.
 CheckpointStore checkpoint_store(const Path& run, FileSystem& files = posix_file_system());
@@ -25,14 +26,29 @@ CheckpointStore checkpoint_store(const Path& run, FileSystem& files = posix_file
 // Of a run's store; see there.
 std::vector<Checkpoint> list_checkpoints(const Path& run);
 
+// A tensor as a file of a checkpoint names it, and where its value lies.
+struct StoredTensor {
+  std::string name;
+  Tensor value;
+  nn::DiskOrder order = nn::DiskOrder::same;
+};
+struct StoredFile {
+  std::string name;
+  std::vector<StoredTensor> tensors;
+  bool optional = false;  // checkpoints of older versions lack it
+};
+// All that training goes on from.
+std::vector<StoredFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer);
+// What a step computes from, and by what it is judged: weights, state, the steps before.
+std::vector<StoredFile> step_files(const nn::ParamStore& store, const nn::Optimizer& optimizer);
 // Of a checkpoint, and of the snapshot that it is written from.
 std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer);
 
 // The state of one moment, in memory of the host that is taken once: training goes on while it is written.
 class CheckpointSnapshot {
  public:
-  // Store and optimiser must live longer.
-  CheckpointSnapshot(const nn::ParamStore& store, const nn::Optimizer& optimizer);
+  // What the tensors stand for must live longer.
+  explicit CheckpointSnapshot(std::vector<StoredFile> files);
 
   // Copies all tensors, after `step` steps. Waits for the device.
   void take(std::int64_t step);
@@ -43,9 +59,8 @@ class CheckpointSnapshot {
  private:
   struct Role {
     std::string file;
-    Tensor arena;
-    std::vector<nn::Param> params = {};          // in the order of their data
-    std::vector<SafetensorsEntry> entries = {};  // the same, without data
+    std::vector<StoredTensor> tensors;           // in the order of their data
+    std::vector<SafetensorsEntry> entries = {};  // as they were declared, without data
     std::string head = {};
     std::vector<std::byte> data = {};
   };
@@ -56,6 +71,8 @@ class CheckpointSnapshot {
 // Overwrites store and optimiser. Throws ErrorKind::data, listing missing, unexpected and misshaped tensors together,
 // before anything is overwritten.
 void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer);
+// The same of step_files() alone.
+void load_step(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer);
 // Only what inference needs: the weights (or their moving average where the checkpoint has one) and state.
 void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store);
 bool is_wanted_for_inference(std::string_view file, const Manifest& manifest);

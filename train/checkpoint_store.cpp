@@ -106,7 +106,7 @@ std::string reasons(const std::vector<VerifiedCheckpoint::Damaged>& damaged) {
 
 // Failing here is no failure of what was asked for.
 template <class Work>
-void try_to(Work&& work) {
+void ignoring_errors(Work&& work) {
   try {
     work();
   } catch (const Error&) {
@@ -123,23 +123,37 @@ std::vector<Checkpoint> CheckpointStore::list() const {
   return found;
 }
 
+// Reads the files of result.checkpoint. Returns what is wrong with it, empty where it is good.
+std::string CheckpointStore::read(VerifiedCheckpoint& result, const Wanted& wanted) const {
+  const Checkpoint& checkpoint = result.checkpoint;
+  Manifest manifest;
+  std::string why = damage(checkpoint, [&] { manifest = read_manifest(files_, checkpoint); });
+  if (manifest.version != Manifest::kVersion)
+    fail(ErrorKind::data, "{} is of version {}, but this gesso reads version {}; use the gesso that made it",
+         checkpoint.directory.string(), manifest.version, Manifest::kVersion);
+  if (why.empty())
+    why = damage(checkpoint, [&] {
+      for (const Manifest::File& file : manifest.files)
+        if (wanted(file.name, manifest)) result.files[file.name] = read_file(files_, checkpoint.directory, file);
+    });
+  if (!why.empty()) result.files.clear();
+  return why;
+}
+
+VerifiedCheckpoint CheckpointStore::load(const Checkpoint& checkpoint, const Wanted& wanted) const {
+  VerifiedCheckpoint result{.checkpoint = checkpoint, .files = {}, .damaged = {}};
+  if (const std::string why = read(result, wanted); !why.empty())
+    fail(ErrorKind::data, "{} cannot be used: {}", checkpoint.directory.string(), why);
+  return result;
+}
+
 VerifiedCheckpoint CheckpointStore::load_newest(const Wanted& wanted) const {
   VerifiedCheckpoint result;
   std::vector<Checkpoint> all = list();
   while (!all.empty()) {
     result.checkpoint = all.back();
-    Manifest manifest;
-    std::string why = damage(all.back(), [&] { manifest = read_manifest(files_, all.back()); });
-    if (manifest.version != Manifest::kVersion)
-      fail(ErrorKind::data, "{} is of version {}, but this gesso reads version {}; use the gesso that made it",
-           all.back().directory.string(), manifest.version, Manifest::kVersion);
-    if (why.empty())
-      why = damage(all.back(), [&] {
-        for (const Manifest::File& file : manifest.files)
-          if (wanted(file.name, manifest)) result.files[file.name] = read_file(files_, all.back().directory, file);
-      });
+    const std::string why = read(result, wanted);
     if (why.empty()) return result;
-    result.files.clear();
     const auto is_same = [&](const Checkpoint& other) { return other.directory == all.back().directory; };
     if (std::vector<Checkpoint> now = list(); std::ranges::none_of(now, is_same)) {
       all = std::move(now);  // whoever writes here removed it meanwhile: it has newer ones
@@ -162,19 +176,19 @@ void CheckpointStore::prepare() {
   Path above = directory_of(directory_);
   sync_directory(files_, above);
   for (; above != directory_of(above); above = directory_of(above))
-    try_to([&] { sync_directory(files_, directory_of(above)); });
+    ignoring_errors([&] { sync_directory(files_, directory_of(above)); });
   remove_leftovers(files_, directory_);
 }
 
 CheckpointStore::Saved CheckpointStore::save(std::int64_t step, std::span<const CheckpointFile> files) {
   const Path finished = directory_ / name_of(step);
   const Path temporary = directory_ / (std::string(kTemporaryPrefix) + name_of(step));
-  try_to([&] { remove_leftovers(files_, directory_); });
+  ignoring_errors([&] { remove_leftovers(files_, directory_); });
   try {
     write_directory(files_, temporary, step, files);
     rename(files_, temporary, finished);
   } catch (...) {
-    try_to([&] { remove_all(files_, temporary); });
+    ignoring_errors([&] { remove_all(files_, temporary); });
     throw;
   }
   try {
@@ -185,10 +199,8 @@ CheckpointStore::Saved CheckpointStore::save(std::int64_t step, std::span<const 
   return {finished, {}};
 }
 
-void CheckpointStore::keep_newest(std::int64_t keep) {
-  std::vector<Checkpoint> old = list();
-  if (keep <= 0 || std::cmp_less_equal(old.size(), keep)) return;
-  old.resize(old.size() - static_cast<std::size_t>(keep));
+void CheckpointStore::remove(std::span<const Checkpoint> old) {
+  if (old.empty()) return;
   std::exception_ptr first;
   const auto go_on_after = [&](auto&& work) {
     try {
@@ -207,6 +219,18 @@ void CheckpointStore::keep_newest(std::int64_t keep) {
     remove_leftovers(files_, directory_);
   });
   if (first) std::rethrow_exception(first);
+}
+
+void CheckpointStore::keep_newest(std::int64_t keep) {
+  const std::vector<Checkpoint> all = list();
+  if (keep <= 0 || std::cmp_less_equal(all.size(), keep)) return;
+  remove(std::span(all).first(all.size() - static_cast<std::size_t>(keep)));
+}
+
+void CheckpointStore::remove_from(std::int64_t step) {
+  const std::vector<Checkpoint> all = list();
+  const auto first = std::ranges::lower_bound(all, step, {}, &Checkpoint::step);
+  remove(std::span(first, all.end()));
 }
 
 Path CheckpointStore::set_aside(const Checkpoint& damaged) {

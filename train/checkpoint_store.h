@@ -59,6 +59,8 @@ class CheckpointStore {
   // ErrorKind::data where none is good, with the reasons, or where one is of a version that is not known; and
   // ErrorKind::io where the system refuses to read: what cannot be read now is not taken for damaged.
   VerifiedCheckpoint load_newest(const Wanted& wanted) const;
+  // That one. Throws as load_newest().
+  VerifiedCheckpoint load(const Checkpoint& checkpoint, const Wanted& wanted) const;
 
   // Before the first of the following calls: makes the directory, durably, and removes what killed processes left.
   void prepare();
@@ -70,10 +72,15 @@ class CheckpointStore {
   Saved save(std::int64_t step, std::span<const CheckpointFile> files);
   // Removes all but the newest `keep`; 0 keeps all. Throws the first ErrorKind::io after it has removed what it can.
   void keep_newest(std::int64_t keep);
+  // Removes those of this step and of later ones. Throws as keep_newest().
+  void remove_from(std::int64_t step);
   // Takes a damaged one out of the way. Returns where it is now.
   Path set_aside(const Checkpoint& damaged);
 
  private:
+  std::string read(VerifiedCheckpoint& result, const Wanted& wanted) const;
+  void remove(std::span<const Checkpoint> old);
+
   Path directory_;
   FileSystem& files_;
 };

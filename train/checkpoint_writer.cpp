@@ -7,9 +7,8 @@
 
 namespace gesso {
 
-CheckpointWriter::CheckpointWriter(const CheckpointStore& store, std::int64_t keep, const nn::ParamStore& params,
-                                   const nn::Optimizer& optimizer)
-    : store_(store), keep_(keep), snapshot_(params, optimizer), thread_([this] { work(); }) {}
+CheckpointWriter::CheckpointWriter(const CheckpointStore& store, std::int64_t keep, std::vector<StoredFile> files)
+    : store_(store), keep_(keep), snapshot_(std::move(files)), thread_([this] { work(); }) {}
 
 CheckpointWriter::~CheckpointWriter() {
   {

@@ -24,9 +24,8 @@ struct SaveReport {
 
 class CheckpointWriter {
  public:
-  // Of a store that is prepared; `keep` as in keep_newest(). What is saved must live longer.
-  CheckpointWriter(const CheckpointStore& store, std::int64_t keep, const nn::ParamStore& params,
-                   const nn::Optimizer& optimizer);
+  // Into a store that is prepared; `keep` as in keep_newest(). What the files' tensors stand for must live longer.
+  CheckpointWriter(const CheckpointStore& store, std::int64_t keep, std::vector<StoredFile> files);
   ~CheckpointWriter();  // after the save that is under way
   CheckpointWriter(const CheckpointWriter&) = delete;
   CheckpointWriter& operator=(const CheckpointWriter&) = delete;

@@ -10,40 +10,52 @@ namespace gesso {
 namespace {
 
 template <class T>
-void measure(const Tensor& tensor, BadResult& result) {
+void measure(const Tensor& tensor, ResultStatistics& result) {
   result.low = std::numeric_limits<double>::infinity();
   result.high = -result.low;
-  for (const T value : tensor.to_host<T>()) {
+  double sum = 0, squares = 0;
+  for (const T element : tensor.to_host<T>()) {
+    const auto value = static_cast<double>(element);
     if (!std::isfinite(value)) {
       ++result.bad;
       continue;
     }
-    result.low = std::min(result.low, static_cast<double>(value));
-    result.high = std::max(result.high, static_cast<double>(value));
+    result.low = std::min(result.low, value);
+    result.high = std::max(result.high, value);
+    sum += value;
+    squares += value * value;
   }
+  const auto others = static_cast<double>(std::max<std::int64_t>(tensor.count() - result.bad, 1));
+  result.mean = sum / others;
+  result.root = std::sqrt(squares / others);
 }
 
 }  // namespace
 
-std::string BadResult::text() const {
-  const std::string where = module.empty() ? "" : fmt::format(" in {}", module);
-  const std::string others = low > high ? "" : fmt::format(", the others lie in [{:.3g}, {:.3g}]", low, high);
-  return fmt::format("{}{}, {}: {} of {} values of {} are not finite{}", op, where,
-                     pass == OpPass::forward ? "forward" : "backward", bad, spec.shape.count(), spec.text(), others);
+std::string ResultStatistics::where() const {
+  return fmt::format("{}{}, {}", op, module.empty() ? "" : " in " + module,
+                     pass == OpPass::forward ? "forward" : "backward");
 }
 
-void FirstBad::computed(const OpResults& results) {
-  if (found_) return;
+std::string ResultStatistics::complaint() const {
+  const std::string others = low > high ? "" : fmt::format(", the others lie in [{:.3g}, {:.3g}]", low, high);
+  return fmt::format("{}: {} of {} values of {} are not finite{}", where(), bad, spec.shape.count(), spec.text(),
+                     others);
+}
+
+void ResultWatch::computed(const OpResults& results) {
   for (const Tensor& tensor : results.tensors) {
-    BadResult result{.op = std::string(results.op),
-                     .module = std::string(results.module),
-                     .pass = results.pass,
-                     .spec = tensor.spec()};
-    if (result.spec.dtype == DType::f32) measure<float>(tensor, result);
-    if (result.spec.dtype == DType::f64) measure<double>(tensor, result);
-    if (result.bad == 0) continue;
-    found_ = std::move(result);
-    return;
+    ResultStatistics result{.op = std::string(results.op),
+                            .module = std::string(results.module),
+                            .pass = results.pass,
+                            .spec = tensor.spec()};
+    if (result.spec.dtype == DType::f32)
+      measure<float>(tensor, result);
+    else if (result.spec.dtype == DType::f64)
+      measure<double>(tensor, result);
+    else
+      continue;
+    tell_(result);
   }
 }
 

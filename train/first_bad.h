@@ -1,31 +1,48 @@
-// Finds where numbers stop being finite.
+// What the results of ops look like, and where numbers stop being finite.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "ops/op_watch.h"
 
 namespace gesso {
 
-// A result with elements that are not finite.
-struct BadResult {
+// A result of an op: an output, or the gradient of an operand.
+struct ResultStatistics {
   std::string op, module;
   OpPass pass = OpPass::forward;
   Spec spec;
-  std::int64_t bad = 0;      // elements
-  double low = 0, high = 0;  // of the others
-  std::string text() const;
+  std::int64_t bad = 0;                          // elements that are not finite
+  double low = 0, high = 0, mean = 0, root = 0;  // of the others; root: of the mean square. No others: low > high
+  std::string where() const;                     // "conv2d in encoder.down.0, forward"
+  std::string complaint() const;                 // where, and what is not finite
 };
 
-// Keeps the first one of those computed on this thread while it lives. Reads every result, so it waits for the device.
-class FirstBad final : public OpWatch {
+// Tells of each floating result computed on this thread while it lives. Reads it, so it waits for the device.
+class ResultWatch final : public OpWatch {
  public:
+  using Tell = std::function<void(const ResultStatistics&)>;
+  explicit ResultWatch(Tell tell) : tell_(std::move(tell)) {}
   void computed(const OpResults& results) override;
-  const std::optional<BadResult>& found() const { return found_; }
 
  private:
-  std::optional<BadResult> found_;
+  Tell tell_;
+};
+
+// Keeps the first one with elements that are not finite.
+class FirstBad {
+ public:
+  const std::optional<ResultStatistics>& found() const { return found_; }
+
+ private:
+  std::optional<ResultStatistics> found_;
+  ResultWatch watch_{[this](const ResultStatistics& result) {
+    if (!found_ && result.bad > 0) found_ = result;
+  }};
 };
 
 }  // namespace gesso

@@ -91,6 +91,20 @@ void declare_optimizer(JsonConfig& config, nn::OptimizerOptions& optimizer, nn::
   config.field("schedule.factor", schedule.factor, {0, 1}, "step: what a fall leaves");
 }
 
+void declare_spikes(JsonConfig& config, nn::SpikeOptions& spikes) {
+  using nn::SpikePolicy;
+  constexpr std::int64_t kMost = nn::StepGate::kWindow;
+  config.field("spikes.policy", spikes.policy, {{"log", SpikePolicy::log}, {"skip", SpikePolicy::skip}},
+               "what becomes of a step whose loss or gradient norm is far above those of the 128 before it; log: it is "
+               "told; skip: it changes nothing, too");
+  config.field("spikes.deviations", spikes.deviations, {1, 1e6},
+               "how far above their median; each counts as a standard deviation, found from the median distance");
+  config.field("spikes.skips_in_row", spikes.skips_in_row, {0, kMost},
+               "skip: so many one after the other; one more stops the run");
+  config.field("spikes.skips_in_window", spikes.skips_in_window, {0, kMost},
+               "skip: so many of 128 steps; one more stops the run");
+}
+
 void declare_vqvae(JsonConfig& config, Recipe& recipe) {
   using models::CodebookUpdate, models::ImagePadding, nn::InitKind;
   models::VqvaeOptions& vqvae = recipe.vqvae;
@@ -143,6 +157,7 @@ RecipeFile::RecipeFile() {
   declare_data(config_, recipe_.data);
   declare_training(config_, recipe_);
   declare_optimizer(config_, recipe_.optimizer, recipe_.schedule);
+  declare_spikes(config_, recipe_.spikes);
   config_.allow_auto({"data.kind", "data.size", "data.channels", "data.crop", "data.flip", "data.validation",
                       "model.hidden", "model.code_width", "model.codes", "train.batch", "train.steps",
                       "schedule.warmup", "schedule.horizon", "log.every", "checkpoint.every", "sample.every"});
@@ -157,6 +172,7 @@ std::string text_of(const Recipe& recipe) {
 void Recipe::validate() const {
   optimizer.validate();
   schedule.validate();
+  spikes.validate();
   if (data.channels == 2) fail("data.channels must be 1 or 3, but is 2");
   if (data.bits != 8 && data.bits != 16) fail("data.bits must be 8 or 16, but is {}", data.bits);
   if (data.kind != "folder" && data.bits == 16)

@@ -75,6 +75,7 @@ struct Recipe {
   DataOptions data;
   TrainOptions train;
   nn::OptimizerOptions optimizer;
+  nn::SpikeOptions spikes;
   nn::Schedule schedule;
   models::VqvaeOptions vqvae;
   ConvOptions conv;

@@ -110,6 +110,10 @@ std::vector<RunEvent> events_of(const RunHistory& run) {
     for (std::size_t i = 0; i < failed->steps.size(); ++i)
       events.push_back({static_cast<std::int64_t>(failed->steps[i]),
                         fmt::format("{} saves failed since the line before", failed->values[i]), true});
+  for (const StepEvent& event : run.events) {
+    const std::size_t begin = event.text.find(": ");  // behind the step
+    events.push_back({event.step, begin == std::string::npos ? event.kind : event.text.substr(begin + 2), true});
+  }
   std::ranges::stable_sort(events, {}, &RunEvent::step);
   return events;
 }

@@ -18,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMaxLine = std::size_t{64} << 10, kMaxSeries = 64, kMaxStarts = 1000,
+constexpr std::size_t kMaxLine = std::size_t{64} << 10, kMaxSeries = 64, kMaxStarts = 1000, kMaxEvents = 1000,
                       kMaxCodes = std::size_t{1} << 20;
 constexpr std::int64_t kMaxStep = std::int64_t{1} << 53;  // doubles tell them apart
 
@@ -65,13 +65,20 @@ void add_value(RunHistory& history, const std::string& name, double value) {
   found->values.push_back(value);
 }
 
+void add_event(RunHistory& history, std::int64_t step, const Json& object) {
+  if (history.events.size() < kMaxEvents)
+    history.events.push_back({step, text_at(object, "event"), text_at(object, "text")});
+}
+
 // A line of a step that does not rise is none of a run's.
 void read_metrics(RunHistory& history) {
   std::int64_t last = -1;
   each_line(text_of(history.directory / kMetricsFile), [&](std::string_view line) {
     const Json object = object_in(line);
     const std::int64_t step = step_of(object);
-    if (step >= 0 && text_at(object, "split") != "train") return;
+    const std::string split = text_at(object, "split");
+    if (step >= 0 && split == kEventSplit) return add_event(history, step, object);
+    if (step >= 0 && split != "train") return;
     if (step <= last) {
       ++history.unreadable_lines;
       return;

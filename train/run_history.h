@@ -24,6 +24,12 @@ struct RunStart {
   std::string time, command, version, device;
 };
 
+// A step that did not go as steps go: spike, skipped, too many spikes, not finite.
+struct StepEvent {
+  std::int64_t step = 0;
+  std::string kind, text;
+};
+
 struct RunPicture {
   std::int64_t step = 0;
   Path file;
@@ -40,6 +46,7 @@ struct RunHistory {
   std::vector<Series> metrics;        // of training, in the order of their first appearance
   std::int64_t step = 0;              // of the last line
   std::int64_t unreadable_lines = 0;  // of metrics.jsonl
+  std::vector<StepEvent> events;      // the first 1000
   std::vector<RunStart> starts;
   std::vector<RunPicture> pictures;       // by rising step
   std::optional<Extremes> extremes;       // the worst and best test pictures, as triptychs in their files
@@ -61,5 +68,6 @@ inline constexpr const char* kSavesFailed = "saves_failed";
 inline constexpr const char *kMetricsFile = "metrics.jsonl", *kStartsFile = "starts.jsonl", *kCodesFile = "codes.txt",
                             *kSkippedFile = "skipped.txt", *kSamplesFolder = "samples",
                             *kExtremesFile = "extremes.json", *kWorstPicture = "worst.png", *kBestPicture = "best.png";
+inline constexpr const char* kEventSplit = "event";  // of lines of metrics.jsonl that tell of one step
 
 }  // namespace gesso

@@ -46,6 +46,16 @@ Path without_lines_behind(const Path& path, std::int64_t step) {
   return path;
 }
 
+std::string line_of(nlohmann::ordered_json object, const std::vector<Metric>& metrics) {
+  for (const Metric& metric : metrics) {
+    if (std::isfinite(metric.value))
+      object[metric.name] = metric.value;
+    else
+      object[metric.name] = fmt::format("{}", metric.value);
+  }
+  return object.dump() + '\n';
+}
+
 std::string format_number(double value) {
   const double size = std::abs(value);
   if (value == std::floor(value) && size < 1e6) return fmt::format("{:.0f}", value);
@@ -63,14 +73,12 @@ MetricsFile::MetricsFile(const Path& run, std::int64_t from_step)
     : file_(without_lines_behind(run / kMetricsFile, from_step), AppendFile::Open::at_end) {}
 
 std::string metrics_line(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
-  nlohmann::ordered_json object = {{"step", step}, {"split", split}};
-  for (const Metric& metric : metrics) {
-    if (std::isfinite(metric.value))
-      object[metric.name] = metric.value;
-    else
-      object[metric.name] = fmt::format("{}", metric.value);
-  }
-  return object.dump() + '\n';
+  return line_of({{"step", step}, {"split", split}}, metrics);
+}
+
+void MetricsFile::write_event(std::int64_t step, std::string_view kind, std::string_view text,
+                              const std::vector<Metric>& metrics) {
+  file_.append(line_of({{"step", step}, {"split", kEventSplit}, {"event", kind}, {"text", text}}, metrics));
 }
 
 void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {

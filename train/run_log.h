@@ -25,6 +25,8 @@ class MetricsFile {
 
   // A metrics_line. Throws ErrorKind::io where it cannot be written whole; nothing of it stands there then.
   void write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
+  // {"step":step,"split":"event","event":kind,"text":text,"loss":...}: what happened in one step. Throws as write().
+  void write_event(std::int64_t step, std::string_view kind, std::string_view text, const std::vector<Metric>& metrics);
 
  private:
   AppendFile file_;

@@ -66,6 +66,16 @@ void RunRecord::metrics(std::int64_t step, const std::vector<Metric>& metrics) {
   if (events_) events_->scalars(step, "train", metrics);
 }
 
+void RunRecord::event(const StepRecord& record) {
+  const std::string text = record.what();
+  metrics_.write_event(record.step, name_of(record.decision.verdict), text,
+                       {{"loss", record.loss()},
+                        {"grad_norm", record.norm()},
+                        {"loss_limit", record.decision.loss_limit},
+                        {"grad_norm_limit", record.decision.norm_limit}});
+  if (events_) events_->text(record.step, "events", as_code(text));
+}
+
 std::vector<std::byte> RunRecord::png_of(std::int64_t step, const Image& picture) const {
   return encode_png(picture, {{"Comment", start_.command},
                               {"Description", fmt::format("step {}, seed {}", step, recipe_.train.seed)}});

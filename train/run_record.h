@@ -15,6 +15,7 @@
 #include "train/recipe.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
+#include "train/step_record.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -31,6 +32,8 @@ class RunRecord {
   // Before the others: what is said of a start. Where it cannot be, there is no event file.
   void begin();
   void metrics(std::int64_t step, const std::vector<Metric>& metrics);
+  // Of a step that did not go as steps go.
+  void event(const StepRecord& record);
   // Returns where the picture is.
   Path pictures(std::int64_t step, const Image& grid);
   // The triptychs of both, and what they are.

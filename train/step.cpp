@@ -1,6 +1,5 @@
 #include "train/step.h"
 
-#include <cmath>
 #include <cstring>
 #include <utility>
 
@@ -23,7 +22,7 @@ double value_of(HostCopy& copy) {
 }  // namespace
 
 StepValues::StepValues(const std::vector<Term>& terms, const nn::Optimizer& optimizer)
-    : gate_(start_copy(optimizer.gate())) {
+    : decision_(optimizer.gate().start_reading()) {
   for (const Term& term : terms) values_.emplace_back(term.name, start_copy(term.value));
   values_.emplace_back("grad_norm", start_copy(optimizer.gradient_norm()));
 }
@@ -34,7 +33,7 @@ std::vector<Metric> StepValues::read() const {
   return metrics;
 }
 
-bool StepValues::is_good() const { return std::isfinite(value_of(*gate_)); }
+nn::StepDecision StepValues::decision() const { return nn::StepGate::read(*decision_); }
 
 TrainStep::TrainStep(Task& task, nn::Optimizer& optimizer, const Tensor& images, const StepOptions& options)
     : task_(task), optimizer_(optimizer), images_(images), options_(options), state_(images.device()) {}
@@ -62,7 +61,7 @@ void TrainStep::differentiate(const nn::Context& now) {
   tape.backward(terms_.front().value);
 }
 
-std::optional<BadResult> TrainStep::look_for_bad(std::int64_t step, double rate) {
+std::optional<ResultStatistics> TrainStep::look_for_bad(std::int64_t step, double rate) {
   FirstBad watch;
   state_.set(step, rate);
   nn::StateUpdates unused;
@@ -70,6 +69,12 @@ std::optional<BadResult> TrainStep::look_for_bad(std::int64_t step, double rate)
   if (step == 0) task_.start(now, images_);
   differentiate(now);
   return watch.found();
+}
+
+void TrainStep::look_for_bad(std::int64_t step, double rate, StepRecord& record) {
+  const std::optional<ResultStatistics> bad = look_for_bad(step, rate);
+  record.first_bad = bad ? bad->where() : "";
+  record.complaint = bad ? bad->complaint() : "";
 }
 
 StepValues TrainStep::run(std::int64_t step, double rate) {

@@ -10,6 +10,7 @@
 
 #include "nn/optimizer.h"
 #include "train/first_bad.h"
+#include "train/step_record.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -20,18 +21,17 @@ struct StepOptions {
   bool recompute = false;  // see nn::Context
 };
 
-// A step's loss terms and its gradient norm, on their way to the host.
+// A step's loss terms and its gradient norm, and what was decided of it, on their way to the host.
 class StepValues {
  public:
   StepValues(const std::vector<Term>& terms, const nn::Optimizer& optimizer);
   // Waits; the last one is `grad_norm`.
   std::vector<Metric> read() const;
-  // Waits. Whether all was finite; where not, nothing was changed by the step, nor will be by those after it.
-  bool is_good() const;
+  nn::StepDecision decision() const;  // waits
 
  private:
   std::vector<std::pair<std::string, std::unique_ptr<HostCopy>>> values_;
-  std::unique_ptr<HostCopy> gate_;
+  std::unique_ptr<HostCopy> decision_;
 };
 
 // Steps over one batch tensor, which the caller overwrites between them. Task and optimiser must live longer, on the
@@ -44,7 +44,9 @@ class TrainStep {
   StepValues run(std::int64_t step, double rate);
   // Makes a step that went wrong again, on the batch that it had, as far as the gradients: it changes nothing. Returns
   // the first result that is not finite; none: there was none this time.
-  std::optional<BadResult> look_for_bad(std::int64_t step, double rate);
+  std::optional<ResultStatistics> look_for_bad(std::int64_t step, double rate);
+  // The same, for the record.
+  void look_for_bad(std::int64_t step, double rate, StepRecord& record);
   // Of evaluation between steps.
   nn::Context evaluation(nn::StateUpdates& unused) const { return context(nn::Mode::evaluate, unused); }
 

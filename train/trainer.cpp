@@ -9,15 +9,18 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
+#include "core/isa.h"
 #include "core/profiler.h"
-#include "train/checkpoint_writer.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
 #include "train/run_lock.h"
 #include "train/run_record.h"
+#include "train/run_saver.h"
 #include "train/start_block.h"
 #include "train/step.h"
+#include "train/step_dump.h"
 #include "train/step_times.h"
+#include "train/text.h"
 #include "train/vqvae_task.h"
 
 namespace gesso {
@@ -71,14 +74,16 @@ class Run {
   RunSummary go();
 
  private:
-  void train_step(std::int64_t step);
+  void train_step(std::int64_t step, Batch batch);
   void read_last();
+  [[noreturn]] void stop_at(StepRecord& record);
+  void look_for_bad(StepRecord& record);
+  std::string dump(const StepRecord& record);
   void finish_interval(std::int64_t step, bool due);
   void make_pictures(std::int64_t step);
   void show_extremes();
   void lock();
-  std::unique_ptr<DataLoader> loader(std::int64_t first_step, std::int64_t threads) const;
-  std::string first_bad();
+  std::unique_ptr<DataLoader> loader() const;
   void load();
   void start_directory(const std::string& configuration);
   void make_pictures_if_due(std::int64_t step);
@@ -86,9 +91,6 @@ class Run {
   void save(std::int64_t step);
   bool asked(std::atomic<bool> RunControls::*wish, std::string_view does);
   bool asked_to_stop() const { return options_.controls && options_.controls->stop; }
-  void tell_saves(std::int64_t step);
-  void finish_saving();
-  std::string newest_checkpoint() const { return saved_step_ == 0 ? "none" : summary_.checkpoint.string(); }
   template <class Work>
   void try_to(Work&& work);
   bool pictures_due(std::int64_t step) const;
@@ -103,8 +105,8 @@ class Run {
   std::unique_ptr<Task> task_;
   nn::Optimizer optimizer_;
   std::optional<RunLock> lock_;
-  std::unique_ptr<CheckpointWriter> writer_;
-  std::int64_t start_step_ = 0;
+  Checkpoint start_ = {};  // that it goes on from; step 0: none
+  std::unique_ptr<RunSaver> saver_;
   std::unique_ptr<DataLoader> loader_;
   Tensor images_;  // [N,H,W,C] of the data set's type, the batch
   std::unique_ptr<TrainStep> step_;
@@ -112,21 +114,15 @@ class Run {
   std::unique_ptr<ProgressLine> line_;
   Throughput throughput_;
   TimeSpent spent_;
-  StepTime slowest_;               // since the last line
-  std::int64_t saves_failed_ = 0;  // since the last line
+  StepTime slowest_;  // since the last line
 
   // Of the step before: read while the device works on the next one.
   std::optional<StepValues> last_values_;
   std::int64_t last_step_ = -1;
+  Batch last_batch_;
   std::vector<Metric> last_metrics_;
   MovingAverage average_loss_;
   RunSummary summary_;
-
-  std::int64_t saved_step_ = 0;                    // of the newest checkpoint
-  bool in_doubt_ = false;                          // whether that one might not be on disk
-  std::int64_t saving_step_ = 0;                   // of the newest save that was started
-  std::int64_t retry_step_ = 0, retry_pause_ = 1;  // when a save that failed is tried again; 0: none failed
-  std::string save_problem_;                       // of the newest save
 };
 
 Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options, const PredictedMemory& memory)
@@ -137,7 +133,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
       train_data_(train_data),
       test_data_(open_dataset(recipe.data, Split::validation, seed(recipe))),
       task_(make_task(recipe, device_)),
-      optimizer_(task_->store(), recipe.optimizer) {
+      optimizer_(task_->store(), recipe.optimizer, recipe.spikes) {
   check_data(recipe, train_data_, *test_data_);
   const std::string configuration = text_of(recipe);
   line_ = std::make_unique<ProgressLine>(recipe.model, options.log_format);
@@ -148,7 +144,7 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& opti
   const ImageShape& shape = train_data_.image_shape();
   images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
   step_ = std::make_unique<TrainStep>(*task_, optimizer_, images_, step_options(recipe, options.replay));
-  loader_ = loader(start_step_, recipe.data.loaders);
+  loader_ = loader();
   start_directory(configuration);
 }
 
@@ -156,13 +152,14 @@ void Run::lock() {
   if (!options_.is_locked && !lock_) lock_.emplace(*options_.files, options_.directory);
 }
 
-std::unique_ptr<DataLoader> Run::loader(std::int64_t first_step, std::int64_t threads) const {
+std::unique_ptr<DataLoader> Run::loader() const {
   const SampleOrder order(train_data_.size(), recipe_.train.batch, seed(recipe_));
   const Augmentation augmentation{
       .flip = recipe_.data.flip, .crop = recipe_.data.crop == Crop::random, .seed = seed(recipe_)};
   return std::make_unique<DataLoader>(
       train_data_, order,
-      DataLoaderOptions{.first_step = first_step, .threads = static_cast<int>(threads), .augmentation = augmentation});
+      DataLoaderOptions{
+          .first_step = start_.step, .threads = static_cast<int>(recipe_.data.loaders), .augmentation = augmentation});
 }
 
 // Takes damaged checkpoints out of the way of those that training will save.
@@ -175,8 +172,7 @@ void Run::load() {
     line_->say(fmt::format("{} is damaged: {}; moved to {}, going on from {}", checkpoint.directory.string(), why,
                            store.set_aside(checkpoint).filename().string(),
                            verified.checkpoint.directory.filename().string()));
-  start_step_ = saved_step_ = verified.checkpoint.step;
-  summary_.checkpoint = verified.checkpoint.directory;
+  start_ = verified.checkpoint;
 }
 
 void Run::start_directory(const std::string& configuration) {
@@ -187,11 +183,14 @@ void Run::start_directory(const std::string& configuration) {
   if (!options_.resume && !store.list().empty())
     fail("{} came to hold another run just now; choose another --out", directory.string());
   store.prepare();
+  if (std::filesystem::is_directory(directory / kDumpsFolder))
+    try_to([&] { step_dumps(directory, *options_.files).prepare(); });
   remove_unfinished_of(directory);
-  writer_ = std::make_unique<CheckpointWriter>(store, recipe_.checkpoint.keep, task_->store(), optimizer_);
+  saver_ = std::make_unique<RunSaver>(store, *options_.files, recipe_.checkpoint,
+                                      training_files(task_->store(), optimizer_), start_, *line_);
   write_file_atomically(directory / kConfigFile, configuration);
   record_ = std::make_unique<RunRecord>(directory, recipe_,
-                                        RunStart{.step = start_step_,
+                                        RunStart{.step = start_.step,
                                                  .time = {},
                                                  .command = options_.command_line,
                                                  .version = recipe_.about.version,
@@ -211,38 +210,69 @@ void Run::try_to(Work&& work) {
   }
 }
 
-// Makes the last step again and says what in it was not finite first, and on which samples.
-std::string Run::first_bad() {
-  const Batch batch = loader(last_step_, 0)->next();
-  images_.copy_from_host(std::as_bytes(std::span(batch.images)));
-  const std::optional<BadResult> found = step_->look_for_bad(last_step_, recipe_.schedule.at(last_step_));
-  if (!found) return "made again, all of it was finite; is memory or processor faulty?";
-  return fmt::format("the first was {}; samples {}", found->text(), fmt::join(batch.indices, " "));
-}
-
-// Every host read of a step happens here, one step late; where it was not finite nothing moved since.
+// Every host read of a step happens here, one step late.
 void Run::read_last() {
   if (!last_values_) return;
-  last_metrics_ = last_values_->read();
-  const bool is_good = last_values_->is_good();
+  StepRecord record{.step = last_step_ + 1,
+                    .decision = last_values_->decision(),
+                    .values = last_values_->read(),
+                    .samples = last_batch_.indices};
   last_values_.reset();
-  const double loss = last_metrics_.front().value, norm = last_metrics_.back().value;
-  average_loss_.add(loss);
+  last_metrics_ = record.values;
+  average_loss_.add(record.loss());
   last_metrics_.push_back({"rate", recipe_.schedule.at(last_step_)});
-  if (is_good) return;
-  writer_->wait();
-  tell_saves(last_step_);
-  fail(ErrorKind::numeric,
-       "step {}: loss {}, gradient norm {}: not all of it is finite; {}; weights and state were not changed, and the "
-       "last checkpoint is {}; lower schedule.rate or set optimizer.clip_norm",
-       last_step_ + 1, loss, norm, first_bad(), newest_checkpoint());
+  if (ops::stops(record.decision.verdict)) stop_at(record);
+  if (record.decision.verdict == ops::StepVerdict::passed) return;
+  line_->say(record.what());
+  try_to([&] { record_->event(record); });
 }
 
-void Run::train_step(std::int64_t step) {
+// Nothing was changed by that step, nor by the one after it, which the device may have made already.
+void Run::stop_at(StepRecord& record) {
+  saver_->settle(last_step_);
+  images_.copy_from_host(std::as_bytes(std::span(last_batch_.images)));
+  if (record.decision.verdict == ops::StepVerdict::not_finite) look_for_bad(record);
+  record.device = device_.name();
+  record.isa = name_of(isa());
+  record.version = recipe_.about.version;
+  const std::string kept = dump(record);
+  try_to([&] { record_->event(record); });
+  fail(ErrorKind::numeric, "{}; weights and state were not changed, and the last checkpoint is {}; {}; {}",
+       record.what(), saver_->newest_text(), kept,
+       record.decision.verdict == ops::StepVerdict::not_finite
+           ? "lower schedule.rate or set optimizer.clip_norm"
+           : "lower schedule.rate or set optimizer.clip_norm, or, where such steps are in order, go on with --resume "
+             "spikes.policy=log");
+}
+
+// Neither what goes wrong here nor what cannot be kept must hide why the run stops.
+void Run::look_for_bad(StepRecord& record) {
+  try {
+    step_->look_for_bad(last_step_, recipe_.schedule.at(last_step_), record);
+  } catch (const std::exception& error) {
+    record.first_bad = "not known";
+    record.complaint = fmt::format("not found, as the step could not be made again ({})", error.what());
+  }
+}
+
+std::string Run::dump(const StepRecord& record) {
+  try {
+    const Path directory = write_step_dump(step_dumps(options_.directory, *options_.files),
+                                           {.record = record, .images = images_, .config = text_of(recipe_)},
+                                           step_files(task_->store(), optimizer_));
+    return fmt::format("look at it with gesso replay {} (it is kept in {})", in_shell(options_.directory.string()),
+                       directory.string());
+  } catch (const std::exception& error) {
+    return fmt::format("it could not be kept for gesso replay ({})", error.what());
+  }
+}
+
+void Run::train_step(std::int64_t step, Batch batch) {
   StepValues values = step_->run(step, recipe_.schedule.at(step));
   read_last();
   last_values_ = std::move(values);
   last_step_ = step;
+  last_batch_ = std::move(batch);
 }
 
 void Run::finish_interval(std::int64_t step, bool due) {
@@ -270,12 +300,12 @@ void Run::finish_interval(std::int64_t step, bool due) {
                                      {"compute_share", progress.compute_share},
                                      {"checkpoint_share", progress.checkpoint_share}});
     append_slowest(recorded, slowest_);
-    if (saves_failed_ > 0) recorded.push_back({kSavesFailed, static_cast<double>(saves_failed_)});
+    if (const std::int64_t failed = saver_->take_failures(); failed > 0)
+      recorded.push_back({kSavesFailed, static_cast<double>(failed)});
     progress.record = metrics_line(step, "train", recorded);
     try_to([&] { record_->metrics(step, recorded); });
     spent_ = {};
     slowest_ = {};
-    saves_failed_ = 0;
   }
   progress.metrics = std::move(metrics);
   line_->show(progress, due);
@@ -317,16 +347,13 @@ void Run::make_pictures_if_due(std::int64_t step) {
 
 void Run::save_if_due(std::int64_t step, bool last) {
   const bool wanted = asked(&RunControls::checkpoint, "saving after");
-  const bool due = step % recipe_.checkpoint.every == 0 || (retry_step_ > 0 && step >= retry_step_);
-  if (last || asked_to_stop() || wanted || due) save(step);
+  if (last || asked_to_stop() || wanted || saver_->due(step)) save(step);
 }
 
 void Run::save(std::int64_t step) {
   read_last();  // a step that is not finite must not be called good
-  retry_step_ = 0;
-  spent_.checkpoint += seconds_of([&] { writer_->start(step); });
-  saving_step_ = step;
-  tell_saves(step);
+  spent_.checkpoint += seconds_of([&] { saver_->start(step); });
+  saver_->tell(step);
 }
 
 // Whether a signal asked for it since the last time; says so.
@@ -336,53 +363,6 @@ bool Run::asked(std::atomic<bool> RunControls::*wish, std::string_view does) {
   return true;
 }
 
-// What became of saves by now. After one that failed, the next is made 1, 2, 4, ... steps later, at most an interval;
-// where a newer one is under way already, that is the next.
-void Run::tell_saves(std::int64_t step) {
-  for (const SaveReport& report : writer_->reports()) {
-    save_problem_ = report.problem;
-    if (report.directory.empty()) {
-      ++saves_failed_;
-      line_->say(fmt::format("step {} is not saved: {}; the last checkpoint is {}", report.step, report.problem,
-                             newest_checkpoint()));
-      if (report.step != saving_step_) continue;
-      retry_step_ = step + retry_pause_;
-      retry_pause_ = std::min(2 * retry_pause_, recipe_.checkpoint.every);
-      continue;
-    }
-    summary_.checkpoint = report.directory;
-    saved_step_ = report.step;
-    in_doubt_ = report.in_doubt;
-    retry_pause_ = 1;
-    if (!report.problem.empty())
-      line_->say(
-          fmt::format("step {} is saved in {}, but: {}", report.step, report.directory.string(), report.problem));
-  }
-}
-
-// A run that ends must have saved what it did; what fails only once must not spoil that.
-void Run::finish_saving() {
-  const auto settle = [this] {
-    writer_->wait();
-    tell_saves(summary_.step);
-  };
-  settle();
-  if (saved_step_ != summary_.step) {
-    writer_->start(summary_.step);
-    settle();
-  }
-  if (saved_step_ != summary_.step)
-    fail(ErrorKind::io, "step {}, the last one, could not be saved: {}; the last checkpoint is {}", summary_.step,
-         save_problem_, newest_checkpoint());
-  if (!in_doubt_) return;
-  try {
-    sync_directory(*options_.files, directory_of(summary_.checkpoint));
-  } catch (const Error& error) {
-    fail(ErrorKind::io, "step {}, the last one, is saved in {}, but perhaps not on disk: {}", summary_.step,
-         summary_.checkpoint.string(), error.what());
-  }
-}
-
 RunSummary Run::go() {
   const StartFacts facts{.recipe = recipe_,
                          .directory = options_.directory,
@@ -390,18 +370,18 @@ RunSummary Run::go() {
                          .test_data = *test_data_,
                          .store = task_->store(),
                          .optimizer = optimizer_,
-                         .start_step = start_step_,
+                         .start_step = start_.step,
                          .memory = memory_};
   write_skipped(facts);
   for (const std::string& text : start_block(facts)) line_->say(text);
-  summary_.step = start_step_;
+  summary_.step = start_.step;
   spent_ = {};
-  for (std::int64_t step = start_step_; step < recipe_.train.steps; ++step) {
+  for (std::int64_t step = start_.step; step < recipe_.train.steps; ++step) {
     const double begin = seconds_now();
-    const Batch batch = loader_->next();
+    Batch batch = loader_->next();
     images_.copy_from_host(std::as_bytes(std::span(batch.images)));
     const double loaded = seconds_now();
-    train_step(step);
+    train_step(step, std::move(batch));
     const double end = seconds_now();
     const std::int64_t done = summary_.step = step + 1;
     StepTime time{.step = done, .data = loaded - begin, .compute = end - loaded};
@@ -411,16 +391,17 @@ RunSummary Run::go() {
 
     const bool last = done == recipe_.train.steps;
     finish_interval(done, last || done % recipe_.log.every == 0);
-    tell_saves(done);
+    saver_->tell(done);
     time.save = seconds_of([&] { save_if_due(done, last); });
     time.pictures = seconds_of([&] { make_pictures_if_due(done); });
     if (time.seconds() > slowest_.seconds()) slowest_ = time;
     if (last || !asked_to_stop()) continue;
-    if (saving_step_ != done) save(done);
+    if (saver_->newest_started() != done) save(done);
     summary_.end = RunEnd::interrupted;
     break;
   }
-  finish_saving();
+  saver_->finish(summary_.step);
+  summary_.checkpoint = saver_->newest().directory;
   if (summary_.end == RunEnd::finished) try_to([this] { show_extremes(); });
   if (summary_.end == RunEnd::interrupted)
     line_->say(fmt::format("stopped after step {}, saved in {}; go on with --resume", summary_.step,
@@ -460,7 +441,7 @@ std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& trai
   const PredictedMemory memory = predict_memory_that_fits(planned(recipe, train_data, options));
   const std::unique_ptr<Device> dry = device(options.device).dry();
   const std::unique_ptr<Task> task = make_task(recipe, *dry);
-  const nn::Optimizer optimizer(task->store(), recipe.optimizer);
+  const nn::Optimizer optimizer(task->store(), recipe.optimizer, recipe.spikes);
   std::int64_t start_step = 0;
   if (options.resume)
     start_step = checkpoint_store(options.directory, *options.files)

@@ -163,11 +163,15 @@ double distance(const Tensor& got, const Tensor& want) {
   if (got.shape() != want.shape() || is_floating(got.dtype()) != is_floating(want.dtype())) return kFar;
   if (!is_floating(got.dtype())) return same_bits(got, want) ? 0 : kFar;
   const std::vector<double> a = host_values(got), b = host_values(want);
-  double difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) difference += (a[i] - b[i]) * (a[i] - b[i]);
+  double difference = 0, square = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (a[i] == b[i] && std::isinf(b[i])) continue;  // a gate that is shut
+    difference += (a[i] - b[i]) * (a[i] - b[i]);
+    square += b[i] * b[i];
+  }
   if (std::isnan(difference)) return kFar;
   if (got.dtype() == DType::bf16) return difference == 0 ? 0 : kFar;
-  return a.empty() ? 0 : std::sqrt(difference) / (norm(b) + std::sqrt(static_cast<double>(a.size())));
+  return a.empty() ? 0 : std::sqrt(difference) / (std::sqrt(square) + std::sqrt(static_cast<double>(a.size())));
 }
 
 double norm(std::span<const double> a) { return std::sqrt(dot(a, a)); }
