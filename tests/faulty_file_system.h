@@ -42,6 +42,9 @@ class FaultyFileSystem : public FileSystem {
     if (fault_.error == 0 && strikes()) to = to.first(half(to.size()));
     return faulty([&] { return below_.read(handle, to); });
   }
+  IoResult seek(int handle, std::uint64_t offset) override {
+    return faulty([&] { return below_.seek(handle, offset); });
+  }
   IoResult write(int handle, std::span<const std::byte> bytes) override {
     if (fault_.error == 0 && strikes()) bytes = bytes.first(half(bytes.size()));
     return faulty_save([&] { return below_.write(handle, bytes); });

@@ -319,7 +319,7 @@ TEST_SUITE("folder") {
       CHECK(cached->skipped() == decoded->skipped());
       CHECK(cached->identity() == decoded->identity());
       CHECK(cached->image_bytes() == static_cast<std::size_t>(24 * 24 * 3 * bits / 8));
-      const SampleOrder order(37, 9, 1);
+      const SampleOrder order(cached->places(), 9, 1);
       DataLoaderOptions loading{.augmentation = {.flip = true, .crop = true, .seed = 1}};
       DataLoader one(*cached, order, loading);
       loading.threads = 3;

@@ -95,7 +95,7 @@ Scene idx_scene() {
        {"packed, a flipped bit in the checksum", train, flipped(packed, packed.size() - 6), {"damaged"}},
        {"packed, a flipped bit in the content", train, flipped(packed, packed.size() / 2), {"gzip"}},
        {"packed, bytes behind", train, packed + "xyz", {"3 bytes behind the end"}},
-       {"packed, says it holds a gigabyte", train, packed_bomb, {"to 1000000000, above the limit of 200 to 1"}},
+       {"packed, says it holds a gigabyte", train, packed_bomb, {"to 1000000000, above the limit of 50 to 1"}},
        {"a label short", "train-labels-idx1-ubyte", idx({11}, std::string(11, '\0')), {"12 pictures but 11 labels"}},
        {"labels of two dimensions",
         "train-labels-idx1-ubyte",

@@ -149,6 +149,13 @@ IoResult MemoryFileSystem::read(int handle, std::span<std::byte> to) {
   return {.value = static_cast<std::int64_t>(count)};
 }
 
+IoResult MemoryFileSystem::seek(int handle, std::uint64_t offset) {
+  if (!power()) return kNoPower;
+  Open& open = open_.at(handle);
+  open.position = std::min<std::size_t>(offset, nodes_[open.node].content.size());
+  return {};
+}
+
 IoResult MemoryFileSystem::write(int handle, std::span<const std::byte> bytes) {
   if (!power()) return kNoPower;
   Open& open = open_.at(handle);

@@ -33,6 +33,7 @@ class MemoryFileSystem : public FileSystem {
   IoResult lock_file(const Path& path, std::string_view text) override;
   IoResult size(int handle) override;
   IoResult read(int handle, std::span<std::byte> to) override;
+  IoResult seek(int handle, std::uint64_t offset) override;
   IoResult write(int handle, std::span<const std::byte> bytes) override;
   IoResult sync(int handle) override;
   IoResult close(int handle) override;

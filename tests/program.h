@@ -22,6 +22,7 @@ struct Program {
   int exit_code = -1;         // 128 + the signal where one ended it
   std::string out, errors;    // standard output and standard error
   std::int64_t peak_kib = 0;  // resident memory
+  double cpu_seconds = 0;     // of all its threads
 };
 
 // Its two outputs go to files in `folder`, so that neither can block it.
@@ -55,8 +56,11 @@ inline Program run_program(const std::filesystem::path& folder, const std::vecto
     used = its_use;
   }
   prctl(PR_SET_CHILD_SUBREAPER, 0);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), read_text_file(outputs[0], 1 << 24),
-          read_text_file(outputs[1], 1 << 24), used.ru_maxrss};
+          read_text_file(outputs[1], 1 << 24), used.ru_maxrss, seconds(used.ru_utime) + seconds(used.ru_stime)};
 }
 
 }  // namespace gesso

@@ -2,17 +2,20 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "tests/expect_error.h"
+#include "tests/safetensors_cases.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
 
@@ -20,164 +23,9 @@ namespace gesso {
 namespace {
 
 using namespace std::string_literals;
+using namespace safetensors_cases;
 
-std::string length_word(std::uint64_t length) {
-  std::string word(8, '\0');
-  std::memcpy(word.data(), &length, 8);
-  return word;
-}
-std::string file_of(const std::string& header, const std::string& data = "") {
-  return length_word(header.size()) + header + data;
-}
 std::span<const std::byte> bytes_of(const std::string& text) { return std::as_bytes(std::span(text)); }
-
-struct Case {
-  const char* title;
-  std::string content;
-  std::vector<std::string> words;  // of the error; none: the file is good
-};
-
-// A tensor's entry with the given fields.
-std::string tensor(const std::string& name, const std::string& dtype, const std::string& shape,
-                   const std::string& offsets) {
-  return "\"" + name + R"(":{"dtype":")" + dtype + R"(","shape":[)" + shape + R"(],"data_offsets":[)" + offsets + "]}";
-}
-std::string one(const std::string& dtype, const std::string& shape, const std::string& offsets,
-                const std::string& data) {
-  return file_of("{" + tensor("x", dtype, shape, offsets) + "}", data);
-}
-std::string repeated(const std::string& part, int times) {
-  std::string text;
-  for (int i = 0; i < times; ++i) text += part;
-  return text;
-}
-
-// The tests and attacks of the reference implementation, then ours.
-std::vector<Case> length_and_text_cases() {
-  const std::string good = tensor("x", "I32", "1", "0,4");
-  return {
-      {"empty file", "", {"0 bytes are too few"}},
-      {"seven bytes", "\0\0\0\0\0\0\0"s, {"7 bytes are too few"}},
-      {"header length above the limit", length_word(100'000'001), {"100000001", "above the limit of 100000000"}},
-      {"header length of all ones", std::string(8, '\xFF') + "{}", {"above the limit"}},
-      {"header length at the limit, beyond the file", length_word(100'000'000) + "{}", {"only 2 behind"}},
-      {"header length beyond the file", length_word(60) + "{}", {"said to have 60", "only 2 behind"}},
-      {"header one byte longer than the file", length_word(3) + "{}", {"said to have 3", "only 2 behind"}},
-      {"no header", length_word(0), {"not JSON"}},
-      {"header that is no UTF-8", file_of("\xFF"), {"not valid UTF-8"}},
-      {"name that is no UTF-8",
-       file_of("{" + tensor("\xC0\x80", "I32", "1", "0,4") + "}", "1234"),
-       {"not valid UTF-8"}},
-      {"surrogate in UTF-8", file_of("{\"\xED\xA0\x80\":1}"), {"not valid UTF-8"}},
-      {"character above U+10FFFF", file_of("{\"\xF4\x90\x80\x80\":1}"), {"not valid UTF-8"}},
-      {"cut-off UTF-8", file_of("{\"a\xE2\x82"), {"not valid UTF-8"}},
-      {"one brace", file_of("{"), {"not JSON"}},
-      {"trailing comma", file_of("{" + good + ",}", "1234"), {"not JSON"}},
-      {"text behind the object", file_of("{}x"), {"not JSON"}},
-      {"second object", file_of("{}{}"), {"not JSON"}},
-      {"NUL behind the object", file_of("{}\0junk"s), {"NUL byte"}},
-      {"byte order mark", file_of("\xEF\xBB\xBF{}"), {"byte order mark"}},
-      {"comment", file_of("{/* */}"), {"not JSON"}},
-      {"list", file_of("[]"), {"expected a JSON object, got a list"}},
-      {"number", file_of("1"), {"expected a JSON object, got a number"}},
-      {"null", file_of("null"), {"expected a JSON object, got null"}},
-      {"hundred thousand open brackets", file_of(repeated("[", 100'000)), {"expected a JSON object"}},
-      {"hundred thousand open objects", file_of(repeated("{\"a\":", 100'000)), {"tensor 'a'", "unknown field 'a'"}},
-      {"no tensors", file_of("{}"), {}},
-      {"trailing whitespace", file_of("{" + good + "}  \n\t ", "1234"), {}},
-      {"leading whitespace", file_of(" \n\t {" + good + "}", "1234"), {}},
-      {"no tensors but data", file_of("{}", "1"), {"need 0 bytes of data but the file holds 1"}},
-  };
-}
-
-std::vector<Case> entry_cases() {
-  return {
-      {"tensor that is a number", file_of(R"({"x":1})"), {"'x'", "expected an object, got a number"}},
-      {"tensor that is a list", file_of(R"({"x":[]})"), {"'x'", "expected an object, got a list"}},
-      {"dtype missing", file_of(R"({"x":{"shape":[],"data_offsets":[0,4]}})", "1234"), {"dtype is missing"}},
-      {"shape missing", file_of(R"({"x":{"dtype":"F32","data_offsets":[0,4]}})", "1234"), {"shape is missing"}},
-      {"offsets missing", file_of(R"({"x":{"dtype":"F32","shape":[]}})", "1234"), {"data_offsets is missing"}},
-      {"unknown field", file_of(R"({"x":{"dtype":"F32","size":1}})"), {"'x'", "unknown field 'size'"}},
-      {"nested field", file_of(R"({"x":{"shape":{"a":1}}})"), {"shape: expected", "got an object"}},
-      {"nested dimension", file_of(R"({"x":{"shape":[[1]]}})"), {"shape: expected", "got a list"}},
-      {"dtype twice", file_of(R"({"x":{"dtype":"F32","dtype":"F32"}})"), {"'x'", "dtype is there twice"}},
-      {"shape twice", file_of(R"({"x":{"shape":[1],"shape":[1]}})"), {"shape is there twice"}},
-      {"unknown dtype", one("F128", "1", "0,16", repeated("1", 16)), {"'x'", "dtype 'F128' is unknown"}},
-      {"dtype in lower case", one("f32", "1", "0,4", "1234"), {"dtype 'f32' is unknown"}},
-      {"dtype that is a number", file_of(R"({"x":{"dtype":1}})"), {"dtype: expected", "got a number"}},
-      {"fractional dimension", one("F32", "1.0", "0,4", "1234"), {"shape: expected", "whole numbers", "1.0"}},
-      {"dimension with exponent", one("F32", "1e0", "0,4", "1234"), {"shape: expected", "1e0"}},
-      {"negative dimension", one("F32", "-1", "0,4", "1234"), {"shape: expected", "negative number -1"}},
-      {"dimension that is text", one("F32", "\"1\"", "0,4", "1234"), {"shape: expected", "got text"}},
-      {"dimension that is null", one("F32", "null", "0,4", "1234"), {"shape: expected", "got null"}},
-      {"dimension that is true", one("F32", "true", "0,4", "1234"), {"shape: expected", "got a truth value"}},
-      {"negative offset", one("F32", "1", "-4,0", "1234"), {"data_offsets: expected", "negative number -4"}},
-      {"one offset", one("F32", "1", "4", "1234"), {"data_offsets: expected", "got one number"}},
-      {"no offsets", one("F32", "1", "", "1234"), {"data_offsets", "got an empty list"}},
-      {"three offsets", one("F32", "1", "0,4,4", "1234"), {"data_offsets: expected", "a third number"}},
-      {"offset above 64 bits",
-       one("F32", "1", "0,18446744073709551620", "1234"),
-       {"data_offsets: expected", "18446744073709551620"}},
-      {"metadata that is text", file_of(R"({"__metadata__":"x"})"), {"__metadata__", "expected an object"}},
-      {"metadata value that is a number", file_of(R"({"__metadata__":{"a":1}})"), {"metadata 'a'", "got a number"}},
-      {"metadata value that is an object", file_of(R"({"__metadata__":{"a":{}}})"), {"metadata 'a'", "got an object"}},
-      {"metadata twice", file_of(R"({"__metadata__":{},"__metadata__":{}})"), {"__metadata__ is there twice"}},
-      {"metadata key twice", file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), {"key 'a' twice"}},
-      {"tensor twice",
-       file_of("{" + tensor("x", "U8", "1", "0,1") + "," + tensor("x", "U8", "1", "1,2") + "}", "12"),
-       {"tensor 'x' is there twice"}},
-      {"tensor twice by an escape",
-       file_of("{" + tensor("x", "U8", "1", "0,1") + "," + tensor("\\u0078", "U8", "1", "1,2") + "}", "12"),
-       {"tensor 'x' is there twice"}},
-  };
-}
-
-std::vector<Case> offset_cases() {
-  const std::string a = tensor("a", "U8", "2", "0,2");
-  return {
-      {"extra bytes", one("I32", "1", "0,4", "12345"), {"need 4 bytes", "holds 5"}},
-      {"two bytes missing", one("I32", "1", "0,4", "12"), {"need 4 bytes", "holds 2"}},
-      {"data out of the file", one("I32", "1", "1000,1004", "1234"), {"must begin at 0"}},
-      {"span larger than the shape",
-       one("I32", "2,2", "0,20", repeated("1", 20)),
-       {"20 bytes", "[2,2] of I32 needs 16"}},
-      {"span smaller than the shape", one("I32", "2,2", "0,4", "1234"), {"4 bytes", "needs 16"}},
-      {"end before begin", one("I32", "1", "4,0", "1234"), {"end before they begin"}},
-      {"first tensor not at 0", one("U8", "2", "1,3", "123"), {"must begin at 0"}},
-      {"hole", file_of("{" + a + "," + tensor("b", "U8", "1", "3,4") + "}", "1234"), {"'b'", "must begin at 2"}},
-      {"overlap", file_of("{" + a + "," + tensor("b", "U8", "2", "1,3") + "}", "123"), {"'b'", "must begin at 2"}},
-      {"same region twice",
-       file_of("{" + a + "," + tensor("b", "U8", "2", "0,2") + "}", "12"),
-       {"'b'", "must begin at 2"}},
-      {"shape overflows", one("U8", "2,9223372036854775807,2", "0,4", "1234"), {"size of its shape overflows"}},
-      {"shape times bits overflows",
-       one("F64", "2305843009213693952", "0,8", "12345678"),
-       {"size of its shape overflows"}},
-      {"dimension overflows",
-       one("U8", "2,18446744073709551614", "0,4", "1234"),
-       {"'x'", "18446744073709551614 overflows"}},
-      {"half a byte", one("F4", "3", "0,2", "12"), {"no whole number of bytes"}},
-      {"six bits", one("F6_E2M3", "2", "0,2", "12"), {"no whole number of bytes"}},
-      {"whole bytes of four bits", one("F4", "4", "0,2", "12"), {}},
-      {"whole bytes of six bits", one("F6_E3M2", "4", "0,3", "123"), {}},
-      {"rank 0", one("F32", "", "0,4", "1234"), {}},
-      {"no elements", one("F32", "3,0,2", "0,0", ""), {}},
-      {"no elements between others",
-       file_of("{" + a + "," + tensor("b", "F32", "0", "2,2") + "," + tensor("c", "U8", "1", "2,3") + "}", "123"),
-       {}},
-      {"header in another order than the data",
-       file_of("{" + tensor("b", "U8", "1", "2,3") + "," + a + "}", "123"),
-       {}},
-      {"rank 20", one("U8", "1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,2", "0,2", "12"), {}},
-      {"path-like name", file_of("{" + tensor("../../x", "U8", "1", "0,1") + "}", "1"), {}},
-      {"NUL in a name, escaped", file_of("{" + tensor("a\\u0000b", "U8", "1", "0,1") + "}", "1"), {}},
-      {"empty name", file_of("{" + tensor("", "U8", "1", "0,1") + "}", "1"), {}},
-      {"name of a megabyte", file_of("{" + tensor(std::string(1 << 20, 'n'), "U8", "1", "0,1") + "}", "1"), {}},
-      {"bad entry with a name of a megabyte",
-       file_of("{" + tensor(std::string(1 << 20, 'n'), "U8", "2", "0,1") + "}", "1"),
-       {"nnn... (1048576 bytes)", "1 bytes of data"}},
-  };
-}
 
 void check_cases(const std::vector<Case>& cases) {
   TemporaryDirectory directory;
@@ -205,6 +53,20 @@ TEST_SUITE("safetensors") {
   }
   TEST_CASE("entries are accepted and refused as the format says") { check_cases(entry_cases()); }
   TEST_CASE("offsets and sizes are accepted and refused as the format says") { check_cases(offset_cases()); }
+
+  TEST_CASE("the cases go to whoever names a folder for them in GESSO_TEST_CASES") {
+    // tools/safetensors_check asks the reference implementation about the same files.
+    const char* const folder = std::getenv("GESSO_TEST_CASES");
+    if (!folder) return;
+    std::string list;
+    int number = 0;
+    for (const Case& c : all_cases()) {
+      const std::string name = fmt::format("{:03}.safetensors", number++);
+      write_file_atomically(Path(folder) / name, c.content);
+      list += fmt::format("{}\t{}\t{}\n", name, c.words.empty() ? "good" : c.only_here ? "bad here" : "bad", c.title);
+    }
+    write_file_atomically(Path(folder) / "cases.txt", list);
+  }
 
   TEST_CASE("a file is written byte for byte as the reference does") {
     TemporaryDirectory directory;

@@ -73,6 +73,17 @@ install_missing() {
   fi
 }
 
+# install_if_possible PACKAGE...: those that are missing; going on without is the caller's to decide.
+install_if_possible() {
+  command -v dpkg-query >/dev/null && root_command >/dev/null || return 0
+  local missing
+  mapfile -t missing < <(missing_of "$@")
+  ((${#missing[@]})) || return 0
+  say "Installing from Debian: ${missing[*]}"
+  apt install --no-install-recommends "${missing[@]}" || { apt update && apt install --no-install-recommends "${missing[@]}"; } ||
+    say "could not be installed: ${missing[*]}"
+}
+
 # build PRESET TARGET...: configures and builds into build/PRESET.
 build() {
   local preset="$1" launcher=()

@@ -1,4 +1,4 @@
-// gesso data: what a data set is, and what its pictures look like.
+// gesso data: what a data set is, whether all of it can be used, and what its pictures look like.
 #include <fmt/format.h>
 
 #include <cmath>
@@ -104,6 +104,37 @@ void run_info(const DataVerbOptions& options) {
   for (const auto& file : facts["skipped"]) fmt::print("  {}\n", file.get<std::string>());
 }
 
+// Every file of both splits that cannot be used. Of a set that is no folder of pictures the first fault is told.
+struct Scan {
+  std::int64_t usable = 0;
+  std::vector<std::string> bad;  // each with the reason
+};
+Scan scan_of(Recipe recipe) {
+  recipe.data.max_bad = 1;
+  recipe.data.cache_mib = 0;
+  Scan scan;
+  for (const Split split : {Split::train, Split::validation}) {
+    try {
+      const std::unique_ptr<Dataset> data = open(recipe, split, true);
+      scan.usable += data->size();
+      scan.bad.insert(scan.bad.end(), data->skipped().begin(), data->skipped().end());
+    } catch (const Error& error) {
+      if (recipe.data.kind == "folder" || error.kind() != ErrorKind::data) throw;
+      scan.bad.push_back(escaped(error.what()));
+    }
+  }
+  if (scan.usable == 0 && scan.bad.empty()) fail(ErrorKind::data, "{}: no PNG or JPEG in it", recipe.data.path);
+  return scan;
+}
+
+void run_scan(const DataVerbOptions& options, Outcome& outcome) {
+  const Scan scan = scan_of(recipe_of(options));
+  if (!scan.bad.empty()) outcome.exit_code = static_cast<int>(ErrorKind::data);
+  if (options.json) return print_json({{"usable", scan.usable}, {"bad", scan.bad}});
+  fmt::print("usable      {} images\nbad         {} files\n", scan.usable, scan.bad.size());
+  for (const std::string& file : scan.bad) fmt::print("  {}\n", file);
+}
+
 void run_preview(const DataVerbOptions& options, const std::string& command_line) {
   const Recipe recipe = recipe_of(options);
   const std::unique_ptr<Dataset> data = open(recipe, options.split == "train" ? Split::train : Split::validation);
@@ -146,6 +177,10 @@ void add_data(Verb program, Outcome& outcome) {
   Verb info = add_look(data, "info", "Prints sizes, classes, pixel statistics and unusable files", *options);
   info.footer("Example: gesso data info pictures data.size=128 --json");
   info.runs([options] { run_info(*options); });
+  Verb scan =
+      add_look(data, "scan", "Reads every file and lists those that cannot be used; exit code 3 if any", *options);
+  scan.footer("Example: gesso data scan pictures --json");
+  scan.runs([options, &outcome] { run_scan(*options, outcome); });
   Verb preview = add_look(data, "preview", "Draws a sheet of pictures with their classes", *options);
   preview.add("--out", options->out, "The picture to write (PNG)").required();
   preview.add("--count", options->count, "How many pictures, chosen by train.seed").between(1, 4096);

@@ -21,15 +21,10 @@ AppendFile::~AppendFile() { close(descriptor_); }
 
 void AppendFile::append(std::string_view record) {
   if (torn_ && !shorten()) fail_io("shorten", path_, errno);
-  for (std::size_t done = 0; done < record.size();) {
-    const ssize_t went = write(descriptor_, record.data() + done, record.size() - done);
-    if (went < 0 && errno == EINTR) continue;
-    if (went < 0) {
-      const int error = errno;
-      torn_ = done > 0 && !shorten();
-      fail_io("write", path_, error);
-    }
-    done += static_cast<std::size_t>(went);
+  const IoResult result = write_all(posix_file_system(), descriptor_, std::as_bytes(std::span(record)));
+  if (result.error != 0) {
+    torn_ = result.value > 0 && !shorten();
+    fail_io("write", path_, result.error);
   }
   whole_ += static_cast<std::int64_t>(record.size());
 }

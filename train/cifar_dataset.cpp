@@ -52,8 +52,10 @@ void append(Records& records, std::span<const std::uint8_t> record, const std::s
     fail(ErrorKind::data, "{}: record {} has label {}; CIFAR-10 has labels 0 to 9", source, records.size(), record[0]);
   records.labels.push_back(record[0]);
   const std::span<const std::uint8_t> planes = record.subspan(1);
+  const std::size_t begin = records.pixels.size();
+  records.pixels.resize(begin + kImage);
   for (std::size_t i = 0; i < kPlane; ++i)
-    for (std::size_t c = 0; c < 3; ++c) records.pixels.push_back(planes[c * kPlane + i]);
+    for (std::size_t c = 0; c < 3; ++c) records.pixels[begin + 3 * i + c] = planes[c * kPlane + i];
 }
 
 // Nothing but the records themselves bounds what a packed file unpacks to, so they are counted as they come.

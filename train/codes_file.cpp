@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "train/json_text.h"
+#include "train/safetensors_header.h"
 #include "train/text.h"
 
 namespace gesso {
@@ -147,8 +148,8 @@ void check_tensors(const SafetensorsFile& file, const CodesInfo& info) {
   for (const SafetensorsEntry& wanted : expected) {
     const SafetensorsEntry& found = file.at(wanted.name);
     if (found.dtype != wanted.dtype || found.shape != wanted.shape)
-      fail(ErrorKind::data, "{}: tensor {} is [{}] {}, expected [{}] {}", file.path().string(), found.name,
-           fmt::join(found.shape, ","), name_of(found.dtype), fmt::join(wanted.shape, ","), name_of(wanted.dtype));
+      fail(ErrorKind::data, "{}: tensor {} is {} {}, expected {} {}", file.path().string(), found.name,
+           shape_text(found.shape), name_of(found.dtype), shape_text(wanted.shape), name_of(wanted.dtype));
   }
   for (const SafetensorsEntry& found : file.entries())
     if (std::ranges::find(expected, found.name, &SafetensorsEntry::name) == expected.end())

@@ -3,18 +3,19 @@
 #include <utility>
 
 #include "core/error.h"
+#include "train/bad_files.h"
+#include "train/text.h"
 
 namespace gesso {
 
-Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices, std::span<const View> views) {
+Batch read_batch(const Dataset& dataset, std::vector<std::int64_t> indices) {
   const auto image_bytes = dataset.image_bytes();
   Batch batch;
   batch.indices = std::move(indices);
   batch.images.resize(batch.indices.size() * image_bytes);
   batch.labels.resize(batch.indices.size());
   for (std::size_t i = 0; i < batch.indices.size(); ++i)
-    dataset.read(batch.indices[i], views.empty() ? View() : views[i],
-                 std::span(batch.images).subspan(i * image_bytes, image_bytes), batch.labels[i]);
+    dataset.read(batch.indices[i], std::span(batch.images).subspan(i * image_bytes, image_bytes), batch.labels[i]);
   return batch;
 }
 
@@ -22,6 +23,7 @@ DataLoader::DataLoader(const Dataset& dataset, const SampleOrder& order, const D
     : dataset_(dataset),
       order_(order),
       augmentation_(options.augmentation),
+      max_bad_(options.max_bad),
       next_step_(options.first_step),
       unread_step_(options.first_step) {
   constexpr int kMost = 1024;
@@ -49,11 +51,54 @@ void DataLoader::stop() {
   for (std::thread& thread : threads_) thread.join();
 }
 
-Batch DataLoader::read(std::int64_t step) const {
-  std::vector<std::int64_t> indices = order_(step);
-  std::vector<View> views;
-  for (const std::int64_t index : indices) views.push_back(augmentation_.view(step, index));
-  return read_batch(dataset_, std::move(indices), views);
+Batch DataLoader::read(std::int64_t step) {
+  const std::vector<std::int64_t> places = order_(step);
+  Batch batch;
+  batch.indices.resize(places.size());
+  batch.images.resize(places.size() * dataset_.image_bytes());
+  batch.labels.resize(places.size());
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    std::int64_t place = places[i];
+    for (std::int64_t attempt = 1; !read_sample(step, place, i, batch); ++attempt)
+      place = order_.substitute(step, static_cast<std::int64_t>(i), attempt);
+  }
+  return batch;
+}
+
+// False where no sample can be had there.
+bool DataLoader::read_sample(std::int64_t step, std::int64_t place, std::size_t position, Batch& batch) {
+  const std::optional<std::int64_t> sample = dataset_.sample_at(place);
+  if (!sample) return false;
+  const std::size_t bytes = dataset_.image_bytes();
+  try {
+    dataset_.read(*sample, augmentation_.view(step, place), std::span(batch.images).subspan(position * bytes, bytes),
+                  batch.labels[position]);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
+    note_bad(place, escaped(error.what()));
+    return false;
+  }
+  batch.indices[position] = *sample;
+  return true;
+}
+
+// Throws where it is one too many.
+void DataLoader::note_bad(std::int64_t place, const std::string& why) {
+  const std::lock_guard lock(bad_mutex_);
+  if (bad_.emplace(place, why).second) untold_.emplace(place, why);
+  std::vector<std::string> reasons;
+  for (const auto& [unused, reason] : bad_) reasons.push_back(reason);
+  const bool all = std::ssize(reasons) == dataset_.size();  // there is none left to take
+  reasons.insert(reasons.end(), dataset_.skipped().begin(), dataset_.skipped().end());
+  check_bad_files(dataset_.name(), reasons, dataset_.places(), all ? 0 : max_bad_,
+                  "bring them back as they were and go on with --resume");
+}
+
+std::vector<std::string> DataLoader::newly_bad() {
+  const std::lock_guard lock(bad_mutex_);
+  std::vector<std::string> reasons;
+  for (const auto& [unused, reason] : std::exchange(untold_, {})) reasons.push_back(reason);
+  return reasons;
 }
 
 void DataLoader::work() {

@@ -34,6 +34,12 @@ void Dataset::read(std::int64_t index, const View& view, std::span<std::uint8_t>
   if (view.flip) mirror(image, static_cast<std::size_t>(image_shape().width) * pixel_bytes, pixel_bytes);
 }
 
+std::optional<std::int64_t> Dataset::sample_at(std::int64_t place) const {
+  const auto gap = std::ranges::lower_bound(info_.gaps, place);
+  if (gap != info_.gaps.end() && *gap == place) return std::nullopt;
+  return place - (gap - info_.gaps.begin());
+}
+
 Image Dataset::image(std::int64_t index) const {
   std::int32_t label = 0;
   return image(index, View(), label);

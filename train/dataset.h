@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,7 +31,10 @@ class Dataset {
     DType dtype = DType::u8;             // of a value of a picture: u8 or u16
     std::string identity{};              // of all that the pixels depend on (see file_stamp); empty: not known
     std::vector<std::string> skipped{};  // files that cannot be used, each with the reason, on one line
-    std::string files{};                 // where each sample is a file: a hash of their names and sizes, in order
+    // Files are listed before anybody knows which can be used: the places in that list of those that cannot, rising.
+    // The samples stand at the others, in order.
+    std::vector<std::int64_t> gaps{};
+    std::string files{};  // where each sample is a file: a hash of their names and sizes, in order
   };
   virtual ~Dataset() = default;
 
@@ -47,6 +51,12 @@ class Dataset {
   const std::string& identity() const { return info_.identity; }
   const std::vector<std::string>& skipped() const { return info_.skipped; }
   const std::string& files() const { return info_.files; }
+
+  // Of the list that training goes through: the samples, and the gaps between them. Which files turn out to be bad
+  // moves no other one in it.
+  std::int64_t places() const { return size() + static_cast<std::int64_t>(info_.gaps.size()); }
+  // none: a gap.
+  std::optional<std::int64_t> sample_at(std::int64_t place) const;
 
   // Fills image, the bytes of [H,W,C] in the machine's order, and label. Safe to call from several threads; the same
   // every time. Throws on an index outside the set and on a span of another size.

@@ -26,6 +26,12 @@ std::int64_t done(std::string_view verb, const Path& path, Call&& call) {
   return result.value;
 }
 
+IoResult list_sorted(FileSystem& system, const Path& path, std::vector<std::string>& names) {
+  const IoResult result = uninterrupted([&] { return system.list(path, names); });
+  std::ranges::sort(names);
+  return result;
+}
+
 }  // namespace
 
 void fail_io(std::string_view verb, const Path& path, int error) {
@@ -79,12 +85,13 @@ std::size_t OpenFile::read(std::span<std::byte> to) const {
   return filled;
 }
 
+void OpenFile::seek(std::uint64_t offset) const {
+  done("move within", path_, [&] { return system_->seek(handle_, offset); });
+}
+
 void OpenFile::write(std::span<const std::byte> bytes) const {
-  while (!bytes.empty()) {
-    const std::int64_t went = done("write", path_, [&] { return system_->write(handle_, bytes); });
-    if (went == 0) fail_io("write", path_, EIO);  // no progress and no error: no way to go on
-    bytes = bytes.subspan(static_cast<std::size_t>(went));
-  }
+  if (const IoResult result = write_all(*system_, handle_, bytes); result.error != 0)
+    fail_io("write", path_, result.error);
 }
 
 void OpenFile::sync() const {
@@ -95,6 +102,18 @@ void OpenFile::sync() const {
 void OpenFile::close() {
   const IoResult result = system_->close(std::exchange(handle_, -1));
   if (result.error != 0 && result.error != EINTR) fail_io("write", path_, result.error);
+}
+
+IoResult write_all(FileSystem& system, int handle, std::span<const std::byte> bytes) {
+  IoResult all;
+  while (!bytes.empty()) {
+    const IoResult piece = uninterrupted([&] { return system.write(handle, bytes); });
+    if (piece.error != 0 || piece.value == 0)  // no progress and no error: no way to go on
+      return {.value = all.value, .error = piece.error != 0 ? piece.error : EIO};
+    all.value += piece.value;
+    bytes = bytes.subspan(static_cast<std::size_t>(piece.value));
+  }
+  return all;
 }
 
 Path directory_of(const Path& path) {
@@ -155,12 +174,16 @@ void remove_all(FileSystem& system, const Path& path) {
   if (result.error != 0 && result.error != ENOENT) fail_io("remove", path, result.error);
 }
 
+std::vector<std::string> list_directory(FileSystem& system, const Path& path) {
+  std::vector<std::string> names;
+  if (const IoResult result = list_sorted(system, path, names); result.error != 0) fail_io("list", path, result.error);
+  return names;
+}
+
 std::vector<std::string> list_if_there(FileSystem& system, const Path& path) {
   std::vector<std::string> names;
-  const IoResult result = uninterrupted([&] { return system.list(path, names); });
-  if (result.error == ENOENT) return {};
-  if (result.error != 0) fail_io("list", path, result.error);
-  std::ranges::sort(names);
+  const IoResult result = list_sorted(system, path, names);
+  if (result.error != 0 && result.error != ENOENT) fail_io("list", path, result.error);
   return names;
 }
 

@@ -34,8 +34,11 @@ class OpenFile {
   ~OpenFile();
 
   std::uint64_t size() const;
-  // Fills `to` as far as the file reaches. Returns the bytes read.
+  const Path& path() const { return path_; }
+  // Fills `to` from the current position on, which moves; less only at the end of the file. Returns the bytes read.
   std::size_t read(std::span<std::byte> to) const;
+  // Moves the current position to `offset` bytes behind the beginning.
+  void seek(std::uint64_t offset) const;
   void write(std::span<const std::byte> bytes) const;
   // On a file system that cannot sync this kind of file there is no more to ask of it.
   void sync() const;
@@ -62,8 +65,13 @@ void make_directories(FileSystem& system, const Path& path);
 void rename(FileSystem& system, const Path& from, const Path& to);
 // A file, or a directory with all in it; gone already is good. Not in one piece: rename it out of sight before.
 void remove_all(FileSystem& system, const Path& path);
-// Sorted; none in a directory that is not there.
+// The names in a directory without "." and "..", sorted.
+std::vector<std::string> list_directory(FileSystem& system, const Path& path);
+// As above; none in a directory that is not there.
 std::vector<std::string> list_if_there(FileSystem& system, const Path& path);
+
+// Writes until all went through or the system refuses; value: how many bytes did.
+IoResult write_all(FileSystem& system, int handle, std::span<const std::byte> bytes);
 
 // Throws as every call here does.
 [[noreturn]] void fail_io(std::string_view verb, const Path& path, int error);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <system_error>
+#include <utility>
 
 namespace gesso {
 namespace {
@@ -42,6 +43,10 @@ class PosixFileSystem final : public FileSystem {
   }
   IoResult read(int handle, std::span<std::byte> to) override {
     return result_of(::read(handle, to.data(), to.size()));
+  }
+  IoResult seek(int handle, std::uint64_t offset) override {
+    if (!std::in_range<off_t>(offset)) return {.error = EOVERFLOW};
+    return result_of(::lseek(handle, static_cast<off_t>(offset), SEEK_SET));
   }
   IoResult write(int handle, std::span<const std::byte> bytes) override {
     return result_of(::write(handle, bytes.data(), bytes.size()));

@@ -38,6 +38,7 @@ class FileSystem {
   virtual IoResult size(int handle) = 0;  // value: bytes of a file
   // value: how many bytes, from where the call before ended; 0 at the end of the file.
   virtual IoResult read(int handle, std::span<std::byte> to) = 0;
+  virtual IoResult seek(int handle, std::uint64_t offset) = 0;  // the next read() begins there
   virtual IoResult write(int handle, std::span<const std::byte> bytes) = 0;
   // A file's content, or a directory's names, are on disk when it returns. After a failure nobody knows what is.
   virtual IoResult sync(int handle) = 0;
@@ -51,7 +52,7 @@ class FileSystem {
   virtual IoResult list(const Path& path, std::vector<std::string>& names) = 0;
 };
 
-// The operating system's.
+// The operating system's; its handles are file descriptors.
 FileSystem& posix_file_system();
 
 }  // namespace gesso

@@ -1,6 +1,5 @@
 #include "train/files.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -56,37 +55,8 @@ void sync_name(const Path& path) {
 
 }  // namespace
 
-InputFile::InputFile(Path path) : path_(std::move(path)), descriptor_(open(path_.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (descriptor_ < 0) fail_io("open", path_, errno);
-}
-
-InputFile::~InputFile() { close(descriptor_); }
-
-std::uint64_t InputFile::size() const {
-  struct stat status {};
-  if (fstat(descriptor_, &status) != 0) fail_io("look at", path_, errno);
-  return static_cast<std::uint64_t>(status.st_size);
-}
-
-std::size_t InputFile::read(std::span<std::byte> to) {
-  std::size_t done = 0;
-  while (done < to.size()) {
-    const ssize_t got = ::read(descriptor_, to.data() + done, to.size() - done);
-    if (got == 0) break;
-    if (got < 0 && errno == EINTR) continue;
-    if (got < 0) fail_io("read", path_, errno);
-    done += static_cast<std::size_t>(got);
-  }
-  return done;
-}
-
-void InputFile::seek(std::uint64_t offset) {
-  if (!std::in_range<off_t>(offset) || lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0)
-    fail_io("move within", path_, std::in_range<off_t>(offset) ? errno : EOVERFLOW);
-}
-
 std::vector<std::byte> read_file(const Path& path, std::size_t max_bytes) {
-  InputFile file(path);
+  const OpenFile file = OpenFile::to_read(posix_file_system(), path);
   const std::uint64_t expected = file.size();
   if (expected > max_bytes)
     fail(ErrorKind::data, "{} has {} bytes; at most {} are read", path.string(), expected, max_bytes);
@@ -121,7 +91,7 @@ AtomicFile::~AtomicFile() {
 void AtomicFile::commit() {
   file_.sync();
   file_.close();
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_io("rename a finished file to", path_, errno);
+  rename(posix_file_system(), temporary_, path_);
   temporary_.clear();
   sync_name(path_);
 }
@@ -148,7 +118,7 @@ StagedDirectory::StagedDirectory(Path final_path)
     : final_path_(without_trailing_slash(std::move(final_path))), temporary_(name_beside(final_path_)) {
   if (std::error_code ignored; std::filesystem::exists(final_path_, ignored))
     fail(ErrorKind::io, "cannot write {}: it exists already", final_path_.string());
-  if (mkdir(temporary_.c_str(), 0777) != 0) fail_io("make the directory", temporary_, errno);
+  make_directory(posix_file_system(), temporary_);
 }
 
 StagedDirectory::~StagedDirectory() {
@@ -159,8 +129,7 @@ StagedDirectory::~StagedDirectory() {
 void StagedDirectory::publish() {
   for (const std::string& name : list_directory(temporary_)) sync_path(temporary_ / name);
   sync_directory(posix_file_system(), temporary_);
-  if (::rename(temporary_.c_str(), final_path_.c_str()) != 0)
-    fail_io("rename a finished directory to", final_path_, errno);
+  rename(posix_file_system(), temporary_, final_path_);
   temporary_.clear();
   sync_name(final_path_);
 }
@@ -176,15 +145,6 @@ FileStamp file_stamp(const Path& path) {
 
 void make_directories(const Path& path) { make_directories(posix_file_system(), path); }
 
-std::vector<std::string> list_directory(const Path& path) {
-  std::error_code error;
-  std::vector<std::string> names;
-  std::filesystem::directory_iterator entry(path, error);
-  for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
-    names.push_back(entry->path().filename().string());
-  if (error) fail_io("list", path, error.value());
-  std::ranges::sort(names);
-  return names;
-}
+std::vector<std::string> list_directory(const Path& path) { return list_directory(posix_file_system(), path); }
 
 }  // namespace gesso

@@ -14,26 +14,6 @@
 
 namespace gesso {
 
-// An open file that is only read.
-class InputFile {
- public:
-  explicit InputFile(Path path);
-  ~InputFile();
-  InputFile(const InputFile&) = delete;
-  InputFile& operator=(const InputFile&) = delete;
-
-  const Path& path() const { return path_; }
-  std::uint64_t size() const;
-  // Fills `to` from the current position on, which moves; less only at the end of the file. Returns the bytes read.
-  std::size_t read(std::span<std::byte> to);
-  // Moves the current position to `offset` bytes behind the beginning.
-  void seek(std::uint64_t offset);
-
- private:
-  Path path_;
-  int descriptor_;
-};
-
 // The whole content. Throws if it has more than `max_bytes`.
 std::vector<std::byte> read_file(const Path& path, std::size_t max_bytes);
 std::string read_text_file(const Path& path, std::size_t max_bytes);

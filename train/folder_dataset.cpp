@@ -4,14 +4,15 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <cstring>
 #include <utility>
 
 #include "core/error.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
+#include "train/bad_files.h"
 #include "train/folder_listing.h"
+#include "train/manifest.h"
 #include "train/picture.h"
 #include "train/resize.h"
 #include "train/text.h"
@@ -30,12 +31,21 @@ BasicImage<T> cropped_as_seen(const BasicImage<T>& picture, std::int64_t size, c
                  crop_place(view.x, picture.shape.width - size), size, size);
 }
 
+// A pipe that took a file's place would be waited for without end.
+std::vector<std::byte> read_listed(const FolderOptions& options, const std::string& name) {
+  const Path path = options.path / name;
+  std::error_code error;
+  if (const auto type = std::filesystem::status(path, error).type(); type != std::filesystem::file_type::regular)
+    fail(ErrorKind::data, "{}: {}", in_quotes(name), error ? error.message() : "is no file any more");
+  return read_file(path, kMaxPictureBytes);
+}
+
 // The file as a picture that covers size x size; cropped to its middle where nothing else will be seen.
 template <class T>
-BasicImage<T> prepared(const FolderOptions& options, const std::string& name) {
+BasicImage<T> prepared(const FolderOptions& options, const std::string& name, std::span<const std::byte> file) {
   constexpr std::int64_t kMostLong = 8;
   const std::string source = in_quotes(name);
-  const BasicImage<T> picture = decode_picture<T>(read_file(options.path / name, kMaxPictureBytes), source);
+  const BasicImage<T> picture = decode_picture<T>(file, source);
   const auto [H, W, C] = picture.shape;
   if (std::max(H, W) > kMostLong * std::min(H, W))
     fail(ErrorKind::data, "{}: {}x{} pixels are more than {} times as long as wide, the limit for a crop", source, W, H,
@@ -48,7 +58,8 @@ template <class T>
 struct Entry {
   ListedFile file;
   FileStamp stamp{};
-  BasicImage<T> picture{};  // empty: decode the file
+  std::uint64_t checksum = 0;  // of its content
+  BasicImage<T> picture{};     // empty: decode the file
   bool usable = false;
 };
 
@@ -64,9 +75,16 @@ class FolderDataset final : public Dataset {
     const Entry<T>& entry = entries_[static_cast<std::size_t>(index)];
     label = entry.file.label;
     if (entry.picture.pixels.empty())
-      copy(prepared<T>(options_, entry.file.name), view, image);
+      copy(decoded_again(entry), view, image);
     else
       copy(entry.picture, view, image);
+  }
+
+  BasicImage<T> decoded_again(const Entry<T>& entry) const {
+    const std::vector<std::byte> file = read_listed(options_, entry.file.name);
+    if (checksum_of(file) != entry.checksum)
+      fail(ErrorKind::data, "{}: was changed since the data set was opened", in_quotes(entry.file.name));
+    return prepared<T>(options_, entry.file.name, file);
   }
 
   void copy(const BasicImage<T>& picture, const View& view, std::span<std::uint8_t> image) const {
@@ -91,7 +109,9 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
     try {
       if (!is_meant_as_picture(options.path / file.name)) return;
       entry.stamp = file_stamp(options.path / file.name);
-      BasicImage<T> picture = prepared<T>(options, file.name);
+      const std::vector<std::byte> content = read_listed(options, file.name);
+      entry.checksum = checksum_of(content);
+      BasicImage<T> picture = prepared<T>(options, file.name, content);
       entry.usable = file.label != ListedFile::kNoClass;
       if (!entry.usable) file.problem = in_quotes(file.name) + " lies beside the class folders, so it has no class";
       const auto bytes = static_cast<std::int64_t>(picture.pixels.size() * sizeof(T));
@@ -106,19 +126,6 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
   });
 }
 
-void check_skipped(const FolderOptions& options, const std::vector<std::string>& skipped, std::size_t usable) {
-  const double share = static_cast<double>(skipped.size()) / static_cast<double>(skipped.size() + usable);
-  if (skipped.empty() || share <= options.max_bad) return;
-  constexpr std::size_t kShown = 3;
-  fail(
-      ErrorKind::data,
-      "{}: {} of {} files cannot be used, more than data.max_bad = {} allows; data.max_bad={:.3g} goes on without "
-      "them: {}{}",
-      options.path.string(), skipped.size(), skipped.size() + usable, options.max_bad, std::ceil(share * 1000) / 1000,
-      fmt::join(skipped.begin(), skipped.begin() + static_cast<std::ptrdiff_t>(std::min(kShown, skipped.size())), "; "),
-      skipped.size() > kShown ? "; ..." : "");
-}
-
 template <class T>
 std::string identity_of(const FolderOptions& options, const std::vector<Entry<T>>& entries) {
   std::string identity = fmt::format("folder {} {} {}\n", options.size, options.channels, options.bits);
@@ -131,7 +138,7 @@ std::string hash_of_files(const std::vector<Entry<T>>& entries) {
   std::string text;
   for (const Entry<T>& entry : entries) {
     text += entry.file.name;
-    text += fmt::format("{}{} ", '\0', entry.stamp.size);
+    text += entry.usable ? fmt::format("{}{} ", '\0', entry.stamp.size) : std::string("\0bad ", 5);
   }
   return fmt::format("{:016x}", random_key(0, Purpose::data, text));
 }
@@ -144,11 +151,18 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
     if (is_validation(file.name, options.validation) == (split == Split::validation))
       entries.push_back({.file = std::move(file)});
   scan(options, entries);
+  std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable && entry.file.problem.empty(); });
   std::vector<std::string> skipped;
-  for (const Entry<T>& entry : entries)
-    if (!entry.file.problem.empty()) skipped.push_back(entry.file.problem);
+  std::vector<std::int64_t> gaps;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].usable) continue;
+    skipped.push_back(entries[i].file.problem);
+    gaps.push_back(static_cast<std::int64_t>(i));
+  }
+  const std::string hash = hash_of_files(entries);
+  check_bad_files(options.path.string(), skipped, std::ssize(entries), options.max_bad,
+                  "data.max_bad={} goes on without them");
   std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable; });
-  check_skipped(options, skipped, entries.size());
   if (entries.empty() && !options.may_be_empty)
     fail(ErrorKind::data, "{}: no PNG or JPEG {}", options.path.string(),
          split == Split::train
@@ -161,7 +175,8 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
                      .dtype = dtype_of<T>,
                      .identity = identity_of(options, entries),
                      .skipped = std::move(skipped),
-                     .files = hash_of_files(entries)};
+                     .gaps = std::move(gaps),
+                     .files = hash};
   return std::make_unique<FolderDataset<T>>(std::move(info), options, std::move(entries));
 }
 

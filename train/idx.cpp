@@ -35,17 +35,19 @@ int read_magic(ByteStream& stream, const std::string& source) {
   return static_cast<int>(rank);
 }
 
-// Before anything is allocated. `file_bytes`: packed, or header and content.
-void check_size(const Shape& shape, std::uint64_t file_bytes, bool packed, const IdxLimits& limits,
+// Returns how many bytes the array has, checked before anything is allocated. `file_bytes`: packed, or header and
+// content.
+std::uint64_t check_size(const Shape& shape, std::uint64_t file_bytes, bool packed, const IdxLimits& limits,
                 const std::string& source) {
-  const bool empty = std::ranges::find(shape, 0) != shape.end();
-  std::uint64_t count = empty ? 0 : 1;
+  std::uint64_t count = 1;
   for (std::int64_t dim : shape) {  // never multiplies above the limit: four dimensions of 32 bits would overflow
-    if (!empty && count > limits.max_bytes / static_cast<std::uint64_t>(dim))
+    const auto factor = static_cast<std::uint64_t>(std::max<std::int64_t>(dim, 1));  // those beside a 0 count, too
+    if (count > limits.max_bytes / factor)
       fail(ErrorKind::data, "{}: says it holds {} bytes, above the limit of {}", source, fmt::join(shape, "x"),
            limits.max_bytes);
-    count *= static_cast<std::uint64_t>(dim);
+    count *= factor;
   }
+  if (std::ranges::find(shape, 0) != shape.end()) count = 0;
   if (packed && count > limits.ratio_free_bytes && count / limits.max_ratio > file_bytes)
     fail(ErrorKind::data, "{}: says it unpacks {} bytes to {}, above the limit of {} to 1; is it cut off?", source,
          file_bytes, count, limits.max_ratio);
@@ -53,6 +55,17 @@ void check_size(const Shape& shape, std::uint64_t file_bytes, bool packed, const
   if (!packed && count != file_bytes - header_bytes)
     fail(ErrorKind::data, "{}: says it holds {} = {} bytes but {} follow its header", source, fmt::join(shape, "x"),
          count, file_bytes - header_bytes);
+  return count;
+}
+
+void read_values(ByteStream& stream, std::size_t count, std::vector<std::uint8_t>& values) {
+  constexpr std::size_t kPiece = std::size_t{1} << 20;
+  values.reserve(count);
+  while (values.size() < count) {
+    const std::size_t begin = values.size(), piece = std::min(kPiece, count - begin);
+    values.resize(begin + piece);
+    stream.read(std::as_writable_bytes(std::span(values).subspan(begin)));
+  }
 }
 
 }  // namespace
@@ -64,9 +77,8 @@ IdxArray read_idx(const Path& path, const IdxLimits& limits) {
   IdxArray array;
   const int rank = read_magic(stream, source);
   for (int i = 0; i < rank; ++i) array.shape.push_back(read_u32(stream));
-  check_size(array.shape, file.size(), stream.is_packed(), limits, source);
-  array.values.resize(static_cast<std::size_t>(array.shape.count()));
-  stream.read(std::as_writable_bytes(std::span(array.values)));
+  const std::uint64_t count = check_size(array.shape, file.size(), stream.is_packed(), limits, source);
+  read_values(stream, static_cast<std::size_t>(count), array.values);
   stream.expect_end();
   return array;
 }

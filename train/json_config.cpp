@@ -24,7 +24,7 @@ std::string shown(const Json& value) {
   constexpr std::size_t kShown = 60;
   std::string text = value.dump(-1, ' ', false, Json::error_handler_t::replace);
   if (text.size() > kShown) text = text.substr(0, kShown) + "...";
-  return fmt::format("{} ({})", text, value.type_name());
+  return fmt::format("{} ({})", escaped(text), value.type_name());
 }
 
 template <class T>

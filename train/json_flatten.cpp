@@ -20,8 +20,8 @@ class Flattener final : public JsonHandler {
   std::vector<std::pair<std::string, Json>> leaves;
 
   bool start_object(std::size_t) override {
-    if (in_list_) fail("{}: {}: objects in a list are not known", source_, path());
-    if (levels_.size() == max_depth_) fail("{}: {}: nested deeper than {} objects", source_, path(), max_depth_);
+    if (in_list_) fail("{}: {}: objects in a list are not known", source_, in_quotes(path()));
+    if (levels_.size() == max_depth_) fail("{}: {}: nested deeper than {} objects", source_, in_quotes(path()), max_depth_);
     levels_.emplace_back();
     return true;
   }
@@ -38,7 +38,7 @@ class Flattener final : public JsonHandler {
   }
   bool start_array(std::size_t) override {
     check_inside("a list");
-    if (in_list_) fail("{}: {}: lists in a list are not known", source_, path());
+    if (in_list_) fail("{}: {}: lists in a list are not known", source_, in_quotes(path()));
     in_list_ = true;
     list_ = Json::array();
     return true;

@@ -1,5 +1,7 @@
 #include "train/json_text.h"
 
+#include "train/text.h"
+
 namespace gesso {
 namespace {
 
@@ -42,7 +44,7 @@ bool JsonHandler::parse_error(std::size_t, const std::string&, const nlohmann::j
   std::string words = error.what();
   if (const auto bracket = words.find("] "); bracket != std::string::npos) words.erase(0, bracket + 2);
   if (words.size() > kShown) words = words.substr(0, kShown) + "...";
-  throw NotJson{words};
+  throw NotJson{escaped(words)};
 }
 
 void parse_json(std::string_view text, std::string_view source, ErrorKind kind, JsonComments comments,

@@ -77,7 +77,7 @@ Manifest parse_manifest(std::string_view text) {
   try {
     manifest = manifest_of(nlohmann::json::parse(text));
   } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::data, "the manifest cannot be read: {}", escaped(error.what()));
+    fail(ErrorKind::data, "the manifest cannot be read: {}", in_quotes(error.what()));
   }
   if (manifest.version == Manifest::kVersion && text_of(manifest) != text)
     fail(ErrorKind::data, "the manifest is not as gesso writes it");

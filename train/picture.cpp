@@ -68,7 +68,7 @@ bool is_meant_as_picture(const Path& path) {
   if (const std::string ending = ending_of(path); ending == ".png" || ending == ".jpg" || ending == ".jpeg")
     return true;
   std::array<std::byte, 8> first{};
-  const std::size_t size = InputFile(path).read(first);
+  const std::size_t size = OpenFile::to_read(posix_file_system(), path).read(first);
   const auto bytes = std::span<const std::byte>(first).first(size);
   return is_png(bytes) || is_jpeg(bytes);
 }

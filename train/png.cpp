@@ -34,6 +34,9 @@ bool contained(png_structp png, Body body) {
   return true;
 }
 
+constexpr std::size_t kChunkNameBytes = 5;  // with the NUL behind it
+constexpr png_byte kUnwanted[] = "tEXt\0zTXt\0iTXt\0iCCP\0sPLT";
+
 struct Input {
   std::span<const std::byte> rest;
 };
@@ -65,7 +68,9 @@ class Reader {
       png_set_read_fn(png_, &input_, read_bytes);
       png_set_user_limits(png_, 0x7FFFFFFF, 0x7FFFFFFF);  // ours, below, say more
       png_set_chunk_malloc_max(png_, 8 << 20);
-      png_set_chunk_cache_max(png_, 128);
+      // Each of these may unpack to that much, and none is wanted.
+      png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, kUnwanted,
+                                  static_cast<int>(sizeof kUnwanted / kChunkNameBytes));
       png_read_info(png_, info_);
     });
     const std::int64_t width = png_get_image_width(png_, info_), height = png_get_image_height(png_, info_);

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <ranges>
 
+#include "train/history_text.h"
 #include "train/run_history.h"
 
 namespace gesso {
@@ -28,14 +29,13 @@ std::size_t terminal_width() {
 }
 
 // Keeps the whole lines of steps up to `step`; what a kill left half written goes.
-std::string lines_up_to(const std::string& text, std::int64_t step) {
+std::string lines_up_to(std::string_view text, std::int64_t step) {
   std::string kept;
-  for (std::size_t begin = 0, end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-    const std::string line = text.substr(begin, end - begin);
-    const nlohmann::json object = nlohmann::json::parse(line, nullptr, false);
-    if (object.is_object() && object.contains("step") && object["step"].is_number_integer() && object["step"] <= step)
-      kept += line + '\n';
-  }
+  text.remove_suffix(text.size() - (text.rfind('\n') + 1));
+  each_line(text, [&](std::string_view line) {
+    if (const std::int64_t its_step = step_in(object_in(line)); its_step >= 0 && its_step <= step)
+      kept.append(line) += '\n';
+  });
   return kept;
 }
 

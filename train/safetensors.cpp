@@ -63,7 +63,7 @@ std::unique_ptr<std::byte[]> allocate(std::uint64_t bytes, const Path& path) {
   }
 }
 
-std::unique_ptr<std::byte[]> read_exactly(InputFile& file, std::uint64_t bytes) {
+std::unique_ptr<std::byte[]> read_exactly(const OpenFile& file, std::uint64_t bytes) {
   std::unique_ptr<std::byte[]> memory = allocate(bytes, file.path());
   if (file.read({memory.get(), static_cast<std::size_t>(bytes)}) != bytes)
     fail(ErrorKind::data, "{}: became shorter while it was read", file.path().string());
@@ -152,7 +152,7 @@ SafetensorsEntry safetensors_entry(std::string name, const Spec& spec, std::span
 }
 
 SafetensorsFile::SafetensorsFile(const Path& path, std::uint64_t max_file_bytes, SafetensorsData data)
-    : path_(path), file_(std::in_place, path) {
+    : path_(path), file_(OpenFile::to_read(posix_file_system(), path)) {
   const std::uint64_t file_bytes = file_->size();
   if (file_bytes > max_file_bytes)
     fail(ErrorKind::data, "{}: {} bytes are above the limit of {}", path.string(), file_bytes, max_file_bytes);
@@ -280,8 +280,8 @@ void write_safetensors(const Path& path, std::span<const SafetensorsEntry> entri
   SafetensorsWriter writer(path, entries, metadata);
   for (const SafetensorsEntry& entry : entries)
     if (const std::uint64_t bytes = checked_bytes(entry, path); bytes != entry.data.size())
-      fail("{}: cannot write tensor {}: [{}] of {} needs {} bytes, given {}", path.string(), in_quotes(entry.name),
-           fmt::join(entry.shape, ","), name_of(entry.dtype), bytes, entry.data.size());
+      fail("{}: cannot write tensor {}: {} of {} needs {} bytes, given {}", path.string(), in_quotes(entry.name),
+           shape_text(entry.shape), name_of(entry.dtype), bytes, entry.data.size());
   for (std::size_t i : writing_order(entries)) writer.write(entries[i].data);
   writer.commit();
 }

@@ -94,7 +94,7 @@ class SafetensorsFile {
   void take(SafetensorsHeader&& header, const std::byte* data);  // data: null where they stay in the file
 
   Path path_;
-  std::optional<InputFile> file_;      // open while data are left in it
+  std::optional<OpenFile> file_;       // open while data are left in it
   std::uint64_t data_begin_ = 0;       // in the file
   std::vector<std::uint64_t> begins_;  // of the entries, behind data_begin_
   std::unique_ptr<std::byte[]> data_;

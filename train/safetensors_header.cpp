@@ -156,11 +156,18 @@ void check_tensor(const SafetensorsHeader::Tensor& tensor, std::uint64_t expecte
   if (problem == SizeProblem::overflow) refuse("the size of its shape overflows 64 bits");
   if (problem == SizeProblem::partial_byte) refuse("its elements are no whole number of bytes");
   if (tensor.end - tensor.begin != bytes)
-    refuse(fmt::format("{} bytes of data, but [{}] of {} needs {}", tensor.end - tensor.begin,
-                       fmt::join(tensor.shape, ","), name_of(tensor.dtype), bytes));
+    refuse(fmt::format("{} bytes of data, but {} of {} needs {}", tensor.end - tensor.begin, shape_text(tensor.shape),
+                       name_of(tensor.dtype), bytes));
 }
 
 }  // namespace
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  constexpr std::size_t kShown = 16;
+  const auto shown = shape.first(std::min(kShown, shape.size()));
+  if (shown.size() == shape.size()) return fmt::format("[{}]", fmt::join(shown, ","));
+  return fmt::format("[{},...] of {} dimensions", fmt::join(shown, ","), shape.size());
+}
 
 SizeProblem safetensors_bytes(SafetensorsDType dtype, std::span<const std::int64_t> shape, std::uint64_t& bytes) {
   std::uint64_t bits = 1;

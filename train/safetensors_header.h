@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,9 @@ inline constexpr std::string_view kSafetensorsMetadata = "__metadata__";
 
 // Throws ErrorKind::data; `data_bytes` is what the file holds behind the header, `source` starts the messages.
 SafetensorsHeader parse_safetensors_header(std::string_view json, std::uint64_t data_bytes, std::string_view source);
+
+// "[2,3]"; only the first of very many dimensions.
+std::string shape_text(std::span<const std::int64_t> shape);
 
 // Bytes of a tensor of these dimensions, none where the product overflows 64 bits or is no whole number of bytes.
 enum class SizeProblem : std::uint8_t { none, overflow, partial_byte };

@@ -51,4 +51,10 @@ std::vector<std::int64_t> SampleOrder::operator()(std::int64_t step) const {
   return indices;
 }
 
+std::int64_t SampleOrder::substitute(std::int64_t step, std::int64_t position, std::int64_t attempt) const {
+  const std::uint64_t key = random_key(seed_, Purpose::shuffle, "substitute", static_cast<std::uint64_t>(attempt));
+  const Words words = random_words(key, static_cast<std::uint64_t>(step), static_cast<std::uint64_t>(position), 0);
+  return static_cast<std::int64_t>(below(words.word[0], words.word[1], static_cast<std::uint64_t>(samples_)));
+}
+
 }  // namespace gesso

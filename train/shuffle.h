@@ -33,6 +33,9 @@ class SampleOrder {
   std::int64_t epoch(std::int64_t step) const { return step / batches_per_epoch(); }
   // The batch of this step, counted from 0. Throws on a negative step.
   std::vector<std::int64_t> operator()(std::int64_t step) const;
+  // What to take instead of the sample at `position` of that batch where it cannot be had: drawn from all of them, anew
+  // for each attempt (from 1). The other samples of the batch stay as they are.
+  std::int64_t substitute(std::int64_t step, std::int64_t position, std::int64_t attempt) const;
 
  private:
   std::int64_t samples_, batch_;

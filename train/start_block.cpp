@@ -10,6 +10,7 @@
 #include "core/isa.h"
 #include "core/rng.h"
 #include "core/thread_pool.h"
+#include "train/append_file.h"
 #include "train/checkpoint.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
@@ -95,9 +96,13 @@ void write_skipped(const StartFacts& facts) {
   if (error) fail(ErrorKind::io, "cannot remove {}: {}", path.string(), error.message());
 }
 
+void add_skipped(const Path& run, std::span<const std::string> files) {
+  AppendFile(skipped_path(run), AppendFile::Open::at_end).append(fmt::format("{}\n", fmt::join(files, "\n")));
+}
+
 std::vector<std::string> start_block(const StartFacts& facts) {
   const Recipe& recipe = facts.recipe;
-  const std::int64_t batch = recipe.train.batch, per_epoch = facts.train_data.size() / batch;
+  const std::int64_t batch = recipe.train.batch, per_epoch = facts.train_data.places() / batch;
   Recipe nameless = recipe;
   nameless.about = {};
   const std::uint64_t config_hash = random_key(0, Purpose::data, text_of(nameless));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -27,5 +28,7 @@ std::vector<std::string> start_block(const StartFacts& facts);
 
 // Writes skipped.txt, a line a file that cannot be used, into the run directory; where all can there is none.
 void write_skipped(const StartFacts& facts);
+// Adds files that went bad later.
+void add_skipped(const Path& run, std::span<const std::string> files);
 
 }  // namespace gesso

@@ -111,7 +111,7 @@ StepRecord parse_step_record(std::string_view text) {
   try {
     return record_of(Json::parse(text));
   } catch (const nlohmann::json::exception& error) {
-    fail(ErrorKind::data, "{}", escaped(error.what()));
+    fail(ErrorKind::data, "it cannot be read: {}", in_quotes(error.what()));
   }
 }
 

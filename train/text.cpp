@@ -12,12 +12,16 @@ namespace gesso {
 std::string escaped(std::string_view text) {
   const bool readable = is_utf8(text);
   std::string result;
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (byte < 0x20 || byte == 0x7F || (byte > 0x7F && !readable))
+  const auto byte_at = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  // U+0080 to U+009F, which some terminals obey, begin with C2.
+  const auto starts_control = [&](std::size_t i) { return byte_at(i) == 0xC2 && byte_at(i + 1) < 0xA0; };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const unsigned byte = byte_at(i);
+    const bool control = byte < 0x20 || byte == 0x7F || starts_control(i) || (i > 0 && starts_control(i - 1));
+    if (control || (byte > 0x7F && !readable))
       result += fmt::format("\\x{:02x}", byte);
     else
-      result += c;
+      result += text[i];
   }
   return result;
 }

@@ -74,6 +74,7 @@ class Run {
   RunSummary go();
 
  private:
+  Batch next_batch(std::int64_t step);
   void train_step(std::int64_t step, Batch batch);
   void read_last();
   [[noreturn]] void stop_at(StepRecord& record);
@@ -153,13 +154,14 @@ void Run::lock() {
 }
 
 std::unique_ptr<DataLoader> Run::loader() const {
-  const SampleOrder order(train_data_.size(), recipe_.train.batch, seed(recipe_));
+  const SampleOrder order(train_data_.places(), recipe_.train.batch, seed(recipe_));
   const Augmentation augmentation{
       .flip = recipe_.data.flip, .crop = recipe_.data.crop == Crop::random, .seed = seed(recipe_)};
-  return std::make_unique<DataLoader>(
-      train_data_, order,
-      DataLoaderOptions{
-          .first_step = start_.step, .threads = static_cast<int>(recipe_.data.loaders), .augmentation = augmentation});
+  return std::make_unique<DataLoader>(train_data_, order,
+                                      DataLoaderOptions{.first_step = start_.step,
+                                                        .threads = static_cast<int>(recipe_.data.loaders),
+                                                        .augmentation = augmentation,
+                                                        .max_bad = recipe_.data.max_bad});
 }
 
 // Takes damaged checkpoints out of the way of those that training will save.
@@ -199,13 +201,13 @@ void Run::start_directory(const std::string& configuration) {
   if (options_.controls) options_.controls->looked_after = true;
 }
 
-// What is written for those who look on: where the system refuses, training goes on.
+// What is made for those who look on: where the system refuses, or a picture to test with is gone, training goes on.
 template <class Work>
 void Run::try_to(Work&& work) {
   try {
     work();
   } catch (const Error& error) {
-    if (error.kind() != ErrorKind::io) throw;
+    if (error.kind() != ErrorKind::io && error.kind() != ErrorKind::data) throw;
     line_->say(fmt::format("{}; training goes on", error.what()));
   }
 }
@@ -264,6 +266,27 @@ std::string Run::dump(const StepRecord& record) {
                        directory.string());
   } catch (const std::exception& error) {
     return fmt::format("it could not be kept for gesso replay ({})", error.what());
+  }
+}
+
+// Tells of files that went bad. Where these are too many, what was done is saved before the run stops.
+Batch Run::next_batch(std::int64_t step) {
+  const auto tell_bad = [this] {
+    const std::vector<std::string> bad = loader_->newly_bad();
+    for (const std::string& why : bad) line_->say(fmt::format("{}; other pictures take its place", why));
+    if (!bad.empty()) try_to([&] { add_skipped(options_.directory, bad); });
+  };
+  try {
+    Batch batch = loader_->next();
+    tell_bad();
+    return batch;
+  } catch (const Error&) {
+    tell_bad();
+    if (step > start_.step) {
+      if (saver_->newest_started() != step) save(step);
+      saver_->finish(step);
+    }
+    throw;
   }
 }
 
@@ -378,7 +401,7 @@ RunSummary Run::go() {
   spent_ = {};
   for (std::int64_t step = start_.step; step < recipe_.train.steps; ++step) {
     const double begin = seconds_now();
-    Batch batch = loader_->next();
+    Batch batch = next_batch(step);
     images_.copy_from_host(std::as_bytes(std::span(batch.images)));
     const double loaded = seconds_now();
     train_step(step, std::move(batch));

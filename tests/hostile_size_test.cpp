@@ -1,0 +1,249 @@
+// What a hostile file of 10 MB costs: at most the memory that its reader declares (docs/runs.md) and 64 MiB for the
+// program itself, and five seconds of a processor.
+#include <doctest/doctest.h>
+#include <fmt/format.h>
+#include <zlib.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "tests/handmade_jpeg.h"
+#include "tests/handmade_png.h"
+#include "tests/program.h"
+#include "tests/temporary_directory.h"
+#include "train/files.h"
+#include "train/manifest.h"
+
+namespace gesso {
+namespace {
+
+using namespace std::string_literals;
+
+constexpr std::size_t kBytes = 10'000'000;
+// Sanitizers slow down, and take memory of their own.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr double kMostSeconds = 120;
+constexpr std::int64_t kProgramMib = 4096;
+#else
+constexpr double kMostSeconds = 5;
+constexpr std::int64_t kProgramMib = 64;
+#endif
+
+std::string repeated(const std::string& part, std::size_t bytes) {
+  std::string text;
+  text.reserve(bytes + part.size());
+  while (text.size() < bytes) text += part;
+  return text;
+}
+
+// Zero bytes as deflate packs them, ending where a byte does: pieces may follow each other.
+std::string deflated_zeros(std::size_t count) {
+  std::string zeros(count, '\0'), packed(count / 500 + 1000, '\0');
+  z_stream stream{};
+  if (deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) != Z_OK) fail("zlib: cannot pack");
+  stream.next_in = reinterpret_cast<Bytef*>(zeros.data());
+  stream.avail_in = static_cast<uInt>(count);
+  stream.next_out = reinterpret_cast<Bytef*>(packed.data());
+  stream.avail_out = static_cast<uInt>(packed.size());
+  deflate(&stream, Z_FULL_FLUSH);
+  packed.resize(packed.size() - stream.avail_out);
+  deflateEnd(&stream);
+  return packed;
+}
+// As zlib's format has them, whole.
+std::string zlib_zeros(std::size_t count) {
+  constexpr std::size_t kPiece = 1'000'000;
+  const std::string piece = deflated_zeros(kPiece);
+  std::string packed = "\x78\xDA";
+  for (std::size_t i = 0; i < count / kPiece; ++i) packed += piece;
+  packed += deflated_zeros(count % kPiece);
+  const auto checksum = static_cast<std::uint32_t>(count % 65521 << 16 | 1);  // Adler-32
+  return packed + "\x03\0"s + big_endian(checksum);
+}
+// `before`, and zeros without end: 10 GB.
+std::string gzip_bomb(const std::string& before) {
+  const std::string stored =
+      "\0"s + static_cast<char>(before.size()) + "\0"s + static_cast<char>(~before.size()) + "\xFF";
+  return repeated(deflated_zeros(1'000'000), kBytes).insert(0, "\x1F\x8B\x08\0\0\0\0\0\0\x03"s + stored + before);
+}
+
+// A good PNG: nothing but its size, and what it takes to unpack, is wrong with it.
+std::string large_png(std::uint32_t side, char depth, char colour, std::size_t row_bytes, const std::string& chunks) {
+  const std::string header = big_endian(side) + big_endian(side) + depth + colour + std::string(3, '\0');
+  return "\x89PNG\r\n\x1a\n" + png_chunk("IHDR", header) + chunks +
+         png_chunk("IDAT", zlib_zeros(side * (row_bytes + 1))) + png_chunk("IEND", "");
+}
+std::string text_bombs() {
+  const std::string bomb = png_chunk("zTXt", "Title\0\0"s + zlib_packed(std::string(7'900'000, 'a')));
+  return repeated(bomb, kBytes - 500'000);
+}
+
+// 64 million pixels in a hundred scans.
+std::string large_jpeg() {
+  const std::string once = handmade_jpeg(Image({8000, 8000, 1}, 99), {.progressive = true});
+  const std::string last = once.substr(once.rfind("\xFF\xC4"s), once.size() - 2 - once.rfind("\xFF\xC4"s));
+  std::string file = once.substr(0, once.size() - 2);
+  for (int scan = 2; scan < 99; ++scan) file += last;
+  return file + "\xFF\xD9";
+}
+
+std::string safetensors_of(std::string header) {
+  std::string word(8, '\0');
+  const std::uint64_t length = header.size();
+  std::memcpy(word.data(), &length, 8);
+  return word + header;
+}
+std::string many_tensors() {
+  std::string header = "{";
+  for (int i = 0; header.size() < kBytes; ++i)
+    header += fmt::format(R"({}"{:x}":{{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})", i > 0 ? "," : "", i);
+  return safetensors_of(header + "}");
+}
+std::string many_pairs() {
+  std::string header = R"({"__metadata__":{"gesso.format":"codes")";
+  for (int i = 0; header.size() < kBytes; ++i) header += fmt::format(R"(,"{:x}":"")", i);
+  return safetensors_of(header + "}}");
+}
+std::string many_dimensions() {
+  return safetensors_of(R"({"codes":{"dtype":"I32","data_offsets":[0,0],"shape":[0)" + repeated(",0", kBytes) + "]}}");
+}
+
+struct Hostile {
+  std::string title, place, content;
+  int exit_code;
+  std::string words;     // of the message; of standard output where it is accepted
+  std::int64_t cap_mib;  // what the reader declares
+  std::vector<std::string> command;
+};
+
+constexpr int kData = static_cast<int>(ErrorKind::data), kUsage = static_cast<int>(ErrorKind::usage);
+
+void check(const TemporaryDirectory& directory, const Hostile& hostile) {
+  INFO(hostile.title);
+  CHECK(hostile.content.size() < kBytes + 1'000'000);
+  std::string before;
+  const bool replaces = std::filesystem::exists(directory / hostile.place);
+  if (replaces) before = read_text_file(directory / hostile.place, 1 << 26);
+  directory.write(hostile.place, hostile.content);
+  std::vector<std::string> command = {"--threads", "1"};
+  command.insert(command.end(), hostile.command.begin(), hostile.command.end());
+  const Program program = run_program(directory.path(), command);
+  CHECK_MESSAGE(program.exit_code == hostile.exit_code, program.errors);
+  const std::string& told = hostile.exit_code == 0 ? program.out : program.errors;
+  CHECK_MESSAGE(told.find(hostile.words) != std::string::npos, told);
+  CHECK(told.size() < 5000);
+  CHECK_MESSAGE(program.peak_kib <= (hostile.cap_mib + kProgramMib) << 10, (program.peak_kib >> 10),
+                " MiB, declared: ", hostile.cap_mib);
+  CHECK_MESSAGE(program.cpu_seconds <= kMostSeconds, program.cpu_seconds, " s");
+  std::filesystem::remove(directory / hostile.place);
+  if (replaces) directory.write(hostile.place, before);
+}
+
+// A run with one checkpoint.
+void make_run(const TemporaryDirectory& directory) {
+  const Program made =
+      run_program(directory.path(),
+                  {"--threads", "1", "train", "vqvae-shapes", "--out", (directory / "run").string(), "train.steps=1",
+                   "train.batch=2", "data.size=8", "data.count=8", "data.test_count=2", "model.hidden=4",
+                   "model.residual_hidden=2", "model.codes=8", "model.code_width=4", "sample.count=2"});
+  REQUIRE_MESSAGE(made.exit_code == 0, made.errors);
+}
+
+TEST_SUITE("hostile sizes") {
+  TEST_CASE("a data set's file of 10 MB costs what its reader declares") {
+    const TemporaryDirectory directory;
+    for (const char* folder : {"idx", "cifar", "folder"}) std::filesystem::create_directory(directory / folder);
+    for (const char* labels : {"idx/train-labels-idx1-ubyte", "idx/t10k-labels-idx1-ubyte"})
+      directory.write(labels, "\0\0\x08\x01\0\0\0\x01\0"s);
+    directory.write("idx/t10k-images-idx3-ubyte", "\0\0\x08\x03\0\0\0\x01\0\0\0\x01\0\0\0\x01\0"s);
+    const std::string record(3073, '\0');
+    for (int i = 2; i <= 5; ++i) directory.write(fmt::format("cifar/data_batch_{}.bin", i), record);
+    directory.write("cifar/test_batch.bin", record);
+    const auto look = [&](const std::string& folder, const std::string& more = "data.validation=0") {
+      return std::vector<std::string>{"data", "info", (directory / folder).string(), "data.max_bad=0", more};
+    };
+    const std::string images = "idx/train-images-idx3-ubyte", batch = "cifar/data_batch_1.bin",
+                      picture = "folder/a.png";
+    const auto idx_header = [](std::uint32_t count) {
+      return "\0\0\x08\x03"s + big_endian(count) + big_endian(1000) + big_endian(1000);
+    };
+    constexpr std::int64_t kIdxMib = 50 * kBytes >> 20, kCifarMib = 150, kPictureMib = 1024;
+    const std::string exif = png_chunk("eXIf", exif_block(6));
+    for (const Hostile& hostile : std::vector<Hostile>{
+             {"IDX that unpacks to more than it says", images, gzip_bomb(idx_header(490)), kData, "more content than",
+              kIdxMib, look("idx")},
+             {"IDX that says it unpacks to more than is allowed", images, gzip_bomb(idx_header(600)), kData,
+              "above the limit of 50 to 1", 0, look("idx")},
+             {"IDX of other size than it says", images, idx_header(4000) + std::string(kBytes, 'x'), kData,
+              "10000000 follow", 10, look("idx")},
+             {"CIFAR that unpacks without end", batch, gzip_bomb(""), kData, "more than the 10000 records", kCifarMib,
+              look("cifar")},
+             {"CIFAR of noise", batch, std::string(kBytes, 'x'), kData, "label 120", kCifarMib, look("cifar")},
+             {"PNG of 64 million pixels, on its side", picture, large_png(8000, 8, 6, 32000, exif), 0, "1 images",
+              kPictureMib, look("folder")},
+             {"PNG of 64 million deep pixels, on its side", picture, large_png(8000, 16, 6, 64000, exif), 0, "1 images",
+              kPictureMib, look("folder", "data.bits=16")},
+             {"PNG with a thousand texts of 8 MB", picture, large_png(64, 8, 0, 64, text_bombs()), 0, "1 images", 16,
+              look("folder")},
+             {"PNG with a profile of 10 MB", picture,
+              large_png(64, 8, 0, 64, png_chunk("iCCP", "p\0\0"s + zlib_packed(std::string(kBytes, 'a')))), 0,
+              "1 images", 16, look("folder")},
+             {"PNG with ten million bytes of small chunks", picture,
+              large_png(64, 8, 0, 64, repeated(png_chunk("abCd", "x"), kBytes)), 0, "1 images", 16, look("folder")},
+             {"JPEG of 64 million pixels in a hundred scans", picture, large_jpeg(), 0, "1 images", kPictureMib,
+              look("folder")},
+             {"a picture of noise", picture, "\xFF\xD8\xFF" + std::string(kBytes, 'x'), kData, "'a.png'", 16,
+              look("folder")}})
+      check(directory, hostile);
+  }
+
+  TEST_CASE("a file of 10 MB in the place of a run's, or of codes or a recipe, costs what its reader declares") {
+    const TemporaryDirectory directory;
+    make_run(directory);
+    const std::string run = (directory / "run").string(), checkpoint = "run/checkpoints/step-00000001/";
+    const std::string codes = (directory / "codes.safetensors").string(), recipe = (directory / "recipe.json").string();
+    const std::vector<std::string> decode = {"decode", run, codes, "--out", (directory / "out").string()};
+    const std::vector<std::string> resume = {"train", "vqvae-shapes", "--out", run, "--resume", "train.steps=1"};
+    const std::vector<std::string> report = {"report", run, "--out", (directory / "page.html").string()};
+    const std::vector<std::string> start = {"train", recipe, "--out", (directory / "new").string()};
+    const std::string sealed = repeated("[", 1'000'000);
+    constexpr std::int64_t kHeaderMib = 100'000'000 >> 20;
+    for (const Hostile& hostile : std::vector<Hostile>{
+             {"safetensors of many tensors", "codes.safetensors", many_tensors(), kData, "lack gesso.format",
+              kHeaderMib, decode},
+             {"safetensors of many pairs", "codes.safetensors", many_pairs(), kData, "lack gesso.", kHeaderMib, decode},
+             {"safetensors of many dimensions", "codes.safetensors", many_dimensions(), kData, "lack gesso.format",
+              kHeaderMib, decode},
+             {"safetensors of open brackets", "codes.safetensors", safetensors_of(repeated("[", kBytes)), kData,
+              "JSON object", 10, decode},
+             {"safetensors with a long name", "codes.safetensors",
+              safetensors_of("{\"" + std::string(kBytes, 'n') + "\":1}"), kData, "expected an object", kHeaderMib,
+              decode},
+             {"recipe of 10 MB", "recipe.json", repeated("[", kBytes), kUsage, "262144", 1, start},
+             {"recipe of deep objects", "recipe.json", repeated("{\"a\":", 260'000), kUsage, "nested deeper", 1, start},
+             {"settings of 10 MB", "run/config.json", repeated(" ", kBytes), kUsage, "262144", 1, resume},
+             {"manifest of 10 MB", checkpoint + "manifest.json", repeated("[", kBytes), kData, "at most 1048576", 1,
+              resume},
+             {"manifest of open brackets, sealed", checkpoint + "manifest.json",
+              sealed + fmt::format("  \"xxh3\": \"{:016x}\"\n}}\n", checksum_of(std::as_bytes(std::span(sealed)))),
+              kData, "manifest", 64, resume},
+             {"weights of 10 MB", checkpoint + "weights.safetensors", std::string(kBytes, 'x'), kData, "10000000 bytes",
+              0, resume}})
+      check(directory, hostile);
+    // What looks back on a run takes what it can read.
+    const std::string step = R"({"step":1,"split":"train","loss":)";
+    for (const std::string& line :
+         {step + repeated("[", kBytes) + "\n", repeated(step + repeated("[", 60'000) + "\n", kBytes),
+          repeated(step + "[" + repeated("{},", 60'000) + "{}]}\n", kBytes), repeated("\n", kBytes)}) {
+      check(directory, {"metrics of 10 MB", "run/metrics.jsonl", line, 0, "page.html", 64, report});
+      check(directory, {"starts of 10 MB", "run/starts.jsonl", line, 0, "page.html", 64, report});
+    }
+    check(directory, {"codes of 10 MB", "run/codes.txt", repeated("7\n", kBytes), 0, "page.html", 64, report});
+    check(directory, {"skipped files of 10 MB", "run/skipped.txt", repeated("x", kBytes), 0, "page.html", 64, report});
+  }
+}
+
+}  // namespace
+}  // namespace gesso

@@ -1,0 +1,131 @@
+#include "train/history_text.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+namespace gesso {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr std::size_t kMaxSeries = 64, kMaxStarts = 1000, kMaxEvents = 1000, kMaxCodes = std::size_t{1} << 20;
+constexpr std::int64_t kMaxStep = std::int64_t{1} << 53;  // doubles tell them apart
+
+std::string text_at(const Json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+void add_value(RunHistory& history, const std::string& name, double value) {
+  auto found = std::ranges::find(history.metrics, name, &Series::name);
+  if (found == history.metrics.end()) {
+    if (history.metrics.size() == kMaxSeries) return;
+    found = history.metrics.insert(history.metrics.end(), Series{name, {}, {}});
+  }
+  found->steps.push_back(static_cast<double>(history.step));
+  found->values.push_back(value);
+}
+
+void add_event(RunHistory& history, std::int64_t step, const Json& object) {
+  if (history.events.size() < kMaxEvents)
+    history.events.push_back({step, text_at(object, "event"), text_at(object, "text")});
+}
+
+// Takes an object of scalars and stops at anything else: what nests could cost far more than the line's bytes.
+class FlatObject final : public nlohmann::json_sax<Json> {
+ public:
+  Json object = Json::object();
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(std::int64_t value) override { return add(value); }
+  bool number_unsigned(std::uint64_t value) override { return add(value); }
+  bool number_float(double value, const std::string&) override { return add(value); }
+  bool string(std::string& value) override { return add(std::move(value)); }
+  bool binary(Json::binary_t&) override { return false; }
+  bool start_object(std::size_t) override { return !std::exchange(inside_, true); }
+  bool key(std::string& key) override {
+    key_ = std::move(key);
+    return true;
+  }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t) override { return false; }
+  bool end_array() override { return false; }
+  bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
+
+ private:
+  bool add(Json value) {
+    if (inside_) object[key_] = std::move(value);
+    return inside_;
+  }
+  bool inside_ = false;
+  std::string key_;
+};
+
+}  // namespace
+
+nlohmann::json object_in(std::string_view line) {
+  FlatObject flat;
+  const bool good = line.size() <= kMaxLine && Json::sax_parse(line, &flat);
+  return good ? std::move(flat.object) : Json::object();
+}
+
+std::int64_t step_in(const nlohmann::json& object) {
+  const auto found = object.find("step");
+  if (found == object.end() || !found->is_number_integer()) return -1;
+  const auto step = found->get<std::int64_t>();
+  return step >= 0 && step <= kMaxStep ? step : -1;
+}
+
+// A line of a step that does not rise is none of a run's.
+void read_metrics(std::string_view text, RunHistory& history) {
+  std::int64_t last = -1;
+  each_line(text, [&](std::string_view line) {
+    const Json object = object_in(line);
+    const std::int64_t step = step_in(object);
+    const std::string split = text_at(object, "split");
+    if (step >= 0 && split == kEventSplit) return add_event(history, step, object);
+    if (step >= 0 && split != "train") return;
+    if (step <= last) {
+      ++history.unreadable_lines;
+      return;
+    }
+    history.step = last = step;
+    for (const auto& [name, value] : object.items()) {
+      if (name == "step" || name == "split") continue;
+      add_value(history, name, value.is_number() ? value.get<double>() : std::nan(""));
+    }
+  });
+}
+
+void read_starts(std::string_view text, RunHistory& history) {
+  each_line(text, [&](std::string_view line) {
+    const Json object = object_in(line);
+    if (step_in(object) < 0 || history.starts.size() == kMaxStarts) return;
+    history.starts.push_back({step_in(object), text_at(object, "time"), text_at(object, "command"),
+                              text_at(object, "version"), text_at(object, "device")});
+  });
+}
+
+void read_code_counts(std::string_view text, RunHistory& history) {
+  each_line(text, [&](std::string_view line) {
+    std::int64_t count = 0;
+    std::from_chars(line.data(), line.data() + line.size(), count);
+    if (history.code_counts.size() < kMaxCodes)
+      history.code_counts.push_back(std::clamp<std::int64_t>(count, 0, kMaxStep));
+  });
+}
+
+void read_skipped(std::string_view text, RunHistory& history) {
+  constexpr std::size_t kMostKept = 200;
+  each_line(text, [&](std::string_view line) {
+    ++history.skipped_count;
+    if (history.skipped.size() < kMostKept) history.skipped.emplace_back(line.substr(0, kMaxLine));
+  });
+}
+
+}  // namespace gesso
