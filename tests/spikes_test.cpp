@@ -5,6 +5,7 @@
 #include <random>
 
 #include "ops/op_watch.h"
+#include "tests/step_stream.h"
 #include "tests/support.h"
 #include "tests/trainee.h"
 
@@ -15,44 +16,10 @@ using ops::StepVerdict;
 
 constexpr std::int64_t kWindow = nn::StepGate::kWindow;
 
-// The gate alone, fed with numbers.
-class Stream {
- public:
-  explicit Stream(const nn::SpikeOptions& spikes, DeviceKind kind = DeviceKind::cpu)
-      : device_(device(kind)), state_(device_), gate_(device_, spikes) {}
-
-  nn::StepDecision feed(double loss, double norm) {
-    state_.set(step_++, 0);
-    const auto scalar = [&](double value) {
-      const auto narrow = static_cast<float>(value);
-      return Tensor::from_host<float>(std::span(&narrow, 1), {1}, device_);
-    };
-    nn::StateUpdates none;
-    gate_.decide({.device = device_, .state = state_, .updates = none}, scalar(norm), scalar(loss));
-    return nn::StepGate::read(*gate_.start_reading());
-  }
-  StepVerdict verdict(double loss, double norm) { return feed(loss, norm).verdict; }
-  // Steps of moderate noise around 1.
-  void fill(std::int64_t steps) {
-    for (std::int64_t i = 0; i < steps; ++i) {
-      const double noise = 0.1 * std::sin(7.0 * static_cast<double>(i));
-      (void)feed(1 + noise, 1 - noise);
-    }
-  }
-  bool is_open() const { return std::isfinite(gate_.gate().to_host<float>()[0]); }
-  std::int64_t steps() const { return step_; }
-
- private:
-  Device& device_;
-  nn::StepState state_;
-  nn::StepGate gate_;
-  std::int64_t step_ = 0;
-};
-
 // How many of so many steps are taken for spikes; next(step) draws a loss, and anew a norm.
 template <class Next>
 int spikes_in(std::int64_t steps, Next&& next) {
-  Stream stream({.policy = nn::SpikePolicy::log});
+  StepStream stream({.policy = nn::SpikePolicy::log});
   int spikes = 0;
   for (std::int64_t i = 0; i < steps; ++i) {
     const double loss = next(i), norm = next(i);
@@ -85,7 +52,7 @@ TEST_SUITE("spikes") {
   TEST_CASE("a loss or a norm far above those before is a spike, also where the first ones were huge") {
     std::mt19937_64 random(test_seed());
     for (int i = 0; i < 100; ++i) {
-      Stream stream({});
+      StepStream stream({});
       for (const double huge : {1e30, 1e20, 1e10}) (void)stream.feed(huge, huge);
       stream.fill(kWindow + static_cast<std::int64_t>(random() % 300));
       const double times = 2.5 + static_cast<double>(random() % 100);
@@ -98,7 +65,7 @@ TEST_SUITE("spikes") {
   }
 
   TEST_CASE("nothing is a spike before a window of steps is known, nor what is low, nor small changes of a constant") {
-    Stream stream({});
+    StepStream stream({});
     for (std::int64_t i = 0; i < kWindow; ++i) {
       const nn::StepDecision decision = stream.feed(i == kWindow / 2 ? 1e6 : 1, 1);
       CHECK(decision.verdict == StepVerdict::passed);
@@ -113,7 +80,7 @@ TEST_SUITE("spikes") {
   }
 
   TEST_CASE("so many spikes are skipped in a row, and one more closes the gate for good") {
-    Stream stream({.skips_in_row = 3});
+    StepStream stream({.skips_in_row = 3});
     stream.fill(kWindow);
     for (int i = 0; i < 3; ++i) CHECK(stream.verdict(9, 1) == StepVerdict::skipped);
     CHECK(stream.verdict(1, 1) == StepVerdict::passed);
@@ -127,7 +94,7 @@ TEST_SUITE("spikes") {
 
   TEST_CASE("so many spikes are skipped of a window of steps, wherever in the ring it begins") {
     for (const std::int64_t before : {kWindow, kWindow + 77}) {
-      Stream stream({.skips_in_window = 5});
+      StepStream stream({.skips_in_window = 5});
       stream.fill(before);
       for (int i = 0; i < 5; ++i) {
         CHECK(stream.verdict(9, 1) == StepVerdict::skipped);
@@ -142,7 +109,7 @@ TEST_SUITE("spikes") {
   }
 
   TEST_CASE("where spikes are only logged they change nothing, and a new level is taken for granted in half a window") {
-    Stream stream({.policy = nn::SpikePolicy::log});
+    StepStream stream({.policy = nn::SpikePolicy::log});
     stream.fill(kWindow);
     int spikes = 0;
     for (int i = 0; i < 2 * kWindow; ++i) {
@@ -154,27 +121,12 @@ TEST_SUITE("spikes") {
   }
 
   TEST_CASE("skips of zero stop at the first spike, and what is not finite stops whatever the policy") {
-    Stream strict({.skips_in_row = 0}), lax({.policy = nn::SpikePolicy::log});
-    for (Stream* stream : {&strict, &lax}) stream->fill(kWindow);
+    StepStream strict({.skips_in_row = 0}), lax({.policy = nn::SpikePolicy::log});
+    for (StepStream* stream : {&strict, &lax}) stream->fill(kWindow);
     CHECK(strict.verdict(9, 1) == StepVerdict::too_many);
     CHECK(lax.verdict(9, 1) == StepVerdict::spike);
     CHECK(lax.verdict(std::nan(""), 1) == StepVerdict::not_finite);
     CHECK(lax.verdict(1, 1) == StepVerdict::not_finite);
-  }
-
-  TEST_CASE("a device with kernels decides as the CPU does") {
-    std::mt19937_64 random(test_seed());
-    const nn::SpikeOptions spikes{.skips_in_row = 2, .skips_in_window = 4};
-    Stream cpu(spikes), other(spikes, test_device());
-    for (std::int64_t i = 0; i < 2 * kWindow; ++i) {
-      const double noise = 0.01 * static_cast<double>(random() % 20);
-      const double loss = i > kWindow && random() % 40 == 0 ? 9 : 1 + noise;
-      const nn::StepDecision want = cpu.feed(loss, 1 + noise), got = other.feed(loss, 1 + noise);
-      CHECK(got.verdict == want.verdict);
-      CHECK(got.steps_known == want.steps_known);
-      CHECK(got.loss_limit == doctest::Approx(want.loss_limit));
-      CHECK(other.is_open() == cpu.is_open());
-    }
   }
 }
 
