@@ -27,7 +27,9 @@ class HostDevice final : public Device {
   using Device::Device;
 
   void* allocate(std::size_t bytes) override {
-    return bytes >= kLargePage ? map_large(bytes) : std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    void* const memory = bytes >= kLargePage ? map_large(bytes) : std::aligned_alloc(64, (bytes + 63) / 64 * 64);
+    if (memory != nullptr) fault_in(memory, bytes);
+    return memory;
   }
   void release(void* memory, std::size_t bytes) noexcept override {
     bytes >= kLargePage ? unmap_large(memory, bytes) : std::free(memory);

@@ -107,6 +107,13 @@ void* map_large(std::size_t bytes) {
 
 void unmap_large(void* memory, std::size_t bytes) noexcept { (void)munmap(memory, bytes); }
 
+void fault_in(void* memory, std::size_t bytes) noexcept {
+  const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+  const std::size_t inside =
+      reinterpret_cast<std::uintptr_t>(memory) % page;  // of the first page, which begins earlier
+  (void)madvise(static_cast<std::byte*>(memory) - inside, inside + bytes, MADV_POPULATE_WRITE);
+}
+
 std::size_t available_of_meminfo(std::string_view meminfo) {
   const std::optional<std::size_t> kib = number_of(meminfo, "MemAvailable:");
   return kib ? *kib << 10 : kNoLimit;

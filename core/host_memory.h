@@ -12,6 +12,10 @@ constexpr std::size_t kLargePage = std::size_t{2} << 20;
 void* map_large(std::size_t bytes);
 void unmap_large(void* memory, std::size_t bytes) noexcept;
 
+// Has the system put pages behind fresh memory now, so that no kernel waits for one at its first touch, which for the
+// scratch of a thread may come many steps later. A system that cannot (Linux before 5.14) puts them there when touched.
+void fault_in(void* memory, std::size_t bytes) noexcept;
+
 // The least of what the system says is available (MemAvailable), what the process's control groups leave, and what
 // `ulimit -v` and `ulimit -d` leave. Everything if none of them can be read.
 std::size_t available_host_bytes();

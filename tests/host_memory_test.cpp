@@ -2,10 +2,15 @@
 #include "core/host_memory.h"
 
 #include <doctest/doctest.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <vector>
 
 #include "core/allocator.h"
 #include "core/device.h"
@@ -48,6 +53,20 @@ TEST_SUITE("host memory") {
       unmap_large(memory, bytes);
     }
     CHECK(map_large(std::size_t{1} << 46) == nullptr);
+  }
+
+  TEST_CASE("the memory of a device has its pages before anyone touches it") {
+    const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+    Device& cpu = device(DeviceKind::cpu);
+    for (const std::size_t bytes : {40 * page, 3 * kLargePage + 5}) {
+      void* const memory = cpu.allocate(bytes);
+      REQUIRE(memory != nullptr);
+      const std::size_t inside = reinterpret_cast<std::uintptr_t>(memory) % page;
+      std::vector<unsigned char> resident((inside + bytes + page - 1) / page);
+      REQUIRE(mincore(static_cast<std::byte*>(memory) - inside, inside + bytes, resident.data()) == 0);
+      CHECK(std::ranges::all_of(resident, [](unsigned char byte) { return (byte & 1) == 1; }));
+      cpu.release(memory, bytes);
+    }
   }
 
   TEST_CASE("what the system refuses is an error that says who asked and who holds the most") {
