@@ -110,6 +110,27 @@ std::string many_dimensions() {
   return safetensors_of(R"({"codes":{"dtype":"I32","data_offsets":[0,0],"shape":[0)" + repeated(",0", kBytes) + "]}}");
 }
 
+// A line of metrics with many names, the given lines, and one more of the first kind.
+std::string between_many_names(const std::string& lines) {
+  const auto line = [](std::int64_t step) {
+    std::string text = fmt::format(R"({{"step":{},"split":"train")", step);
+    for (int i = 0; i < 60; ++i) text += fmt::format(R"(,"name{}":{})", i, step);
+    return text + "}\n";
+  };
+  return line(1) + lines + line(1'000'000);
+}
+// Each is an event, marked in every curve.
+std::string many_failures() {
+  std::string lines;
+  for (std::int64_t step = 2; lines.size() < kBytes; ++step)
+    lines += fmt::format(R"({{"step":{},"split":"train","saves_failed":1}})", step) + "\n";
+  return between_many_names(lines);
+}
+std::string long_events() {
+  const std::string event = R"({"step":2,"split":"event","event":"skipped","text":"step 2: )";
+  return between_many_names(repeated(event + std::string(60'000, '<') + "\"}\n", kBytes));
+}
+
 struct Hostile {
   std::string title, place, content;
   int exit_code;
@@ -236,7 +257,8 @@ TEST_SUITE("hostile sizes") {
     const std::string step = R"({"step":1,"split":"train","loss":)";
     for (const std::string& line :
          {step + repeated("[", kBytes) + "\n", repeated(step + repeated("[", 60'000) + "\n", kBytes),
-          repeated(step + "[" + repeated("{},", 60'000) + "{}]}\n", kBytes), repeated("\n", kBytes)}) {
+          repeated(step + "[" + repeated("{},", 60'000) + "{}]}\n", kBytes), repeated("\n", kBytes), many_failures(),
+          long_events()}) {
       check(directory, {"metrics of 10 MB", "run/metrics.jsonl", line, 0, "page.html", 64, report});
       check(directory, {"starts of 10 MB", "run/starts.jsonl", line, 0, "page.html", 64, report});
     }

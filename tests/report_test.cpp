@@ -275,6 +275,7 @@ TEST_SUITE("report") {
     run.skipped = {kEvil};
     run.skipped_count = 1;
     run.pictures = {{1, kEvil}};
+    run.events = {{20, kEvil, "step 20: " + kEvil}, {30, kEvil, kEvil}};
     const RunHistory other = history(kEvil + "2", 2);
     const std::string page = page_of({run, other});
     CHECK(!holds(page, "<script>alert"));

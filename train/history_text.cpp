@@ -31,8 +31,9 @@ void add_value(RunHistory& history, const std::string& name, double value) {
 }
 
 void add_event(RunHistory& history, std::int64_t step, const Json& object) {
-  if (history.events.size() < kMaxEvents)
-    history.events.push_back({step, text_at(object, "event"), text_at(object, "text")});
+  constexpr std::size_t kMaxText = 2000;  // more than gesso writes
+  const auto text = [&](const char* key) { return text_at(object, key).substr(0, kMaxText); };
+  if (history.events.size() < kMaxEvents) history.events.push_back({step, text("event"), text("text")});
 }
 
 // Takes an object of scalars and stops at anything else: what nests could cost far more than the line's bytes.

@@ -69,14 +69,18 @@ std::vector<std::string> series_of(std::span<const RunHistory> runs) {
   return names;
 }
 
+// Every curve has them, so of a run not all, nor all that they say.
 std::vector<ChartMark> marks_of(std::span<const RunHistory> runs) {
+  constexpr std::size_t kMostMarks = 100, kMostBytes = 200;
   std::vector<ChartMark> marks;
-  for (const RunHistory& run : runs)
-    for (const RunEvent& event : events_of(run)) {
-      const std::string who = runs.size() == 1 ? "" : name_of(run, runs) + ", ";
-      marks.push_back({static_cast<double>(event.step), fmt::format("{}step {}: {}", who, event.step, event.what),
+  for (const RunHistory& run : runs) {
+    const std::string who = runs.size() == 1 ? "" : name_of(run, runs) + ", ";
+    const std::vector<RunEvent> events = events_of(run);
+    for (const RunEvent& event : std::span(events).first(std::min(kMostMarks, events.size())))
+      marks.push_back({static_cast<double>(event.step),
+                       fmt::format("{}step {}: {}", who, event.step, event.what.substr(0, kMostBytes)),
                        event.is_trouble});
-    }
+  }
   return marks;
 }
 
