@@ -169,6 +169,24 @@ TEST_SUITE("chosen settings") {
     CHECK(drawn.recipe.train.batch == 12);
   }
 
+  TEST_CASE("of many files the pictures are looked at, whatever lies between them") {
+    const TemporaryDirectory directory;
+    std::filesystem::create_directory(directory / "captioned");
+    const std::string png = png_text(Image({40, 50, 1}, 90));
+    for (int i = 0; i < 1000; ++i) {
+      directory.write(fmt::format("captioned/{:04}.png", i), png);
+      directory.write(fmt::format("captioned/{:04}.txt", i), "a grey picture");
+    }
+    RecipeFile file;
+    file.config().load_file(recipe_path("vqvae"));
+    file.config().assign("data.path=" + (directory / "captioned").string());
+    choose_data_settings(file);
+    CHECK(file.recipe().data.size == 32);
+    CHECK(file.recipe().data.channels == 1);
+    CHECK(file.recipe().about.chosen.find("1000 were looked at") != std::string::npos);
+    CHECK(file.recipe().about.chosen.find("of 1000 files to test with") != std::string::npos);
+  }
+
   TEST_CASE("two pictures train, and too few, too small or unreadable ones are refused with the reason") {
     const TemporaryDirectory directory;
     write_pictures(directory, "two", 2, 40, 3);

@@ -46,47 +46,52 @@ struct LookedAt {
   std::string problem{};                      // of the first file that cannot be used
 };
 
-// One file of the folder.
+// A file of the folder.
 struct Header {
+  std::string name;
   bool is_meant = false, is_read = false;
-  ImageShape shape;
-  std::string problem;
+  ImageShape shape{};
+  std::string problem{};
 };
 
-Header header_of(const Path& folder, const ListedFile& file, bool is_read) {
-  Header header;
-  if (!file.problem.empty()) return header;
-  try {
-    header.is_meant = is_meant_as_picture(folder / file.name);
-    if (!header.is_meant || !is_read) return header;
-    header.shape = picture_shape(read_file(folder / file.name, kMaxPictureBytes), in_quotes(file.name));
-    header.is_read = true;
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
-    header.problem = escaped(error.what());
-  }
-  return header;
+// look(header, i) of each; what it throws of a file is that file's problem alone.
+template <class Look>
+void look_at_each(std::vector<Header>& headers, Look&& look) {
+  parallel_for(thread_pool(), std::ssize(headers), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      Header& header = headers[static_cast<std::size_t>(i)];
+      try {
+        look(header, i);
+      } catch (const Error& error) {
+        if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
+        header.problem = escaped(error.what());
+      }
+    }
+  });
 }
 
-// Of many files, headers are read of a thousand, evenly spread over the names.
+// Of many pictures, headers are read of a thousand, evenly spread over the names.
 LookedAt look_at(const DataOptions& data) {
   constexpr std::int64_t kMostRead = 1000;
   const Path folder = data.path;
   const FolderListing listing = list_folder(folder, data.classes);
-  const std::int64_t files = std::ssize(listing.files), read = std::min(kMostRead, files);
-  std::vector<Header> headers(listing.files.size());
-  parallel_for(thread_pool(), files, 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) {
-      const bool is_read = i * read / files != (i + 1) * read / files;
-      headers[static_cast<std::size_t>(i)] = header_of(folder, listing.files[static_cast<std::size_t>(i)], is_read);
-    }
+  std::vector<Header> headers;
+  for (const ListedFile& file : listing.files)
+    if (file.problem.empty()) headers.push_back({.name = file.name});
+  look_at_each(headers,
+               [&](Header& header, std::int64_t) { header.is_meant = is_meant_as_picture(folder / header.name); });
+  std::erase_if(headers, [](const Header& header) { return !header.is_meant && header.problem.empty(); });
+  const std::int64_t pictures = std::ssize(headers), read = std::min(kMostRead, pictures);
+  look_at_each(headers, [&](Header& header, std::int64_t i) {
+    if (!header.is_meant || i * read / pictures == (i + 1) * read / pictures) return;
+    header.shape = picture_shape(read_file(folder / header.name, kMaxPictureBytes), in_quotes(header.name));
+    header.is_read = true;
   });
-  LookedAt found{.files = files};
-  for (std::size_t i = 0; i < headers.size(); ++i) {
-    const Header& header = headers[i];
+  LookedAt found{.files = std::ssize(listing.files)};
+  for (const Header& header : headers) {
     if (found.problem.empty()) found.problem = header.problem;
-    if (!header.is_meant || !header.problem.empty()) continue;
-    found.places.push_back(place_of(listing.files[i].name));
+    if (!header.problem.empty()) continue;
+    found.places.push_back(place_of(header.name));
     if (!header.is_read) continue;
     found.shorter_sides.push_back(std::min(header.shape.height, header.shape.width));
     found.grey += header.shape.channels == 1 ? 1 : 0;

@@ -10,7 +10,7 @@
 
 namespace gesso {
 
-// Those that say how data are read. Of a folder it looks at the headers of up to a thousand files. Throws
+// Those that say how data are read. Of a folder it looks at the headers of up to a thousand pictures. Throws
 // ErrorKind::data where there are too few pictures to choose by, or too small ones.
 void choose_data_settings(RecipeFile& file);
 
