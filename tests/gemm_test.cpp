@@ -9,6 +9,7 @@
 
 #include "core/isa.h"
 #include "tests/support.h"
+#include "tests/worse.h"
 
 namespace gesso {
 namespace {
@@ -41,7 +42,7 @@ double worst_error(const gemm::Shape& s, const Floats& a, const Floats& b, const
                static_cast<double>(b[static_cast<std::size_t>(in_b)]);
       }
       const double difference = std::abs(sum - static_cast<double>(c[static_cast<std::size_t>(i * s.c_stride + j)]));
-      worst = std::max(worst, difference / std::sqrt(10.0 + static_cast<double>(s.k)));
+      worst = worse(worst, difference / std::sqrt(10.0 + static_cast<double>(s.k)));
     }
   return worst;
 }

@@ -1,6 +1,5 @@
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -9,6 +8,7 @@
 #include "core/isa.h"
 #include "tests/support.h"
 #include "tests/wide_tile.h"
+#include "tests/worse.h"
 
 namespace gesso {
 namespace {
@@ -96,7 +96,7 @@ void check_tile(Isa isa, const TileCase& given, GemmTile tile) {
       if (static_cast<std::int64_t>(i) >= tile.row_count || static_cast<std::int64_t>(j) >= tile.column_count)
         outside_kept = outside_kept && out[at] == given.held[at];
       else
-        worst = std::max(worst, std::abs(given.result(tile, i, j) - static_cast<double>(out[at])));
+        worst = worse(worst, std::abs(given.result(tile, i, j) - static_cast<double>(out[at])));
     }
   CHECK(worst < 5e-5);
   CHECK(outside_kept);
@@ -125,8 +125,7 @@ void check_rows(Isa isa, std::int64_t columns, std::int64_t rows, const float* n
       double sum = 0;
       for (std::size_t c = 0; c < kChannels; ++c)
         sum += static_cast<double>(x[i * kApart + c]) * static_cast<double>(panel[c * kWidth + j]);
-      const double apart = std::abs(sum - static_cast<double>(out[i * kWidth + j]));
-      worst = std::isnan(apart) || apart > worst ? apart : worst;
+      worst = worse(worst, std::abs(sum - static_cast<double>(out[i * kWidth + j])));
     }
   CHECK(worst < 5e-5);
 }
