@@ -265,6 +265,7 @@ TEST_SUITE("stopped run") {
     const VerifiedCheckpoint files = open_step_dump(folder / "run", "");
     StepDump dump = read_step_dump(files);
     dump.record.first_bad = "relu in nowhere, forward";
+    dump.record.version = "1\x1b[31m";
     RecipeFile file;
     file.config().load(dump.config, "config.json");
     const auto task = make_task(file.recipe(), device(DeviceKind::cpu));
@@ -274,6 +275,7 @@ TEST_SUITE("stopped run") {
     const Program other = run_program(folder.path(), {"replay", folder / "run"});
     CHECK(other.exit_code == 1);
     CHECK_MESSAGE(holds(other.out, "not reproduced: it was 'not finite', first in relu in nowhere"), other.out);
+    CHECK_MESSAGE(holds(other.out, "gesso 1\\x1b[31m\n"), other.out);
     CHECK(run_program(folder.path(), {"replay", folder / "nothing"}).exit_code == 2);
   }
 }

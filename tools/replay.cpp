@@ -8,6 +8,7 @@
 
 #include "core/error.h"
 #include "tools/verbs.h"
+#include "train/text.h"
 
 namespace gesso {
 namespace {
@@ -40,7 +41,7 @@ nlohmann::ordered_json json_of(const ResultStatistics& result) {
 }
 
 std::string made_by(const StepRecord& record) {
-  return fmt::format("{} ({}), gesso {}", record.device, record.isa, record.version);
+  return fmt::format("{} ({}), gesso {}", escaped(record.device), escaped(record.isa), escaped(record.version));
 }
 
 // What became of it, in a sentence.
@@ -48,7 +49,7 @@ std::string verdict(const Replay& replay) {
   const bool same_values_now = same_values(replay.before, replay.now);
   if (!same_finding(replay.before, replay.now))
     return fmt::format("not reproduced: it was '{}'{}", name_of(replay.before.decision.verdict),
-                       replay.before.first_bad.empty() ? "" : ", first in " + replay.before.first_bad);
+                       replay.before.first_bad.empty() ? "" : ", first in " + escaped(replay.before.first_bad));
   if (same_values_now) return "reproduced: the same finding, and all values have the same bits";
   return fmt::format("reproduced: the same finding, with other bits (it was made on {})", made_by(replay.before));
 }

@@ -93,7 +93,7 @@ class Run {
   bool asked(std::atomic<bool> RunControls::*wish, std::string_view does);
   bool asked_to_stop() const { return options_.controls && options_.controls->stop; }
   template <class Work>
-  void try_to(Work&& work);
+  void try_to(Work&& work, std::string_view what_follows = "training goes on");
   bool pictures_due(std::int64_t step) const;
   std::int64_t pictures_shown() const { return std::min(recipe_.sample.count, test_data_->size()); }
 
@@ -203,12 +203,12 @@ void Run::start_directory(const std::string& configuration) {
 
 // What is made for those who look on: where the system refuses, or a picture to test with is gone, training goes on.
 template <class Work>
-void Run::try_to(Work&& work) {
+void Run::try_to(Work&& work, std::string_view what_follows) {
   try {
     work();
   } catch (const Error& error) {
     if (error.kind() != ErrorKind::io && error.kind() != ErrorKind::data) throw;
-    line_->say(fmt::format("{}; training goes on", error.what()));
+    line_->say(fmt::format("{}; {}", error.what(), what_follows));
   }
 }
 
@@ -425,7 +425,7 @@ RunSummary Run::go() {
   }
   saver_->finish(summary_.step);
   summary_.checkpoint = saver_->newest().directory;
-  if (summary_.end == RunEnd::finished) try_to([this] { show_extremes(); });
+  if (summary_.end == RunEnd::finished) try_to([this] { show_extremes(); }, "the run is saved");
   if (summary_.end == RunEnd::interrupted)
     line_->say(fmt::format("stopped after step {}, saved in {}; go on with --resume", summary_.step,
                            summary_.checkpoint.string()));
