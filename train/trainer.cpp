@@ -50,19 +50,25 @@ void check_batch(const Recipe& recipe, const Dataset& train_data) {
          train_data.name());
 }
 
-void check_data(const Recipe& recipe, const Dataset& train_data, const Dataset& test_data) {
-  if (test_data.image_shape() != train_data.image_shape())
-    fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
-         test_data.name(), test_data.image_shape().text(), train_data.image_shape().text());
-  check_grid(GridKind::comparison, std::min(recipe.sample.count, test_data.size()), test_data.image_shape(),
-             "lower sample.count");
+std::int64_t pictures_a_grid(const Recipe& recipe, const Dataset& test_data) {
+  return std::min(recipe.sample.count, test_data.size());
 }
 
-PlannedRun planned(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
+// Before memory is predicted: its pictures may stay in memory, too.
+std::unique_ptr<Dataset> open_test_data(const Recipe& recipe, const Dataset& train_data) {
   check_batch(recipe, train_data);
+  std::unique_ptr<Dataset> test_data = open_dataset(recipe.data, Split::validation, seed(recipe));
+  if (test_data->image_shape() != train_data.image_shape())
+    fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
+         test_data->name(), test_data->image_shape().text(), train_data.image_shape().text());
+  check_grid(GridKind::comparison, pictures_a_grid(recipe, *test_data), test_data->image_shape(), "lower sample.count");
+  return test_data;
+}
+
+PlannedRun planned(const Recipe& recipe, const Dataset& test_data, const RunOptions& options) {
   return {.recipe = recipe,
-          .images = train_data.dtype(),
-          .pictures = recipe.sample.count,
+          .images = test_data.dtype(),
+          .pictures = pictures_a_grid(recipe, test_data),
           .device = device(options.device),
           .replay = options.replay};
 }
@@ -70,7 +76,8 @@ PlannedRun planned(const Recipe& recipe, const Dataset& train_data, const RunOpt
 // One run from its first step to its last.
 class Run {
  public:
-  Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options, const PredictedMemory& memory);
+  Run(const Recipe& recipe, const Dataset& train_data, const Dataset& test_data, const RunOptions& options,
+      const PredictedMemory& memory);
   RunSummary go();
 
  private:
@@ -95,14 +102,13 @@ class Run {
   template <class Work>
   void try_to(Work&& work, std::string_view what_follows = "training goes on");
   bool pictures_due(std::int64_t step) const;
-  std::int64_t pictures_shown() const { return std::min(recipe_.sample.count, test_data_->size()); }
+  std::int64_t pictures_shown() const { return pictures_a_grid(recipe_, test_data_); }
 
   const Recipe& recipe_;
   const RunOptions& options_;
   const PredictedMemory& memory_;
   Device& device_;
-  const Dataset& train_data_;
-  std::unique_ptr<Dataset> test_data_;
+  const Dataset &train_data_, &test_data_;
   std::unique_ptr<Task> task_;
   nn::Optimizer optimizer_;
   std::optional<RunLock> lock_;
@@ -126,16 +132,16 @@ class Run {
   RunSummary summary_;
 };
 
-Run::Run(const Recipe& recipe, const Dataset& train_data, const RunOptions& options, const PredictedMemory& memory)
+Run::Run(const Recipe& recipe, const Dataset& train_data, const Dataset& test_data, const RunOptions& options,
+         const PredictedMemory& memory)
     : recipe_(recipe),
       options_(options),
       memory_(memory),
       device_(device(options.device)),
       train_data_(train_data),
-      test_data_(open_dataset(recipe.data, Split::validation, seed(recipe))),
+      test_data_(test_data),
       task_(make_task(recipe, device_)),
       optimizer_(task_->store(), recipe.optimizer, recipe.spikes) {
-  check_data(recipe, train_data_, *test_data_);
   const std::string configuration = text_of(recipe);
   line_ = std::make_unique<ProgressLine>(recipe.model, options.log_format);
   if (options.resume)
@@ -344,10 +350,10 @@ bool Run::pictures_due(std::int64_t step) const {
 void Run::make_pictures(std::int64_t step) {
   const std::int64_t count = pictures_shown();
   nn::StateUpdates unused;
-  const Tensor images = read_images(*test_data_, 0, count, device_);
+  const Tensor images = read_images(test_data_, 0, count, device_);
   const std::vector<Image> after = task_->reconstruct(step_->evaluation(unused), images);
   std::vector<Image> before;
-  for (std::int64_t i = 0; i < count; ++i) before.push_back(test_data_->image(i));
+  for (std::int64_t i = 0; i < count; ++i) before.push_back(test_data_.image(i));
   summary_.sample = record_->pictures(step, comparison_grid(before, after));
   record_->histograms(step, task_->store(), task_->code_counts());
 }
@@ -356,11 +362,11 @@ void Run::make_pictures(std::int64_t step) {
 void Run::show_extremes() {
   nn::StateUpdates unused;
   const nn::Context context = step_->evaluation(unused);
-  Extremes found = find_extremes(*task_, context, *test_data_, pictures_shown());
+  Extremes found = find_extremes(*task_, context, test_data_, pictures_shown());
   if (found.worst.empty()) return;
   found.step = summary_.step;
-  record_->extremes(found, picture_of(found.worst, *task_, context, *test_data_),
-                    picture_of(found.best, *task_, context, *test_data_));
+  record_->extremes(found, picture_of(found.worst, *task_, context, test_data_),
+                    picture_of(found.best, *task_, context, test_data_));
 }
 
 void Run::make_pictures_if_due(std::int64_t step) {
@@ -390,7 +396,7 @@ RunSummary Run::go() {
   const StartFacts facts{.recipe = recipe_,
                          .directory = options_.directory,
                          .train_data = train_data_,
-                         .test_data = *test_data_,
+                         .test_data = test_data_,
                          .store = task_->store(),
                          .optimizer = optimizer_,
                          .start_step = start_.step,
@@ -458,10 +464,9 @@ void resolve_image_shape(Recipe& recipe, const ImageShape& found) {
 
 std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
   recipe.validate();
-  const std::unique_ptr<Dataset> test_data = open_dataset(recipe.data, Split::validation, seed(recipe));
-  check_data(recipe, train_data, *test_data);
+  const std::unique_ptr<Dataset> test_data = open_test_data(recipe, train_data);
   const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
-  const PredictedMemory memory = predict_memory_that_fits(planned(recipe, train_data, options));
+  const PredictedMemory memory = predict_memory_that_fits(planned(recipe, *test_data, options));
   const std::unique_ptr<Device> dry = device(options.device).dry();
   const std::unique_ptr<Task> task = make_task(recipe, *dry);
   const nn::Optimizer optimizer(task->store(), recipe.optimizer, recipe.spikes);
@@ -482,12 +487,13 @@ std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& trai
 
 RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
   recipe.validate();
+  const std::unique_ptr<Dataset> test_data = open_test_data(recipe, train_data);
   const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
-  const PlannedRun plan = planned(recipe, train_data, options);
+  const PlannedRun plan = planned(recipe, *test_data, options);
   const PredictedMemory memory = predict_memory_that_fits(plan);
   RunSummary summary;
   tell_want_of_memory(plan, memory, options.directory,
-                      [&] { summary = Run(recipe, train_data, options, memory).go(); });
+                      [&] { summary = Run(recipe, train_data, *test_data, options, memory).go(); });
   return summary;
 }
 
