@@ -109,9 +109,10 @@ void* Allocator::allocate(std::size_t bytes) {
     if (block.guarded) write_guard(raw, block);
     if (open_) open_->used_.insert(raw);
     live_.emplace(raw + kGuardBytes, block);
-  } catch (...) {
-    if (open_) open_->used_.erase(raw);
-    device_.release(raw, block.bytes);
+  } catch (...) {  // kept, not given back: recorded work may have used it before
+    if (block.guarded && watch_) watch_(raw, block.bytes, true);
+    statistics_.cached_bytes += block.bytes;
+    keep(open_ ? open_->cache_ : cache_, block.bytes, raw);
     throw;
   }
   ++statistics_.allocations;
@@ -183,6 +184,7 @@ void Allocator::close(MemoryPool& pool) {
 void Allocator::dissolve(MemoryPool& pool) {
   close(pool);
   const std::lock_guard lock(mutex_);
+  note_peak();
   for (const Cache* held : {&pool.cache_, &pool.kept_})
     for (const auto& [bytes, blocks] : *held) {
       cache_[bytes].insert(cache_[bytes].end(), blocks.begin(), blocks.end());

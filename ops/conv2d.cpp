@@ -290,7 +290,7 @@ struct Conv2d {
     const Seen seen(attrs, b);
     const bool enlarged = attrs.upsample == 2;
     const auto dx = seen.of(writable(b.dx[kX]), writable(b.dx[kSkip]));
-    const bool any = b.dx[kX] || b.dx[kSkip];
+    const bool any = b.dx[kX] || (b.dx[kSkip] && seen.is_joined);  // else skip has no channels
     if (any && enlarged)
       convolution::input_gradient_enlarged(b.run, seen.geometry, floats(g), floats(b.in[kWeight]), dx);
     else if (any)

@@ -51,7 +51,7 @@ struct Conv2dOperands {
 };
 
 // dropout(activation(conv(x, weight) + bias + residual + time_bias)): x [N,H,W,C] with skip's channels behind its own,
-// weight [K,kernel_h,kernel_w,C/groups], result [N,OH,OW,K]. Neither the joined nor the larger image comes to lie in
+// weight [K,kernel_h,kernel_w,C/groups], result [N,OH,OW,K]. On the CPU neither the joined nor the larger image lies in
 // memory. Throws where shapes do not fit, where dropout would, and unless groups are 1 beside a skip and stride and
 // dilation 1 where upsample is 2.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Conv2dAttrs& attrs = {}, const Conv2dOperands& more = {});

@@ -29,6 +29,12 @@ Case<Attrs> sample(std::string title, const Attrs& a, const Shape& x, const Shap
            wanted(channels > x[3], {x[0], x[1], x[2], channels - x[3]})}};
 }
 
+Case<Attrs> with_empty_skip(Case<Attrs> of) {
+  of.in.back() = of.in.front();
+  of.in.back().shape[3] = 0;
+  return of;
+}
+
 }  // namespace
 
 std::vector<Case<Attrs>> samples() {
@@ -128,6 +134,9 @@ std::vector<Case<Attrs>> samples() {
       sample("skip, 1x1", {}, {2, 4, 4, 24}, {17, 1, 1, 41}, true, true),
       sample("skip, few channels", {.padding = 1}, {2, 7, 6, 3}, {5, 3, 3, 7}, true, false),
       sample("skip, few results", {.padding = 1, .activation = relu}, {2, 7, 6, 20}, {3, 3, 3, 44}, true, false),
+      sample("skip, x without channels, winograd4", {.padding = 1, .algorithm = winograd4}, {2, 6, 5, 0},
+             {18, 3, 3, 20}, true, false),
+      with_empty_skip(sample("skip without channels", {.padding = 1}, {2, 6, 5, 20}, {18, 3, 3, 20}, true, false)),
       sample("skip, many chunks", {.padding = 1}, {1, 17, 16, 24}, {68, 3, 3, 52}, true, false),
       sample("enlarged", {.padding = 1, .upsample = 2}, {2, 5, 4, 20}, {18, 3, 3, 20}, true, false),
       sample("enlarged, direct, relu", {.padding = 1, .upsample = 2, .activation = relu, .algorithm = direct},
@@ -141,6 +150,9 @@ std::vector<Case<Attrs>> samples() {
       sample("enlarged, padding wider than kernel", {.padding = {3, 2, 0, 1}, .upsample = 2}, {1, 2, 3, 2},
              {3, 2, 2, 2}, false, false),
       sample("enlarged, few results", {.padding = 1, .upsample = 2}, {1, 6, 5, 20}, {3, 3, 3, 20}, true, false),
+      sample("enlarged, one result, time bias, relu and dropout",
+             {.padding = 1, .upsample = 2, .activation = relu, .dropout = half}, {2, 9, 7, 20}, {1, 3, 3, 20}, true,
+             true, true),
       sample("enlarged, one pixel", {.padding = 2, .upsample = 2}, {1, 1, 1, 5}, {4, 5, 5, 5}, true, false),
       sample("enlarged, many chunks", {.padding = 1, .upsample = 2}, {1, 9, 10, 33}, {40, 3, 3, 33}, true, false),
       sample("enlarged with skip", {.padding = 1, .upsample = 2, .activation = relu}, {2, 3, 4, 18}, {21, 3, 3, 37},

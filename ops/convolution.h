@@ -60,13 +60,13 @@ class JoinedChannels {
 
   bool is_joined() const { return first_channels_ >= 0; }
   T* all() const { return first_; }  // where it is not
-  // Of `channels` in all.
+  // Of `channels` in all; those that have none are left out.
   std::vector<Part> parts(std::int64_t channels) const {
     const std::int64_t rest = channels - first_channels_;
     if (!is_joined()) return {{first_, channels, 0, channels}};
     std::vector<Part> parts;
-    if (first_ != nullptr) parts.push_back({first_, first_channels_, 0, first_channels_});
-    if (second_ != nullptr) parts.push_back({second_, rest, first_channels_, rest});
+    if (first_ != nullptr && first_channels_ > 0) parts.push_back({first_, first_channels_, 0, first_channels_});
+    if (second_ != nullptr && rest > 0) parts.push_back({second_, rest, first_channels_, rest});
     return parts;
   }
 

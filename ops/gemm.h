@@ -46,8 +46,8 @@ void activation_backward(const Execution& run, std::int64_t n, Activation activa
 
 // --- What the products are made of; ops/convolution.cpp builds on it.
 
-// A right operand, packed: panel p holds columns [p * width, (p + 1) * width) as [taps][channels][width], zeros beyond
-// the end.
+// A right operand, packed: panel p holds columns [p * width, (p + 1) * width) as [taps][channels][width], anything
+// beyond the last.
 class Panels {
  public:
   Panels(const Execution& run, std::int64_t taps, std::int64_t channels, std::int64_t columns);

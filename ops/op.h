@@ -45,8 +45,8 @@ constexpr Operands operands(I... i) {
 constexpr bool has(Operands set, std::size_t i) { return (set >> i & 1u) != 0; }
 
 // Where a kernel runs. Comes from the operands and the process's settings, through dispatch; kernels read no global.
-// A kernel of the CPU touches the elements of tensors in what its pool runs, or else where computes() is true, and what
-// scratch it asks for depends on neither: so on a dry device, whose pool is idle, it shows what memory it would take.
+// A kernel of the CPU touches the elements of tensors in what its pool runs, or else where computes() is true, and asks
+// for scratch outside both (attention and matmul: some inside): a dry device, whose pool is idle, sees what it takes.
 struct Execution {
   Device& device;
   ThreadPool& pool;

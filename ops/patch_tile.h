@@ -121,8 +121,8 @@ struct PatchTile {
 
   // What a few instructions do in registers.
   [[gnu::always_inline]] static bool is_short(const GemmEpilogue* epilogue) {
-    return epilogue == nullptr ||
-           (epilogue->residual == nullptr && epilogue->activation != Activation::silu && epilogue->image == 0);
+    return epilogue == nullptr || (epilogue->residual == nullptr && epilogue->activation != Activation::silu &&
+                                   epilogue->kept.bits == nullptr && epilogue->image == 0);
   }
 
   template <int kWide>

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/error.h"
 #include "core/tensor.h"
 #include "tests/expect_error.h"
 
@@ -42,6 +43,7 @@ class SmallDevice final : public Device {
   void copy_to_host(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
   void copy(void* to, const void* from, std::size_t bytes) override { std::memcpy(to, from, bytes); }
   void fill_bytes(void* to, std::byte value, std::size_t bytes) override {
+    if (!fills) fail("this device fills nothing");
     std::memset(to, static_cast<int>(value), bytes);
   }
   void fill(DType, std::int64_t, double, void*) override {}
@@ -49,6 +51,7 @@ class SmallDevice final : public Device {
   void synchronize() override {}
 
   std::size_t given = 0;
+  bool fills = true;
 
  private:
   std::size_t capacity_;
@@ -108,6 +111,20 @@ TEST_SUITE("allocator") {
     allocator.release(a);
     allocator.trim();
     CHECK(device.given == 0);
+  }
+
+  TEST_CASE("the most that was held counts what was cached, too") {
+    SmallDevice device(1 << 20);
+    Allocator& allocator = device.allocator();
+    allocator.release(allocator.allocate(10000));
+    void* const memory = allocator.allocate(40000);
+    CHECK(allocator.statistics().peak_held_bytes == device.given);
+    CHECK(allocator.statistics().peak_bytes == allocator.statistics().live_bytes);
+    allocator.trim();
+    CHECK(allocator.statistics().peak_held_bytes > device.given);
+    allocator.reset_peak();
+    CHECK(allocator.statistics().peak_held_bytes == device.given);
+    allocator.release(memory);
   }
 
   TEST_CASE("poisoned memory holds the poison when it comes, and after it was released") {
@@ -292,6 +309,38 @@ TEST_SUITE("allocator") {
     allocator.release(recorded);
     CHECK(allocator.allocate(6000) != nullptr);
     CHECK(allocator.allocate(100) == recorded);
+  }
+
+  TEST_CASE("a request that fails half way gives the device nothing back that recorded work has used") {
+    SmallDevice device(1 << 20);
+    Allocator& allocator = device.allocator();
+    allocator.set_poison(true);
+    const MemoryPool pool(allocator);
+    void* const recorded = allocator.allocate(1000);
+    allocator.release(recorded);
+    const std::size_t given = device.given;
+    device.fills = false;
+    expect_error(ErrorKind::usage, {"fills nothing"}, [&] { (void)allocator.allocate(1000); });
+    device.fills = true;
+    CHECK(device.given == given);
+    CHECK(allocator.statistics().cached_bytes == given);
+    CHECK(allocator.allocate(1000) == recorded);
+    CHECK(allocator.statistics().live_bytes == given);
+  }
+
+  TEST_CASE("who asks after a pool was dissolved is none of those who held the peak") {
+    SmallDevice device(1 << 20);
+    Allocator& allocator = device.allocator();
+    {
+      MemoryPool pool(allocator);
+      for (const std::size_t size : {20000, 5000}) allocator.release(allocator.allocate(size));
+      pool.close();  // and holds both at once
+    }
+    void* const late = allocator.allocate(100);
+    CHECK(allocator.statistics().peak_bytes >= 25000);
+    CHECK(allocator.holders().size() == 1);
+    CHECK(allocator.holders_at_peak().empty());
+    allocator.release(late);
   }
 }
 

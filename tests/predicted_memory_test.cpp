@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+#include <limits>
 #include <memory>
 #include <new>
 #include <string>
@@ -33,7 +35,33 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& recipes() {
   return all;
 }
 
+// The CPU's where nothing tells what memory there is.
+class BoundlessDevice final : public Device {
+ public:
+  BoundlessDevice() : Device(DeviceKind::cpu) {}
+  ~BoundlessDevice() override { allocator().trim(); }
+  std::unique_ptr<Device> dry() const override { return device(DeviceKind::cpu).dry(); }
+  std::size_t available_bytes() const override { return std::numeric_limits<std::size_t>::max(); }
+  void* allocate(std::size_t bytes) override { return std::aligned_alloc(64, bytes); }
+  void release(void* memory, std::size_t) noexcept override { std::free(memory); }
+  void copy_from_host(void*, const void*, std::size_t) override {}
+  void copy_to_host(void*, const void*, std::size_t) override {}
+  void copy(void*, const void*, std::size_t) override {}
+  void fill_bytes(void*, std::byte, std::size_t) override {}
+  void accumulate(DType, std::int64_t, const void*, void*) override {}
+  void synchronize() override {}
+  void fill(DType, std::int64_t, double, void*) override {}
+};
+
 TEST_SUITE("predicted memory") {
+  TEST_CASE("where nothing tells what memory there is, any run fits") {
+    PlannedRecipe planned("vqvae-shapes", {"train.batch=2"});
+    BoundlessDevice boundless;
+    boundless.allocator().release(boundless.allocator().allocate(1000));  // and some is kept
+    const PredictedMemory guess = predict_memory_that_fits({.recipe = planned.recipe(), .device = boundless});
+    CHECK(guess.available_bytes == std::numeric_limits<std::size_t>::max());
+  }
+
   TEST_CASE("the prediction is what the allocator measures, to the byte") {
     for (const auto& [name, changes] : recipes()) {
       PlannedRecipe planned(name, changes);

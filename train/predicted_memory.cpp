@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <new>
 #include <system_error>
@@ -21,6 +22,8 @@ namespace {
 
 // Of the host, for all that is small or passes by: records, logs, grids of pictures, stacks of threads.
 constexpr std::size_t kMargin = std::size_t{32} << 20;
+// What a device says that knows of none (core/host_memory.h).
+constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 
 Tensor batch_on(const PlannedRun& run, std::int64_t images, Device& device) {
   const MemoryUse use("batch", "");
@@ -99,7 +102,8 @@ std::string PredictedMemory::largest() const {
 PredictedMemory predict_memory(const PlannedRun& run) {
   const std::unique_ptr<Device> dry = run.device.dry();
   PredictedMemory predicted;
-  predicted.available_bytes = run.device.available_bytes() + run.device.allocator().statistics().cached_bytes;
+  const std::size_t cached = run.device.allocator().statistics().cached_bytes;
+  predicted.available_bytes = cached + std::min(run.device.available_bytes(), kNoLimit - cached);
   rehearse(run, *dry, predicted);
   const MemoryStatistics used = dry->allocator().statistics();
   predicted.held_bytes = used.peak_held_bytes;
