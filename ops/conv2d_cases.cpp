@@ -35,13 +35,12 @@ Case<Attrs> with_empty_skip(Case<Attrs> of) {
   return of;
 }
 
-}  // namespace
+constexpr Activation kRelu = Activation::relu, kSilu = Activation::silu;
+constexpr ConvAlgorithm kDirect = ConvAlgorithm::direct, kWinograd2 = ConvAlgorithm::winograd2,
+                        kWinograd4 = ConvAlgorithm::winograd4;
+constexpr ops::DropoutAttrs kHalf{.rate = 0.5, .key = 7, .first_sample = 3};
 
-std::vector<Case<Attrs>> samples() {
-  constexpr Activation relu = Activation::relu, silu = Activation::silu;
-  constexpr ConvAlgorithm winograd2 = ConvAlgorithm::winograd2, winograd4 = ConvAlgorithm::winograd4;
-  constexpr ConvAlgorithm direct = ConvAlgorithm::direct;
-  const ops::DropoutAttrs half{.rate = 0.5, .key = 7, .first_sample = 3};
+std::vector<Case<Attrs>> plain_samples() {
   return {
       sample("3x3", {.padding = 1}, {2, 6, 5, 20}, {18, 3, 3, 20}, true, false),
       sample("1x1", {}, {2, 4, 4, 24}, {17, 1, 1, 24}, true, true),
@@ -52,15 +51,29 @@ std::vector<Case<Attrs>> samples() {
       sample("dilation", {.padding = 2, .dilation = {2, 3}}, {1, 8, 9, 18}, {6, 3, 2, 18}, true, false),
       sample("groups", {.padding = 1, .groups = 3}, {2, 5, 4, 12}, {9, 3, 3, 4}, true, true),
       sample("one channel a group", {.padding = 1, .groups = 5}, {1, 5, 4, 5}, {10, 3, 3, 1}, false, false),
-      sample("relu", {.padding = 1, .activation = relu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
-      sample("silu", {.padding = 1, .activation = silu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
+      sample("relu", {.padding = 1, .activation = kRelu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
+      sample("silu", {.padding = 1, .activation = kSilu}, {1, 5, 5, 6}, {7, 3, 3, 6}, true, true),
       sample("one pixel", {}, {1, 1, 1, 33}, {3, 1, 1, 33}, true, false),
+      sample("many chunks", {.padding = 1}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
+      sample("many chunks, direct", {.padding = 1, .algorithm = kDirect}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
+      sample("channels in fours", {.padding = 1, .activation = kRelu}, {2, 9, 8, 12}, {68, 3, 3, 12}, true, true),
+      sample("channels in fours, stride 2", {.stride = 2, .padding = 1}, {2, 32, 32, 4}, {8, 3, 3, 4}, true, false),
+      sample("channels in fours, groups", {.padding = 1, .groups = 2, .activation = kSilu}, {1, 6, 6, 8}, {8, 3, 3, 4},
+             true, true),
+      sample("many channels", {.padding = 1}, {1, 9, 9, 48}, {52, 3, 3, 48}, true, false),
+      sample("no images", {.padding = 1, .dropout = kHalf}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false, true),
+      sample("no channels", {.padding = 1, .activation = kRelu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
+      sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};
+}
+
+std::vector<Case<Attrs>> few_channel_samples() {
+  return {
       sample("one channel to many", {.padding = 1}, {1, 9, 9, 1}, {70, 3, 3, 1}, false, false),
-      sample("many to few channels", {.padding = 1, .activation = relu}, {1, 7, 6, 40}, {3, 3, 3, 40}, true, true),
-      sample("three channels to many", {.padding = 1, .activation = relu}, {2, 13, 11, 3}, {70, 3, 3, 3}, true, false),
+      sample("many to few channels", {.padding = 1, .activation = kRelu}, {1, 7, 6, 40}, {3, 3, 3, 40}, true, true),
+      sample("three channels to many", {.padding = 1, .activation = kRelu}, {2, 13, 11, 3}, {70, 3, 3, 3}, true, false),
       sample("four channels to many, stride 2, dilation", {.stride = 2, .padding = {2, 1, 0, 3}, .dilation = {1, 2}},
              {2, 9, 12, 4}, {21, 3, 3, 4}, true, true),
-      sample("two channels to many, silu", {.padding = {0, 1, 2, 1}, .activation = silu}, {1, 6, 8, 2}, {17, 4, 2, 2},
+      sample("two channels to many, silu", {.padding = {0, 1, 2, 1}, .activation = kSilu}, {1, 6, 8, 2}, {17, 4, 2, 2},
              true, false),
       sample("few channels, dilation wider than image", {.padding = 40, .dilation = 40}, {1, 5, 6, 2}, {20, 3, 3, 2},
              true, false),
@@ -69,99 +82,112 @@ std::vector<Case<Attrs>> samples() {
       sample("many to one channel", {.padding = 1}, {2, 9, 9, 20}, {1, 3, 3, 20}, true, false),
       sample("many to four channels, stride 2, dilation", {.stride = 2, .padding = {2, 1, 0, 3}, .dilation = {1, 2}},
              {2, 9, 12, 21}, {4, 3, 3, 21}, true, true),
-      sample("many to two channels, silu", {.padding = {0, 1, 2, 1}, .activation = silu}, {1, 6, 8, 17}, {2, 4, 2, 17},
+      sample("many to two channels, silu", {.padding = {0, 1, 2, 1}, .activation = kSilu}, {1, 6, 8, 17}, {2, 4, 2, 17},
              true, false),
       sample("many to few channels a group", {.padding = 1, .groups = 2}, {1, 6, 6, 40}, {6, 3, 3, 20}, true, false),
       sample("many to few channels, stride 5", {.stride = 5, .padding = 1}, {1, 11, 12, 20}, {3, 3, 3, 20}, true,
              false),
-      sample("many chunks", {.padding = 1}, {1, 17, 16, 40}, {68, 3, 3, 40}, true, false),
-      sample("many chunks, direct", {.padding = 1, .algorithm = ConvAlgorithm::direct}, {1, 17, 16, 40}, {68, 3, 3, 40},
-             true, false),
-      sample("channels in fours", {.padding = 1, .activation = relu}, {2, 9, 8, 12}, {68, 3, 3, 12}, true, true),
-      sample("channels in fours, stride 2", {.stride = 2, .padding = 1}, {2, 32, 32, 4}, {8, 3, 3, 4}, true, false),
-      sample("channels in fours, groups", {.padding = 1, .groups = 2, .activation = silu}, {1, 6, 6, 8}, {8, 3, 3, 4},
-             true, true),
-      sample("few results of long sums", {.padding = 1, .activation = relu}, {1, 2, 1, 64}, {2, 3, 3, 64}, true, true),
+      sample("few results of long sums", {.padding = 1, .activation = kRelu}, {1, 2, 1, 64}, {2, 3, 3, 64}, true, true),
       sample("few gradients of long sums", {.padding = 1}, {1, 1, 2, 2}, {64, 3, 3, 2}, false, false),
-      sample("many pixels of one channel", {.padding = 1}, {1, 16, 32, 1}, {2, 3, 3, 1}, true, false),
-      sample("winograd2", {.padding = 1, .algorithm = winograd2}, {2, 7, 5, 20}, {18, 3, 3, 20}, true, false),
-      sample("winograd4", {.padding = 1, .algorithm = winograd4}, {2, 9, 6, 20}, {18, 3, 3, 20}, true, false),
-      sample("winograd2, silu", {.activation = silu, .algorithm = winograd2}, {1, 6, 8, 35}, {21, 3, 3, 35}, true,
-             true),
-      sample("winograd4, relu", {.activation = relu, .algorithm = winograd4}, {1, 8, 10, 35}, {21, 3, 3, 35}, true,
-             true),
-      sample("winograd4, padding wider than kernel", {.padding = {5, 0, 1, 3}, .algorithm = winograd4}, {1, 3, 5, 3},
-             {4, 3, 3, 3}, true, false),
-      sample("winograd4, groups", {.padding = 1, .groups = 2, .algorithm = winograd4}, {1, 5, 5, 8}, {6, 3, 3, 4}, true,
-             true),
-      sample("winograd4, many tiles", {.padding = 1, .algorithm = winograd4}, {2, 119, 120, 1}, {2, 3, 3, 1}, true,
-             false),
-      sample("winograd4, 4x4 stride 2", {.stride = 2, .padding = 1, .activation = relu, .algorithm = winograd4},
-             {2, 10, 13, 18}, {20, 4, 4, 18}, true, true),
-      sample("winograd4, 4x4 stride 2, groups",
-             {.stride = 2, .padding = {3, 0, 2, 4}, .groups = 2, .algorithm = winograd4}, {1, 5, 6, 70}, {4, 4, 4, 35},
-             true, false),
-      sample("winograd4 where it does not apply", {.stride = 2, .padding = 1, .algorithm = winograd4}, {1, 7, 7, 5},
-             {4, 3, 3, 5}, true, false),
-      sample("many channels", {.padding = 1}, {1, 9, 9, 48}, {52, 3, 3, 48}, true, false),
-      sample("time bias", {.padding = 1}, {3, 5, 4, 20}, {18, 3, 3, 20}, true, false, true),
-      sample("time bias, relu and dropout, winograd4",
-             {.padding = 1, .activation = relu, .dropout = half, .algorithm = winograd4}, {3, 6, 5, 20}, {19, 3, 3, 20},
-             false, true, true),
-      sample("time bias and dropout, winograd2", {.padding = 1, .dropout = half, .algorithm = winograd2}, {2, 5, 9, 20},
-             {35, 3, 3, 20}, true, true, true),
-      sample("time bias, silu and dropout, direct",
-             {.padding = 1, .activation = silu, .dropout = half, .algorithm = ConvAlgorithm::direct}, {2, 5, 5, 20},
-             {35, 3, 3, 20}, true, true, true),
-      sample("time bias, silu and dropout, groups", {.groups = 2, .activation = silu, .dropout = half}, {2, 9, 8, 8},
-             {22, 3, 3, 4}, true, false, true),
-      sample("time bias, relu and dropout, few results", {.padding = 1, .activation = relu, .dropout = half},
-             {2, 7, 6, 40}, {3, 3, 3, 40}, true, true, true),
-      sample("time bias and dropout, one channel", {.padding = 1, .dropout = half}, {2, 9, 9, 1}, {70, 3, 3, 1}, true,
-             false, true),
-      sample("time bias and dropout, several chunks", {.padding = 1, .dropout = half}, {2, 41, 16, 5}, {68, 3, 3, 5},
-             true, false, true),
-      sample("time bias and dropout, winograd4, 4x4 stride 2",
-             {.stride = 2, .padding = 1, .dropout = half, .algorithm = winograd4}, {2, 10, 13, 18}, {20, 4, 4, 18},
-             true, false, true),
-      sample("skip, direct", {.padding = 1, .algorithm = direct}, {2, 6, 5, 20}, {18, 3, 3, 43}, true, false),
-      sample("skip, winograd2", {.padding = 1, .algorithm = winograd2}, {2, 6, 5, 20}, {18, 3, 3, 43}, true, true),
+      sample("many pixels of one channel", {.padding = 1}, {1, 16, 32, 1}, {2, 3, 3, 1}, true, false)};
+}
+
+std::vector<Case<Attrs>> winograd_samples() {
+  return {sample("winograd2", {.padding = 1, .algorithm = kWinograd2}, {2, 7, 5, 20}, {18, 3, 3, 20}, true, false),
+          sample("winograd4", {.padding = 1, .algorithm = kWinograd4}, {2, 9, 6, 20}, {18, 3, 3, 20}, true, false),
+          sample("winograd2, silu", {.activation = kSilu, .algorithm = kWinograd2}, {1, 6, 8, 35}, {21, 3, 3, 35}, true,
+                 true),
+          sample("winograd4, relu", {.activation = kRelu, .algorithm = kWinograd4}, {1, 8, 10, 35}, {21, 3, 3, 35},
+                 true, true),
+          sample("winograd4, padding wider than kernel", {.padding = {5, 0, 1, 3}, .algorithm = kWinograd4},
+                 {1, 3, 5, 3}, {4, 3, 3, 3}, true, false),
+          sample("winograd4, groups", {.padding = 1, .groups = 2, .algorithm = kWinograd4}, {1, 5, 5, 8}, {6, 3, 3, 4},
+                 true, true),
+          sample("winograd4, many tiles", {.padding = 1, .algorithm = kWinograd4}, {2, 119, 120, 1}, {2, 3, 3, 1}, true,
+                 false),
+          sample("winograd4, 4x4 stride 2", {.stride = 2, .padding = 1, .activation = kRelu, .algorithm = kWinograd4},
+                 {2, 10, 13, 18}, {20, 4, 4, 18}, true, true),
+          sample("winograd4, 4x4 stride 2, groups",
+                 {.stride = 2, .padding = {3, 0, 2, 4}, .groups = 2, .algorithm = kWinograd4}, {1, 5, 6, 70},
+                 {4, 4, 4, 35}, true, false),
+          sample("winograd4 where it does not apply", {.stride = 2, .padding = 1, .algorithm = kWinograd4},
+                 {1, 7, 7, 5}, {4, 3, 3, 5}, true, false)};
+}
+
+// What is done to the finished sum.
+std::vector<Case<Attrs>> finish_samples() {
+  return {sample("time bias", {.padding = 1}, {3, 5, 4, 20}, {18, 3, 3, 20}, true, false, true),
+          sample("time bias, relu and dropout, winograd4",
+                 {.padding = 1, .activation = kRelu, .dropout = kHalf, .algorithm = kWinograd4}, {3, 6, 5, 20},
+                 {19, 3, 3, 20}, false, true, true),
+          sample("time bias and dropout, winograd2", {.padding = 1, .dropout = kHalf, .algorithm = kWinograd2},
+                 {2, 5, 9, 20}, {35, 3, 3, 20}, true, true, true),
+          sample("time bias, silu and dropout, direct",
+                 {.padding = 1, .activation = kSilu, .dropout = kHalf, .algorithm = ConvAlgorithm::direct},
+                 {2, 5, 5, 20}, {35, 3, 3, 20}, true, true, true),
+          sample("time bias, silu and dropout, groups", {.groups = 2, .activation = kSilu, .dropout = kHalf},
+                 {2, 9, 8, 8}, {22, 3, 3, 4}, true, false, true),
+          sample("time bias, relu and dropout, few results", {.padding = 1, .activation = kRelu, .dropout = kHalf},
+                 {2, 7, 6, 40}, {3, 3, 3, 40}, true, true, true),
+          sample("time bias and dropout, one channel", {.padding = 1, .dropout = kHalf}, {2, 9, 9, 1}, {70, 3, 3, 1},
+                 true, false, true),
+          sample("time bias and dropout, several chunks", {.padding = 1, .dropout = kHalf}, {2, 41, 16, 5},
+                 {68, 3, 3, 5}, true, false, true),
+          sample("time bias and dropout, winograd4, 4x4 stride 2",
+                 {.stride = 2, .padding = 1, .dropout = kHalf, .algorithm = kWinograd4}, {2, 10, 13, 18},
+                 {20, 4, 4, 18}, true, false, true)};
+}
+
+std::vector<Case<Attrs>> skip_samples() {
+  return {
+      sample("skip, direct", {.padding = 1, .algorithm = kDirect}, {2, 6, 5, 20}, {18, 3, 3, 43}, true, false),
+      sample("skip, winograd2", {.padding = 1, .algorithm = kWinograd2}, {2, 6, 5, 20}, {18, 3, 3, 43}, true, true),
       sample("skip, winograd4, silu and dropout",
-             {.padding = 1, .activation = silu, .dropout = half, .algorithm = winograd4}, {2, 6, 9, 35}, {19, 3, 3, 52},
-             true, true, true),
-      sample("skip, winograd4, 4x4 stride 2", {.stride = 2, .padding = 1, .activation = relu, .algorithm = winograd4},
+             {.padding = 1, .activation = kSilu, .dropout = kHalf, .algorithm = kWinograd4}, {2, 6, 9, 35},
+             {19, 3, 3, 52}, true, true, true),
+      sample("skip, winograd4, 4x4 stride 2", {.stride = 2, .padding = 1, .activation = kRelu, .algorithm = kWinograd4},
              {2, 10, 13, 18}, {20, 4, 4, 40}, true, true),
       sample("skip, 1x1", {}, {2, 4, 4, 24}, {17, 1, 1, 41}, true, true),
       sample("skip, few channels", {.padding = 1}, {2, 7, 6, 3}, {5, 3, 3, 7}, true, false),
-      sample("skip, few results", {.padding = 1, .activation = relu}, {2, 7, 6, 20}, {3, 3, 3, 44}, true, false),
-      sample("skip, x without channels, winograd4", {.padding = 1, .algorithm = winograd4}, {2, 6, 5, 0},
+      sample("skip, few results", {.padding = 1, .activation = kRelu}, {2, 7, 6, 20}, {3, 3, 3, 44}, true, false),
+      sample("skip, x without channels, winograd4", {.padding = 1, .algorithm = kWinograd4}, {2, 6, 5, 0},
              {18, 3, 3, 20}, true, false),
       with_empty_skip(sample("skip without channels", {.padding = 1}, {2, 6, 5, 20}, {18, 3, 3, 20}, true, false)),
-      sample("skip, many chunks", {.padding = 1}, {1, 17, 16, 24}, {68, 3, 3, 52}, true, false),
-      sample("enlarged", {.padding = 1, .upsample = 2}, {2, 5, 4, 20}, {18, 3, 3, 20}, true, false),
-      sample("enlarged, direct, relu", {.padding = 1, .upsample = 2, .activation = relu, .algorithm = direct},
-             {2, 3, 4, 18}, {21, 3, 3, 18}, true, true, true),
-      sample("enlarged, winograd4, silu and dropout",
-             {.padding = 1, .upsample = 2, .activation = silu, .dropout = half, .algorithm = winograd4}, {2, 5, 3, 20},
-             {18, 3, 3, 20}, true, true, true),
-      sample("enlarged, groups", {.padding = {0, 1, 2, 1}, .groups = 2, .upsample = 2}, {1, 4, 5, 6}, {8, 3, 2, 3},
-             true, false),
-      sample("enlarged, 1x1", {.upsample = 2}, {2, 3, 2, 24}, {17, 1, 1, 24}, true, true),
-      sample("enlarged, padding wider than kernel", {.padding = {3, 2, 0, 1}, .upsample = 2}, {1, 2, 3, 2},
-             {3, 2, 2, 2}, false, false),
-      sample("enlarged, few results", {.padding = 1, .upsample = 2}, {1, 6, 5, 20}, {3, 3, 3, 20}, true, false),
-      sample("enlarged, one result, time bias, relu and dropout",
-             {.padding = 1, .upsample = 2, .activation = relu, .dropout = half}, {2, 9, 7, 20}, {1, 3, 3, 20}, true,
-             true, true),
-      sample("enlarged, one pixel", {.padding = 2, .upsample = 2}, {1, 1, 1, 5}, {4, 5, 5, 5}, true, false),
-      sample("enlarged, many chunks", {.padding = 1, .upsample = 2}, {1, 9, 10, 33}, {40, 3, 3, 33}, true, false),
-      sample("enlarged with skip", {.padding = 1, .upsample = 2, .activation = relu}, {2, 3, 4, 18}, {21, 3, 3, 37},
-             true, true),
-      sample("enlarged with skip, winograd4", {.padding = 1, .upsample = 2, .algorithm = winograd4}, {2, 4, 4, 18},
-             {21, 3, 3, 37}, true, true),
-      sample("no images", {.padding = 1, .dropout = half}, {0, 5, 5, 4}, {6, 3, 3, 4}, true, false, true),
-      sample("no channels", {.padding = 1, .activation = relu}, {1, 4, 4, 0}, {6, 3, 3, 0}, true, false),
-      sample("no output channels", {.padding = 1}, {1, 4, 4, 3}, {0, 3, 3, 3}, true, false)};
+      sample("skip, many chunks", {.padding = 1}, {1, 17, 16, 24}, {68, 3, 3, 52}, true, false)};
+}
+
+std::vector<Case<Attrs>> enlarged_samples() {
+  return {sample("enlarged", {.padding = 1, .upsample = 2}, {2, 5, 4, 20}, {18, 3, 3, 20}, true, false),
+          sample("enlarged, direct, relu", {.padding = 1, .upsample = 2, .activation = kRelu, .algorithm = kDirect},
+                 {2, 3, 4, 18}, {21, 3, 3, 18}, true, true, true),
+          sample("enlarged, winograd4, silu and dropout",
+                 {.padding = 1, .upsample = 2, .activation = kSilu, .dropout = kHalf, .algorithm = kWinograd4},
+                 {2, 5, 3, 20}, {18, 3, 3, 20}, true, true, true),
+          sample("enlarged, groups", {.padding = {0, 1, 2, 1}, .groups = 2, .upsample = 2}, {1, 4, 5, 6}, {8, 3, 2, 3},
+                 true, false),
+          sample("enlarged, 1x1", {.upsample = 2}, {2, 3, 2, 24}, {17, 1, 1, 24}, true, true),
+          sample("enlarged, padding wider than kernel", {.padding = {3, 2, 0, 1}, .upsample = 2}, {1, 2, 3, 2},
+                 {3, 2, 2, 2}, false, false),
+          sample("enlarged, few results", {.padding = 1, .upsample = 2}, {1, 6, 5, 20}, {3, 3, 3, 20}, true, false),
+          sample("enlarged, one result, time bias, relu and dropout",
+                 {.padding = 1, .upsample = 2, .activation = kRelu, .dropout = kHalf}, {2, 9, 7, 20}, {1, 3, 3, 20},
+                 true, true, true),
+          sample("enlarged, one pixel", {.padding = 2, .upsample = 2}, {1, 1, 1, 5}, {4, 5, 5, 5}, true, false),
+          sample("enlarged, many chunks", {.padding = 1, .upsample = 2}, {1, 9, 10, 33}, {40, 3, 3, 33}, true, false),
+          sample("enlarged with skip", {.padding = 1, .upsample = 2, .activation = kRelu}, {2, 3, 4, 18},
+                 {21, 3, 3, 37}, true, true),
+          sample("enlarged with skip, winograd4", {.padding = 1, .upsample = 2, .algorithm = kWinograd4}, {2, 4, 4, 18},
+                 {21, 3, 3, 37}, true, true)};
+}
+
+}  // namespace
+
+std::vector<Case<Attrs>> samples() {
+  std::vector<Case<Attrs>> all;
+  for (const auto& some : {plain_samples(), few_channel_samples(), winograd_samples(), finish_samples(), skip_samples(),
+                           enlarged_samples()})
+    all.insert(all.end(), some.begin(), some.end());
+  return all;
 }
 std::vector<Case<Attrs>> benchmarks() {
   std::vector<Case<Attrs>> cases = {
