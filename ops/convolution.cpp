@@ -11,6 +11,9 @@
 namespace gesso::convolution {
 namespace {
 
+// More phases of the input's gradient, of which a large stride makes many, are computed one by one.
+constexpr std::int64_t kMostPhases = 64;
+
 // Pointers and offsets for the grid rows [first, first + rows.count).
 void place_rows(const GemmKernels& kernels, const Gather& g, std::int64_t first, const float* zeros, gemm::Rows& rows) {
   const std::int64_t taps = std::ssize(g.taps), tile_rows = kernels.rows;
@@ -49,15 +52,11 @@ void multiply_direct(const Execution& run, std::span<const Phase> sources, float
   });
 }
 
-// The same for the phases of a pass of g, the way that its plan says.
-void multiply(const Execution& run, const ConvGeometry& g, ConvAlgorithm algorithm, const std::vector<Phase>& phases,
-              float* c, const GemmEpilogue& epilogue) {
-  if (algorithm != ConvAlgorithm::direct) return multiply_by_winograd(run, algorithm, phases, c, epilogue);
-  for (const Phase& phase : phases)
-    if (takes_patches(g, phase.panels.channels))
-      multiply_patches(run, phase.gather, phase.panels, c, epilogue);
-    else
-      multiply_direct(run, {&phase, 1}, c, epilogue);
+// The same for one of them, of a pass of g.
+void multiply_phase(const Execution& run, const ConvGeometry& g, const Phase& phase, float* c,
+                    const GemmEpilogue& epilogue) {
+  if (takes_patches(g, phase.panels.channels)) return multiply_patches(run, phase.gather, phase.panels, c, epilogue);
+  multiply_direct(run, {&phase, 1}, c, epilogue);
 }
 
 // panel[t][c][k] = weight[k][taps[t]][c] of one group, from any channels of it on.
@@ -147,6 +146,19 @@ void input_gradient_joined(const Execution& run, const ConvGeometry& g, ConvAlgo
   multiply_joined(run, algorithm, phases_h(g) * phases_w(g), dy.parts(g.K), dx.parts(g.C), gather_of, pack, epilogue);
 }
 
+// Of one group.
+void input_gradient_by_dots(const Execution& run, const ConvGeometry& g, const float* dy, const float* weight,
+                            float* dx, const GemmEpilogue& epilogue) {
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, columns = g.taps() * group_c;
+  std::vector<Gather> phases;
+  for (std::int64_t i = 0; i < phases_h(g) * phases_w(g); ++i)
+    phases.push_back(phase_gather(g, dy, g.K, i / phases_w(g), i % phases_w(g)));
+  const Tensor transposed = run.scratch({{columns, group_k}, DType::f32});
+  float* weights = transposed.data<float>().data();
+  if (run.computes()) gemm::kernels(run.isa).transpose(group_k, columns, weight, columns, weights, group_k);
+  multiply_dots(run, phases, {weights, g.taps(), group_k, group_c, group_c * group_k, group_k}, dx, epilogue);
+}
+
 }  // namespace
 
 void forward(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> x, const float* weight,
@@ -167,41 +179,39 @@ void forward(const Execution& run, const ConvGeometry& g, JoinedChannels<const f
     }
     const gemm::Panels panels(run, g.taps(), group_c, group_k);
     pack_for_forward(run, g, gather.taps, group_weight, panels);
-    multiply(run, g, algorithm, {{gather, panels}}, group_y, finish);
+    if (algorithm == ConvAlgorithm::direct)
+      multiply_phase(run, g, {gather, panels}, group_y, finish);
+    else
+      multiply_by_winograd(run, algorithm, {{gather, panels}}, group_y, finish);
   }
 }
 
 void input_gradient(const Execution& run, const ConvGeometry& g, JoinedChannels<const float> dy, const float* weight,
                     JoinedChannels<float> dx, const GemmEpilogue& epilogue) {
   if (g.x_count() == 0) return;
-  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups;
-  const std::int64_t columns = g.taps() * group_c, phases = phases_h(g) * phases_w(g);
+  const std::int64_t group_c = g.C / g.groups, group_k = g.K / g.groups, phases = phases_h(g) * phases_w(g);
   const ConvAlgorithm algorithm = plan(g, Pass::input_gradient, run.isa);
   if (dy.is_joined() || dx.is_joined()) return input_gradient_joined(run, g, algorithm, dy, weight, dx, epilogue);
   for (std::int64_t group = 0; group < g.groups; ++group) {
-    const float* group_weight = weight + group * group_k * columns;
-    const GemmEpilogue finish = gemm::from_column(epilogue, group * group_c);
+    const float* group_weight = weight + group * group_k * g.taps() * group_c;
+    const float* group_dy = dy.all() + group * group_k;
     float* group_dx = dx.all() + group * group_c;
-    const auto gather_phase = [&](std::int64_t i) {
-      return phase_gather(g, dy.all() + group * group_k, g.K, i / phases_w(g), i % phases_w(g));
-    };
-    if (algorithm == ConvAlgorithm::direct && takes_dots(g, group_k, group_c)) {
-      std::vector<Gather> gathers;
-      for (std::int64_t i = 0; i < phases; ++i) gathers.push_back(gather_phase(i));
-      const Tensor transposed = run.scratch({{columns, group_k}, DType::f32});
-      float* weights = transposed.data<float>().data();
-      if (run.computes()) gemm::kernels(run.isa).transpose(group_k, columns, group_weight, columns, weights, group_k);
-      multiply_dots(run, gathers, {weights, g.taps(), group_k, group_c, group_c * group_k, group_k}, group_dx, finish);
-      continue;
-    }
-    std::vector<Phase> packed;
-    for (std::int64_t i = 0; i < phases; ++i) {
-      Gather gather = gather_phase(i);
+    const GemmEpilogue finish = gemm::from_column(epilogue, group * group_c);
+    const auto phase_of = [&](std::int64_t i) {
+      Gather gather = phase_gather(g, group_dy, g.K, i / phases_w(g), i % phases_w(g));
       const gemm::Panels panels(run, std::ssize(gather.taps), group_k, group_c);
       pack_for_input_gradient(run, g, gather.taps, group_weight, panels);
-      packed.push_back({std::move(gather), panels});
+      return Phase{std::move(gather), panels};
+    };
+    if (algorithm != ConvAlgorithm::direct) {
+      std::vector<Phase> all;
+      for (std::int64_t i = 0; i < phases; ++i) all.push_back(phase_of(i));
+      multiply_by_winograd(run, algorithm, all, group_dx, finish);
+    } else if (g.stride_h * g.stride_w <= kMostPhases && takes_dots(g, group_k, group_c)) {
+      input_gradient_by_dots(run, g, group_dy, group_weight, group_dx, finish);
+    } else {
+      for (std::int64_t i = 0; i < phases; ++i) multiply_phase(run, g, phase_of(i), group_dx, finish);
     }
-    multiply(run, g, algorithm, packed, group_dx, finish);
   }
 }
 

@@ -268,11 +268,12 @@ TEST_SUITE("convolution") {
   TEST_CASE("all three passes by Winograd equal plain loops where sums are long or tiles are many") {
     Random random(3);
     // Blocks of tiles for each thread; blocks that all threads share, several of them; more channels than are summed at
-    // a time; chains of tiles.
+    // a time; chains of tiles; two parts of a kernel at a time.
     for (const ConvAlgorithm algorithm : {ConvAlgorithm::winograd2, ConvAlgorithm::winograd4})
       for (const ConvGeometry& g :
            {square_geometry(2, 130, 121, 1, 2, algorithm), square_geometry(1, 81, 82, 1, 160, algorithm),
-            square_geometry(1, 6, 5, 800, 20, algorithm), halving_geometry(1, 162, 160, 2, 20, algorithm)})
+            square_geometry(1, 6, 5, 800, 20, algorithm), halving_geometry(1, 162, 160, 2, 20, algorithm),
+            halving_geometry(1, 112, 112, 40, 20, algorithm)})
         check_against_loops(g, random);
   }
 
@@ -284,6 +285,7 @@ TEST_SUITE("convolution") {
       geometries.push_back(square_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
       geometries.push_back(halving_geometry(2, 16, 16, channels, channels, ConvAlgorithm::direct));
     }
+    geometries.push_back(halving_geometry(1, 16, 16, 128, 128, ConvAlgorithm::direct));
     // Tiles with short sides.
     geometries.push_back(square_geometry(4, 7, 7, 64, 64, ConvAlgorithm::direct));
     geometries.push_back(halving_geometry(4, 14, 14, 64, 64, ConvAlgorithm::direct));
@@ -291,6 +293,8 @@ TEST_SUITE("convolution") {
     for (const std::int64_t channels : {256, 400}) {
       geometries.push_back(square_geometry(1, 16, 16, channels, 24, ConvAlgorithm::direct));
       geometries.push_back(square_geometry(1, 16, 16, 24, channels, ConvAlgorithm::direct));
+      geometries.push_back(halving_geometry(1, 16, 16, channels, 24, ConvAlgorithm::direct));
+      geometries.push_back(halving_geometry(1, 16, 16, 24, channels, ConvAlgorithm::direct));
     }
     geometries.push_back(square_geometry(16, 32, 32, 16, 16, ConvAlgorithm::direct));
     for (ConvGeometry& g : geometries) {
@@ -393,6 +397,17 @@ TEST_SUITE("convolution") {
           .OH = 20,
           .OW = 20},
           ConvGeometry{.N = 1, .H = 6, .W = 5, .C = 800, .K = 20, .kernel_h = 2, .OH = 5, .OW = 5},
+          // Few channels of x by more phases than are computed together.
+          ConvGeometry{.N = 1,
+          .H = 20,
+          .W = 12,
+          .C = 2,
+          .K = 20,
+          .kernel_h = 3,
+          .stride_h = 9,
+          .stride_w = 10,
+          .OH = 2,
+          .OW = 2},
           square_geometry(2, 12, 12, 70, 130, ConvAlgorithm::direct),
           square_geometry(2, 12, 12, 70, 130, ConvAlgorithm::automatic)})
       check_against_loops(g, random);
