@@ -65,6 +65,16 @@ void pack_pixels(const GemmKernels& kernels, const WeightGradient& work, std::in
   }
 }
 
+// Asks for one of `parts` parts of a block's dy: by the time that it is multiplied, it lies in L2.
+void fetch_part(const WeightGradient& work, std::int64_t block, std::int64_t part, std::int64_t parts) {
+  constexpr std::int64_t kLine = 16;  // floats
+  if (block >= work.blocks) return;
+  const std::int64_t lines = work.rows * kPixels / kLine;
+  const float* dy = work.dy + block * work.rows * kPixels;
+  for (std::int64_t line = lines * part / parts; line < lines * (part + 1) / parts; ++line)
+    __builtin_prefetch(dy + line * kLine, 0, 2);
+}
+
 // result[rows, columns] of the columns of one panel (+)= the sum over one block of pixels.
 void add_block(const GemmKernels& kernels, const WeightGradient& work, std::int64_t column, std::int64_t columns,
                std::int64_t block, bool add, const float* panel, float* result) {
@@ -99,6 +109,7 @@ void add_blocks(const GemmKernels& kernels, const WeightGradient& work, std::int
       const std::int64_t column = p * kernels.columns;
       const std::int64_t columns = std::min<std::int64_t>(kernels.columns, work.columns - column);
       pack_pixels(kernels, work, column, columns, block, zeros, memory);
+      fetch_part(work, block + 1, p - first_panel, last_panel - first_panel);
       add_block(kernels, work, column, columns, block, block > begin, memory.panel, result);
     }
 }
