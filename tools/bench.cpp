@@ -55,7 +55,7 @@ void add_ops(Verb verb) {
   ops.add("--filter", options->filter, "Only ops whose name holds this");
   ops.add("--suite", options->suite,
           "vqvae-28, unet-64 or ddpm-cifar10: all shapes of convolutions and matrix products of a training step, and "
-          "their sums over the step");
+          "their sums over the step; winograd, strided or thin: kinds of convolutions");
   add_device_option(ops, options->device);
   add_json_option(ops, options->json);
   ops.footer("Example: gesso bench ops --filter conv2d");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.h"
 #include "ops/attention.h"
@@ -115,10 +116,35 @@ std::vector<SuiteCall> unet(std::int64_t batch, std::int64_t width) {
   return calls;
 }
 
+// 3x3 kernels with stride 1.
+std::vector<SuiteCall> winograd(std::int64_t batch) {
+  std::vector<SuiteCall> calls;
+  for (const auto& [size, channels] : {std::pair{32, 64}, {32, 128}, {16, 128}, {16, 256}, {8, 256}})
+    calls.push_back(convolution(batch, {size, channels, channels, 3, 1, 1}));
+  calls.push_back(convolution(8 * batch, {7, 128, 128, 3, 1, 1}));
+  return calls;
+}
+
+// 4x4 kernels with stride 2, by Winograd too.
+std::vector<SuiteCall> strided(std::int64_t batch) {
+  return {convolution(batch, {32, 64, 128, 4, 2, 1}), convolution(4 * batch, {16, 128, 128, 4, 2, 1}),
+          convolution(8 * batch, {14, 64, 128, 4, 2, 1}), transposed_convolution(8 * batch, {7, 128, 64, 4, 2, 1})};
+}
+
+// First and last layers.
+std::vector<SuiteCall> thin(std::int64_t batch) {
+  return {convolution(8 * batch, {28, 1, 64, 4, 2, 1}), transposed_convolution(8 * batch, {14, 64, 1, 4, 2, 1}),
+          convolution(2 * batch, {32, 3, 64, 3, 1, 1}), convolution(2 * batch, {32, 64, 3, 3, 1, 1}),
+          convolution(batch, {32, 3, 128, 3, 1, 1}),    convolution(batch, {32, 128, 3, 3, 1, 1})};
+}
+
 constexpr Suite kSuites[] = {
     {"vqvae-28", 128, vqvae_28},
     {"unet-64", 32, [](std::int64_t batch) { return unet(batch, 64); }},
     {"ddpm-cifar10", 16, [](std::int64_t batch) { return unet(batch, 128); }},
+    {"winograd", 16, winograd},
+    {"strided", 16, strided},
+    {"thin", 16, thin},
 };
 
 }  // namespace

@@ -1,5 +1,6 @@
 // What a training step of known networks multiplies: every shape of its convolutions and matrix products once, with how
-// often a step makes the call. Networks that gesso does not have yet are among them, so the shapes are tables.
+// often a step makes the call. Networks that gesso does not have yet are among them, so the shapes are tables. And the
+// shapes of docs/performance.md, each of which counts once.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +20,7 @@ struct SuiteCall {
 
 struct Suite {
   std::string_view name;
-  std::int64_t batch;  // images of a step
+  std::int64_t batch;  // images of a step; of the shapes of docs/performance.md some have a multiple
   std::vector<SuiteCall> (*calls)(std::int64_t batch);
 };
 

@@ -91,7 +91,7 @@ void print_row(const BenchRow& row) {
 }
 
 void print_sums(const Bench& bench) {
-  fmt::print("one training step, each call as often as it makes it:\n");
+  fmt::print("sums, each call as often as said:\n");
   for (const BenchSum& sum : bench.sums)
     fmt::print("{:<47} {:<15} {:>9.3f} {:>9.3f} {:>9.1f} {:>8} {:>8}\n", sum.ops, sum.pass, sum.ms, sum.ms_median,
                sum.gflops, "", sum.share ? fmt::format("{:.0f} %", 100 * *sum.share) : "-");
