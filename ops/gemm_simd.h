@@ -37,7 +37,7 @@ struct GemmTile {
   int64_t step = 1;                 // floats from one channel of a row to the next
 };
 
-// out[i * out_apart + j] = sum over channels c of x[i * x_apart + c] * panel[c][j]. Each `chain` channels are summed
+// out[i * out_apart + j] (+)= sum over channels c of x[i * x_apart + c] * panel[c][j]. Each `chain` channels are summed
 // from zero and added at their end: shorter chains of additions err less. Whole register tiles are read and written,
 // rows beyond the last and whole vectors of columns among them.
 struct GemmRows {
@@ -48,6 +48,7 @@ struct GemmRows {
   const float* next_panel;  // as large: fetched into L2 on the way; null: none
   float* out;
   int64_t out_apart, column_count;
+  bool add;  // to what `out` holds
 };
 
 struct GemmKernels {

@@ -80,8 +80,11 @@ struct RegisterTile {
       accumulate(sums, x, tile.channels, panel, place, [](int64_t) {});
       panel += tile.channels * kStride;
     }
-    if (tile.row_count == kRows && tile.column_count >= kVectors * kLanes && tile.epilogue == nullptr)
+    const bool is_whole = tile.row_count == kRows && tile.column_count >= kVectors * kLanes;
+    if (is_whole && tile.epilogue == nullptr)
       store_whole(sums, tile);
+    else if (is_whole && is_simple(*tile.epilogue))
+      store_finished(sums, tile);
     else
       store(sums, tile);
   }
@@ -106,7 +109,7 @@ struct RegisterTile {
               for (int64_t line = 0; line < kStride; line += 16)
                 __builtin_prefetch(next_panel + c * kStride + line, 0, 2);
           });
-      if (first == 0)
+      if (first == 0 && !r.add)
         for_each_vector([&](int i, int j)
                             __attribute__((always_inline)) { sums[i][j].store(out + i * apart + j * kLanes); });
       else
@@ -160,6 +163,26 @@ struct RegisterTile {
     else
       for_each_vector([&](int i, int j)
                           __attribute__((always_inline)) { sums[i][j].store(out + offsets[i] + j * kLanes); });
+  }
+
+  static bool is_simple(const GemmEpilogue& e) {
+    return e.activation != Activation::silu && e.kept.bits == nullptr && e.image == 0;
+  }
+  // The same with an epilogue of bias, residual and relu alone: without a call for each vector.
+  [[gnu::always_inline]] static void store_finished(const V (&sums)[kRows][kVectors], const GemmTile& tile) {
+    const int64_t* offsets = tile.row_offsets;
+    float* out = tile.out;
+    const float *bias = tile.epilogue->bias, *residual = tile.epilogue->residual;
+    const V least = tile.epilogue->activation == Activation::relu ? 0.0f : -INFINITY;
+    const bool add = tile.add;
+    for_each_vector([&](int i, int j) __attribute__((always_inline)) {
+      const int64_t at = offsets[i] + j * kLanes;
+      V y = sums[i][j];
+      if (add) y = y + V::load(out + at);
+      if (bias != nullptr) y = y + V::load(bias + j * kLanes);
+      if (residual != nullptr) y = y + V::load(residual + at);
+      max(least, y).store(out + at);  // NaN stays
+    });
   }
 
   [[gnu::always_inline]] static void store(const V (&sums)[kRows][kVectors], const GemmTile& tile) {

@@ -217,11 +217,6 @@ struct OutputGradient {
   [[gnu::always_inline]] static void line(const V (&dy)[kFrom], V (&z)[kTo]) { Side::output_gradient(dy, z); }
 };
 template <class F>
-struct Weight {
-  static constexpr int kFrom = F::kTaps, kTo = F::kPatch;
-  [[gnu::always_inline]] static void line(const V (&g)[kFrom], V (&u)[kTo]) { F::weight(g, u); }
-};
-template <class F>
 struct WeightGradient {
   static constexpr int kFrom = F::kPatch, kTo = F::kTaps;
   [[gnu::always_inline]] static void line(const V (&u)[kFrom], V (&g)[kTo]) { F::weight_gradient(u, g); }
@@ -256,12 +251,10 @@ template <class F, class Down, class Across>
 
 constexpr int64_t kLine = 16;  // floats of a cache line
 
-// What the next square sees, of a line of channels from c on: its last kNew columns, as the others were seen just now.
-template <int kRows, int kColumns, int kNew>
-[[gnu::always_inline]] inline void fetch_next(const WinogradSquare& s, int64_t c) {
-  for (int i = 0; i < kRows; ++i)
-#pragma GCC unroll 4
-    for (int j = kColumns - kNew; j < kColumns; ++j) __builtin_prefetch(s.pixels[i * kColumns + j] + s.ahead + c);
+// A line of the channels of each of so many pixels, from c on.
+template <int kPixels>
+[[gnu::always_inline]] inline void fetch(const float* const* pixels, int64_t c) {
+  for (int i = 0; i < kPixels; ++i) __builtin_prefetch(pixels[i] + c);
 }
 
 // A square of pixels, into the planes of a tile with the sides Down and Across.
@@ -275,7 +268,7 @@ template <class F, class Down, class Across, template <class> class Line>
           // Copied: a store of a vector may change what a reference refers to, for all that the compiler knows.
           const int64_t plane = s.plane;
           float* to = planes + c;
-          if (c % kLine == 0) fetch_next<Line<Down>::kFrom, Line<Across>::kFrom, Across::kTile>(s, first + c);
+          if (c % kLine == 0 && s.next != nullptr) fetch<Line<Down>::kFrom * Line<Across>::kFrom>(s.next, first + c);
           transform<Line<Down>, Line<Across>>(
               [&](int i, int j) __attribute__((always_inline)) {
                 return V::load(s.pixels[i * Line<Across>::kFrom + j] + first + c, count);
@@ -296,15 +289,16 @@ void output_gradient(const WinogradSquare& square) {
   transform_pixels<F, Down, Across, OutputGradient>(square);
 }
 
-[[gnu::noinline]] V finish(V y, const WinogradTile& tile, int64_t at, int64_t count) {
-  if (tile.residual != nullptr) y = y + V::load(tile.residual + at, count);
-  y = activate(y, tile.activation);
+// What is seldom asked of a result.
+[[gnu::noinline]] V finish(V y, const WinogradTile& tile, int64_t at) {
+  if (tile.activation == Activation::silu) y = activate(y, Activation::silu);
   return tile.kept.bits == nullptr ? y : simd::kept<Tag>(y, tile.kept, at);
 }
 
 template <class F, class Down, class Across>
 void output(const WinogradTile& tile) {
-  const bool more = tile.residual != nullptr || tile.activation != Activation::none || tile.kept.bits != nullptr;
+  const bool more = tile.activation == Activation::silu || tile.kept.bits != nullptr;
+  const V least = tile.activation == Activation::relu ? 0.0f : -INFINITY;
   simd::for_each_vector<Tag>(
       tile.channels, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
         const V bias = tile.bias == nullptr ? V(0.0f) : V::load(tile.bias + c, count);
@@ -322,22 +316,42 @@ void output(const WinogradTile& tile) {
               if (i >= t.rows || j >= t.columns) return;
               const int64_t at = i * t.h_stride + j * t.w_stride + c;
               y = y + bias;
-              if (more) y = finish(y, tile, at, count);
+              if (t.residual != nullptr) y = y + V::load(t.residual + at, count);
+              y = max(least, y);  // NaN stays
+              if (more) y = finish(y, tile, at);
               y.store(t.out + at, count);
             });
       });
 }
 
+// Row by row of planes: the transformed weights fill L3, which takes a few streams of stores at once, not one a plane.
 template <class F>
 void weight(int64_t n, const float* taps, int64_t down, int64_t across, float* planes, int64_t plane) {
-  simd::for_each_vector<Tag>(
-      n, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
-        transform<Weight<F>, Weight<F>>(
-            [&](int i, int j)
-                __attribute__((always_inline)) { return V::load(taps + i * down + j * across + c, count); },
-            [&](int i, int j, V u)
-                __attribute__((always_inline)) { u.store(planes + (i * F::kPatch + j) * plane + c, count); });
-      });
+  constexpr int64_t kBlock = 256;
+  float half[F::kPatch][F::kTaps][kBlock];
+  for (int64_t first = 0; first < n; first += kBlock) {
+    const int64_t most = n - first < kBlock ? n - first : kBlock;
+    for (int k = 0; k < F::kTaps; ++k)
+      simd::for_each_vector<Tag>(
+          most, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+            V g[F::kTaps], u[F::kPatch];
+#pragma GCC unroll 6
+            for (int j = 0; j < F::kTaps; ++j) g[j] = V::load(taps + j * down + k * across + first + c, count);
+            F::weight(g, u);
+#pragma GCC unroll 6
+            for (int i = 0; i < F::kPatch; ++i) u[i].store(half[i][k] + c, count);
+          });
+    for (int i = 0; i < F::kPatch; ++i)
+      simd::for_each_vector<Tag>(
+          most, [&](int64_t c, int64_t count) __attribute__((always_inline)) {
+            V g[F::kTaps], u[F::kPatch];
+#pragma GCC unroll 6
+            for (int k = 0; k < F::kTaps; ++k) g[k] = V::load(half[i][k] + c, count);
+            F::weight(g, u);
+#pragma GCC unroll 6
+            for (int j = 0; j < F::kPatch; ++j) u[j].store(planes + (i * F::kPatch + j) * plane + first + c, count);
+          });
+  }
 }
 
 template <class F>

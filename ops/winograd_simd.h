@@ -23,7 +23,7 @@ namespace gesso {
 struct WinogradSquare {
   const float* const* pixels;  // row by row, each `channels` floats
   int64_t channels;
-  int64_t ahead;  // floats from a pixel to its place in the next square, which is fetched on the way
+  const float* const* next;  // what comes next, laid out the same, is fetched on the way; null: nothing
   float* planes;
   int64_t plane, block, block_apart;
 };

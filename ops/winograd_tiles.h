@@ -51,6 +51,8 @@ struct Image {
 // A kernel with stride s is the sum of s x s kernels with stride 1, its parts: part (a, b) has the taps whose places
 // are (a, b) modulo s, and sees every s-th pixel of the image's rows and columns.
 struct Parts {
+  static constexpr std::int64_t kMost = 4;  // the stride is 1 or 2
+
   std::int64_t stride, taps;  // taps: of a part, a side
 
   std::int64_t count() const { return stride * stride; }
@@ -73,6 +75,39 @@ inline void look_at(const Image& image, const Tiles::At& at, std::int64_t height
     const bool inside = h >= 0 && h < image.height;
     for (std::int64_t w = at.w; w < at.w + width * step; w += step)
       square[next++] = inside && w >= 0 && w < image.width ? image.first + (line + w) * image.apart : image.zeros;
+  }
+}
+
+// Where tiles look: from a pixel of their grid, times the stride, to the first that its taps see.
+struct View {
+  Image image;
+  Parts parts;
+  std::int64_t shift_h, shift_w;
+};
+
+// Calls visit(tile, part, square, next) for the tiles [begin, end) and the parts [first, last). next: what the next
+// tile sees there, null for the last one.
+template <class Visit>
+void for_each_square(const View& view, const Tiles& tiles, std::int64_t begin, std::int64_t end, std::int64_t first,
+                     std::int64_t last, Visit visit) {
+  const Parts& parts = view.parts;
+  std::array<std::array<Square, Parts::kMost>, 2> squares;  // of this tile and the next, in turn
+  const auto square_of = [&](std::int64_t tile, std::int64_t part) -> Square& {
+    return squares[static_cast<std::size_t>(tile % 2)][static_cast<std::size_t>(part)];
+  };
+  const auto look = [&](std::int64_t tile) {
+    const Tiles::At at = tiles.at(tile);
+    const std::int64_t h = at.h * parts.stride + view.shift_h, w = at.w * parts.stride + view.shift_w;
+    for (std::int64_t part = first; part < last; ++part)
+      look_at(view.image, {at.n, h + parts.down(part), w + parts.across(part)}, tiles.down.size + parts.taps - 1,
+              tiles.across.size + parts.taps - 1, parts.stride, square_of(tile, part));
+  };
+  if (begin < end) look(begin);
+  for (std::int64_t tile = begin; tile < end; ++tile) {
+    const bool is_last = tile + 1 == end;
+    if (!is_last) look(tile + 1);
+    for (std::int64_t part = first; part < last; ++part)
+      visit(tile, part, square_of(tile, part).data(), is_last ? nullptr : square_of(tile + 1, part).data());
   }
 }
 

@@ -22,8 +22,7 @@ struct Gradient {
   const GemmKernels& gemm;
   const WinogradKernels& winograd;
   Parts parts;
-  std::vector<Tiles> tiles;  // of y
-  std::int64_t pad_top, pad_left;
+  std::vector<Tiles> tiles;                         // of y
   std::int64_t channels, rows, width, part_panels;  // result [rows = K, parts, channels]
   std::int64_t tiles_each = 0;
   std::int64_t x_plane = 0, dy_plane = 0, sums_plane = 0;
@@ -38,34 +37,30 @@ struct Gradient {
 };
 
 // The tiles [first + begin, first + end), to where those of `first` on lie.
-void transform(const Gradient& g, const Tiles& tiles, const Image& x, const Image& dy, std::int64_t first,
+void transform(const Gradient& g, const Tiles& tiles, const View& x, const View& dy, std::int64_t first,
                std::int64_t begin, std::int64_t end) {
   const auto input = g.winograd.input[tiles.down.is_short][tiles.across.is_short];
   const auto output_gradient = g.winograd.output_gradient[tiles.down.is_short][tiles.across.is_short];
-  Square square;
-  for (std::int64_t i = begin; i < end; ++i) {
-    const Tiles::At at = tiles.at(first + i);
-    const std::int64_t h = at.h * g.parts.stride - g.pad_top, w = at.w * g.parts.stride - g.pad_left;
-    for (std::int64_t part = 0; part < g.parts.count(); ++part) {
-      look_at(x, {at.n, h + g.parts.down(part), w + g.parts.across(part)}, tiles.down.size + g.parts.taps - 1,
-              tiles.across.size + g.parts.taps - 1, g.parts.stride, square);
-      input({.pixels = square.data(),
-             .channels = g.channels,
-             .ahead = tiles.across.size * g.parts.stride * x.apart,
-             .planes = g.x + (part * g.part_panels * g.tiles_each + i) * g.width,
-             .plane = g.x_plane,
-             .block = g.width,
-             .block_apart = g.tiles_each * g.width});
-    }
-    look_at(dy, at, tiles.down.size, tiles.across.size, 1, square);
-    output_gradient({.pixels = square.data(),
-                     .channels = g.rows,
-                     .ahead = tiles.across.size * dy.apart,
-                     .planes = g.dy + i * kBlock,
-                     .plane = g.dy_plane,
-                     .block = kBlock,
-                     .block_apart = g.tiles_each * kBlock});
-  }
+  for_each_square(x, tiles, first + begin, first + end, 0, x.parts.count(),
+                  [&](std::int64_t tile, std::int64_t part, const float* const* square, const float* const* next) {
+                    input({.pixels = square,
+                           .channels = g.channels,
+                           .next = next,
+                           .planes = g.x + (part * g.part_panels * g.tiles_each + tile - first) * g.width,
+                           .plane = g.x_plane,
+                           .block = g.width,
+                           .block_apart = g.tiles_each * g.width});
+                  });
+  for_each_square(dy, tiles, first + begin, first + end, 0, 1,
+                  [&](std::int64_t tile, std::int64_t, const float* const* square, const float* const* next) {
+                    output_gradient({.pixels = square,
+                                     .channels = g.rows,
+                                     .next = next,
+                                     .planes = g.dy + (tile - first) * kBlock,
+                                     .plane = g.dy_plane,
+                                     .block = kBlock,
+                                     .block_apart = g.tiles_each * kBlock});
+                  });
 }
 
 // sums[row.., columns of the panel] (+)= the sum over `count` tiles from `tile` on, of one plane and one register tile.
@@ -105,7 +100,7 @@ void multiply_panels(const Gradient& g, std::int64_t plane, std::int64_t begin, 
 }
 
 // sums (+)= those over the tiles of one shape; they are added in the planes that `has_sums`, which they set.
-void sum_tiles(const Execution& run, const Gradient& g, const Tiles& tiles, const Image& x, const Image& dy,
+void sum_tiles(const Execution& run, const Gradient& g, const Tiles& tiles, const View& x, const View& dy,
                std::array<bool, WinogradKernels::kMaxPlanes>& has_sums) {
   const std::int64_t panel_blocks = divide_up(g.panels(), kPanelsEach);
   const std::vector<std::int64_t> planes = planes_of(g.winograd, tiles);
@@ -123,7 +118,7 @@ void sum_tiles(const Execution& run, const Gradient& g, const Tiles& tiles, cons
   }
 }
 
-void run_group(const Execution& run, const Gradient& g, const Image& x, const Image& dy, float* dweight) {
+void run_group(const Execution& run, const Gradient& g, const View& x, const View& dy, float* dweight) {
   const Parts& parts = g.parts;
   std::array<bool, WinogradKernels::kMaxPlanes> has_sums{};
   for (const Tiles& tiles : g.tiles) sum_tiles(run, g, tiles, x, dy, has_sums);
@@ -151,8 +146,6 @@ void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, 
                 .winograd = winograd,
                 .parts = parts,
                 .tiles = tiles_of(winograd, geometry.N, geometry.OH, geometry.OW),
-                .pad_top = geometry.pad_top,
-                .pad_left = geometry.pad_left,
                 .channels = group_c,
                 .rows = group_k,
                 .width = gemm.columns,
@@ -169,10 +162,12 @@ void weight_gradient_by_winograd(const Execution& run, ConvAlgorithm algorithm, 
   g.dy = g.x + g.planes() * g.x_plane;
   g.sums = g.dy + g.planes() * g.dy_plane;
   const Tensor zeros = Tensor::zeros({{std::max(group_c, group_k)}, DType::f32}, run.device);
-  for (std::int64_t group = 0; group < geometry.groups; ++group)
-    run_group(run, g, {x + group * group_c, geometry.H, geometry.W, geometry.C, zeros.data<float>().data()},
-              {dy + group * group_k, geometry.OH, geometry.OW, geometry.K, zeros.data<float>().data()},
+  for (std::int64_t group = 0; group < geometry.groups; ++group) {
+    const Image image = {x + group * group_c, geometry.H, geometry.W, geometry.C, zeros.data<float>().data()};
+    const Image gradient = {dy + group * group_k, geometry.OH, geometry.OW, geometry.K, zeros.data<float>().data()};
+    run_group(run, g, {image, parts, -geometry.pad_top, -geometry.pad_left}, {gradient, {.stride = 1, .taps = 1}, 0, 0},
               dweight + group * group_k * geometry.taps() * group_c);
+  }
 }
 
 }  // namespace gesso::convolution

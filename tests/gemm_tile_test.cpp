@@ -102,13 +102,15 @@ void check_tile(Isa isa, const TileCase& given, GemmTile tile) {
   CHECK(outside_kept);
 }
 
-// Rows of more than one register tile, whose channels are no multiple of a chain, with and without what comes next.
-void check_rows(Isa isa, std::int64_t columns, std::int64_t rows, const float* next_panel) {
+// Rows of more than one register tile, whose channels are no multiple of a chain, with and without what comes next,
+// added to what is there or not.
+void check_rows(Isa isa, std::int64_t columns, std::int64_t rows, const float* next_panel, bool add) {
   INFO(std::string(name_of(isa)), " ", rows, " rows, ", columns, " columns");
   constexpr std::int64_t kApart = kChannels + 3, kWhole = 2 * kRows;
   Random random(test_seed());
   const Floats x = random_floats(random, kWhole * kApart), panel = random_floats(random, kChannels * kWidth);
-  Floats out(static_cast<std::size_t>(kWhole * kWidth), NAN);
+  constexpr float kHeld = 3;
+  Floats out(static_cast<std::size_t>(kWhole * kWidth), add ? kHeld : NAN);
   wide(isa).multiply_rows[(columns - 1) / 16]({.rows = rows,
                                                .channels = kChannels,
                                                .chain = 8,
@@ -118,11 +120,12 @@ void check_rows(Isa isa, std::int64_t columns, std::int64_t rows, const float* n
                                                .next_panel = next_panel,
                                                .out = out.data(),
                                                .out_apart = kWidth,
-                                               .column_count = columns});
+                                               .column_count = columns,
+                                               .add = add});
   double worst = 0;
   for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i)
     for (std::size_t j = 0; j < static_cast<std::size_t>(columns); ++j) {
-      double sum = 0;
+      double sum = add ? static_cast<double>(kHeld) : 0;
       for (std::size_t c = 0; c < kChannels; ++c)
         sum += static_cast<double>(x[i * kApart + c]) * static_cast<double>(panel[c * kWidth + j]);
       worst = worse(worst, std::abs(sum - static_cast<double>(out[i * kWidth + j])));
@@ -151,7 +154,7 @@ TEST_SUITE("gemm tile") {
       for (const std::int64_t columns : {1, 16, 40, 63, 64})
         for (const std::int64_t rows : {1, 6, 7, 12})
           for (const float* next_panel : {static_cast<const float*>(nullptr), next.data()})
-            check_rows(isa, columns, rows, next_panel);
+            for (const bool add : {false, true}) check_rows(isa, columns, rows, next_panel, add);
   }
 }
 
