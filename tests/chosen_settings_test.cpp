@@ -123,7 +123,7 @@ TEST_SUITE("chosen settings") {
     CHECK(recipe.checkpoint.every == 100);
     CHECK(recipe.sample.every == 100);
     for (const char* words : {"data.kind=folder: ", "data.size=64: ", "60 were looked at", "data.channels=3: not all",
-                              "data.validation=0.", "of 60 files to test with", "train.batch=", "256 a picture",
+                              "data.validation=0.", "of 60 pictures to test with", "train.batch=", "256 a picture",
                               "model.codes=512: ", "train.steps=1000: ", "schedule.horizon=1000: as train.steps"})
       CHECK_MESSAGE(chosen.says(words), words, " in ", recipe.about.chosen);
     CHECK(text_of(recipe).find(": \"auto\"") == text_of(recipe).rfind(": \"auto\""));  // conv.algorithm's own
@@ -161,7 +161,7 @@ TEST_SUITE("chosen settings") {
     CHECK(mixed.run.data->classes() == 0);
     CHECK(mixed.recipe.data.size == 32);
     CHECK(mixed.recipe.vqvae.hidden == 128);
-    CHECK(mixed.says("of 18 files to test with"));
+    CHECK(mixed.says("of 18 pictures to test with; left out as no PNG or JPEG: 1"));
     const Prepared drawn(directory.path(), {"data.kind=shapes", "data.path=", "data.count=50", "data.size=24"});
     CHECK(drawn.recipe.data.size == 24);
     CHECK(drawn.recipe.data.crop == Crop::center);
@@ -184,7 +184,7 @@ TEST_SUITE("chosen settings") {
     CHECK(file.recipe().data.size == 32);
     CHECK(file.recipe().data.channels == 1);
     CHECK(file.recipe().about.chosen.find("1000 were looked at") != std::string::npos);
-    CHECK(file.recipe().about.chosen.find("of 1000 files to test with") != std::string::npos);
+    CHECK(file.recipe().about.chosen.find("of 1000 pictures to test with") != std::string::npos);
   }
 
   TEST_CASE("two pictures train, and too few, too small or unreadable ones are refused with the reason") {
@@ -200,7 +200,7 @@ TEST_SUITE("chosen settings") {
       INFO(folder);
       expect_error(kind, words, [&] { Prepared(directory / folder); });
     };
-    refused("nowhere", {"nowhere", "no directory"});
+    refused("nowhere", {"nowhere", "there is no such folder"});
     std::filesystem::create_directory(directory / "empty");
     refused("empty", {"empty: no PNG or JPEG that can be read among its 0 files"});
     std::filesystem::create_directory(directory / "texts");

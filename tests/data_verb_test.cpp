@@ -144,9 +144,9 @@ TEST_SUITE("data verb") {
       CHECK(program.exit_code == exit_code);
       CHECK_MESSAGE(program.errors.find(words) != std::string::npos, program.errors);
     };
-    refused({"data"}, 2, "subcommand");
+    refused({"data"}, 2, "gesso data: a verb is missing; verbs are info, scan, preview");
     refused({"data", "info"}, 2, "--recipe");
-    refused({"data", "info", "nowhere"}, 3, "'nowhere': is no directory");
+    refused({"data", "info", "nowhere"}, 3, "'nowhere': there is no such folder");
     refused({"data", "info", directory.path().string(), "--kind", "tar"}, 2, "data.kind");
     refused({"data", "info", directory.path().string()}, 3, "no PNG or JPEG");
     refused({"data", "preview", directory.path().string()}, 2, "--out");

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "core/isa.h"
+#include "core/thread_pool.h"
 #include "tests/decoded_events.h"
 #include "tests/program.h"
 #include "tests/small_run.h"
@@ -65,8 +67,9 @@ TEST_SUITE("run record") {
 
     const std::vector<nlohmann::json> lines = lines_of(run / "metrics.jsonl");
     REQUIRE(lines.size() == 3);
-    for (const char* name : {"loss", "nmse", "vq", "grad_norm", "rate", "usage", "perplexity", "images_per_second",
-                             "memory_bytes", "seconds", "data_share", "compute_share", "checkpoint_share"}) {
+    for (const char* name :
+         {"loss", "nmse", "vq", "grad_norm", "rate", "usage", "perplexity", "images_per_second", "memory_bytes",
+          "seconds", "data_share", "compute_share", "checkpoint_share", "pictures_share"}) {
       const std::vector<SummaryValue>& values = tags[std::string("train/") + name];
       REQUIRE_MESSAGE(values.size() == lines.size(), name);
       for (std::size_t i = 0; i < lines.size(); ++i) {
@@ -76,7 +79,7 @@ TEST_SUITE("run record") {
     }
     for (const nlohmann::json& line : lines) {
       double shares = 0;
-      for (const char* name : {"data_share", "compute_share", "checkpoint_share"}) {
+      for (const char* name : {"data_share", "compute_share", "checkpoint_share", "pictures_share"}) {
         CHECK(line.at(name) >= 0);
         shares += line.at(name).get<double>();
       }
@@ -150,6 +153,11 @@ TEST_SUITE("run record") {
     CHECK(starts[1].at("step") == 10);
     CHECK(starts[1].at("command") == "again");
     CHECK(starts[1].at("device") == "cpu");
+    CHECK(starts[1].at("machine") == fmt::format("{}, {} threads", name_of(isa()), thread_pool().threads()));
+    CHECK(starts[1].at("test_images") == 6);
+    const RunStart read = read_history(run).starts.at(1);
+    CHECK(read.machine == starts[1].at("machine"));
+    CHECK(read.test_images == 6);
     const std::string time = starts[1].at("time");
     CHECK(time.size() == 20);
     CHECK(time.ends_with("Z"));

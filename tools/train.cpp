@@ -1,6 +1,7 @@
 // gesso train: from a recipe to checkpoints and pictures.
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <memory>
 #include <new>
 #include <nlohmann/json.hpp>
@@ -12,6 +13,7 @@
 #include "train/report.h"
 #include "train/run.h"
 #include "train/run_log.h"
+#include "train/text.h"
 #include "train/trainer.h"
 
 namespace gesso {
@@ -43,7 +45,17 @@ std::string written_report(const Path& run) {
   return page.string();
 }
 
+// A folder is easily given as a word of its own.
+void check_words(const std::vector<std::string>& assignments) {
+  std::error_code ignored;
+  for (const std::string& word : assignments)
+    if (word.find('=') == std::string::npos && std::filesystem::is_directory(word, ignored))
+      fail("train: {} is a folder; give data with --data {} and the run's folder with --out", in_quotes(word),
+           in_shell(word));
+}
+
 void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
+  check_words(options.request.assignments);
   RunControls& controls = controls_by_signals();
   const DeviceKind kind = device_kind(options.device);
   (void)device(kind);  // an absent device is told before anything is written
@@ -86,8 +98,11 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
 void add_train(Verb program, Outcome& outcome) {
   Verb verb = program.add_verb("train", "Trains a model from a recipe");
   auto options = std::make_shared<TrainOptionsOfVerb>();
-  verb.add("recipe", options->request.recipe, "Name of a recipe, or a JSON file").required();
-  verb.add("assignments", options->request.assignments, "key.path=value: overrides a key of the recipe");
+  verb.add("recipe", options->request.recipe,
+           "Name of a recipe (vqvae for pictures of your own; a wrong name lists all), or a JSON file")
+      .required();
+  verb.add("assignments", options->request.assignments,
+           "key=value: overrides a key of the recipe, such as train.steps=1000");
   verb.add("--data", options->data, "Where the data are (data.path)");
   verb.add("--out", options->out, "Run directory; default: runs/RECIPE");
   verb.add("--resume", options->request.resume, "Go on from the run's newest checkpoint, bit for bit");
@@ -97,7 +112,8 @@ void add_train(Verb program, Outcome& outcome) {
   add_json_option(verb, options->json);
   add_device_option(verb, options->device);
   verb.footer(
-      "Example: gesso train vqvae-shapes --out runs/first train.steps=500\n"
+      "Example: gesso train vqvae --data photos --out runs/mine\n"
+      "         gesso train vqvae-shapes --out runs/first train.steps=500\n"
       "         gesso train vqvae-shapes --out runs/first --resume train.steps=1000\n"
       "The first interrupt (Ctrl-C) or SIGTERM saves and stops with exit code 75; a second interrupt stops at once.\n"
       "SIGUSR1 saves, SIGUSR2 makes pictures, and training goes on.");

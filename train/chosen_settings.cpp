@@ -43,6 +43,7 @@ struct LookedAt {
   std::vector<double> places{};               // of the files that may be pictures, but for those found unusable
   std::vector<std::int64_t> shorter_sides{};  // of the pictures whose headers were read
   std::int64_t grey = 0, files = 0;           // of these pictures; files of the folder, pictures or not
+  std::int64_t others = 0;                    // files that are no PNG or JPEG by name or content
   std::string problem{};                      // of the first file that cannot be used
 };
 
@@ -80,14 +81,15 @@ LookedAt look_at(const DataOptions& data) {
     if (file.problem.empty()) headers.push_back({.name = file.name});
   look_at_each(headers,
                [&](Header& header, std::int64_t) { header.is_meant = is_meant_as_picture(folder / header.name); });
-  std::erase_if(headers, [](const Header& header) { return !header.is_meant && header.problem.empty(); });
+  const std::size_t others =
+      std::erase_if(headers, [](const Header& header) { return !header.is_meant && header.problem.empty(); });
   const std::int64_t pictures = std::ssize(headers), read = std::min(kMostRead, pictures);
   look_at_each(headers, [&](Header& header, std::int64_t i) {
     if (!header.is_meant || i * read / pictures == (i + 1) * read / pictures) return;
     header.shape = picture_shape(read_file(folder / header.name, kMaxPictureBytes), in_quotes(header.name));
     header.is_read = true;
   });
-  LookedAt found{.files = std::ssize(listing.files)};
+  LookedAt found{.files = std::ssize(listing.files), .others = static_cast<std::int64_t>(others)};
   for (const Header& header : headers) {
     if (found.problem.empty()) found.problem = header.problem;
     if (!header.problem.empty()) continue;
@@ -102,7 +104,10 @@ LookedAt look_at(const DataOptions& data) {
 void check_enough(const DataOptions& data, const LookedAt& found) {
   const std::string bad = found.problem.empty() ? "" : "; the first file that cannot be used: " + found.problem;
   if (found.shorter_sides.empty())
-    fail(ErrorKind::data, "{}: no PNG or JPEG that can be read among its {} files{}", data.path, found.files, bad);
+    fail(ErrorKind::data,
+         "{}: no PNG or JPEG that can be read among its {} files; name another folder with --data, or convert its "
+         "pictures{}",
+         data.path, found.files, bad);
   if (found.places.size() < 2)
     fail(ErrorKind::data, "{}: a single picture; at least two are needed, one of them to test with{}", data.path, bad);
 }
@@ -132,7 +137,9 @@ void choose_folder(Chooser& chooser, RecipeFile& file) {
     const auto files = found.places.size();
     const double share = chooser.is_open("data.validation") ? chosen_validation(found.places) : data.validation;
     const auto tested = std::ranges::count_if(found.places, [&](double place) { return place < share; });
-    chooser.choose("data.validation", share, fmt::format("leaves {} of {} files to test with", tested, files));
+    const std::string others = found.others == 0 ? "" : fmt::format("; left out as no PNG or JPEG: {}", found.others);
+    chooser.choose("data.validation", share,
+                   fmt::format("leaves {} of {} pictures to test with{}", tested, files, others));
   }
   chooser.choose("data.crop", "random", "each step sees another part of the longer side");
   chooser.choose("data.flip", true, "most photographs may be mirrored; not so pictures of text");
@@ -205,16 +212,18 @@ void choose_training_settings(RecipeFile& file, const Dataset& train_data) {
   chooser.choose("model.hidden", is_small ? 128 : 64,
                  "128 for pictures of at most 32x32, else 64: time grows with pixels times its square");
   chooser.choose("model.code_width", std::max<std::int64_t>(1, model.hidden / 2), "half of model.hidden");
+  constexpr std::int64_t kMostCodes = 16384;  // of a step
   chooser.choose(
-      "train.batch", clamped(std::min(16384 / codes, pictures / 4), 1, 32),
-      fmt::format("at most 32, 16384 codes ({} a picture) and a quarter of the {} pictures", codes, pictures));
+      "train.batch", clamped(std::min(kMostCodes / codes, pictures / 4), 1, 32),
+      fmt::format("the least of 32, {} ({} codes a step, {} a picture) and {} (a quarter of the {} pictures)",
+                  kMostCodes / codes, kMostCodes, codes, pictures / 4, pictures));
   const std::int64_t vectors = recipe.train.batch * codes;  // of a step
   chooser.choose("model.codes",
                  clamped(static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(vectors / 4))), 8, 512),
-                 fmt::format("at most 512 and a quarter of the {} code vectors of a step", vectors));
+                 fmt::format("a power of two, at most 512 and a quarter of the {} code vectors of a step", vectors));
   const std::int64_t epoch = std::max<std::int64_t>(1, pictures / recipe.train.batch);
   chooser.choose("train.steps", clamped(200 * epoch, 1000, 5000),
-                 fmt::format("200 times all pictures ({} steps), but 1000 at the least and 5000 at the most", epoch));
+                 fmt::format("200 times all pictures, which are {} steps; at least 1000, at most 5000", epoch));
   const std::int64_t steps = recipe.train.steps, tenth = std::max<std::int64_t>(1, steps / 10);
   chooser.choose("schedule.horizon", steps, "as train.steps");
   chooser.choose("schedule.warmup", std::min<std::int64_t>(50, recipe.schedule.horizon / 10), "at most a tenth of it");

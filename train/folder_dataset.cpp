@@ -166,7 +166,7 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
   if (entries.empty() && !options.may_be_empty)
     fail(ErrorKind::data, "{}: no PNG or JPEG {}", options.path.string(),
          split == Split::train
-             ? "to train on"
+             ? "to train on, in it or in folders below it; name another folder"
              : fmt::format("to test with; raise data.validation, which is {} of the files", options.validation));
   Dataset::Info info{.name = options.path.string(),
                      .size = std::ssize(entries),

@@ -13,7 +13,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr std::size_t kMaxSeries = 64, kMaxStarts = 1000, kMaxEvents = 1000, kMaxCodes = std::size_t{1} << 20;
-constexpr std::int64_t kMaxStep = std::int64_t{1} << 53;  // doubles tell them apart
+constexpr std::int64_t kMaxWhole = std::int64_t{1} << 53;  // doubles tell them apart
 
 std::string text_at(const Json& object, const char* key) {
   const auto found = object.find(key);
@@ -76,12 +76,13 @@ nlohmann::json object_in(std::string_view line) {
   return good ? std::move(flat.object) : Json::object();
 }
 
-std::int64_t step_in(const nlohmann::json& object) {
-  const auto found = object.find("step");
+std::int64_t whole_in(const nlohmann::json& object, const char* key) {
+  const auto found = object.find(key);
   if (found == object.end() || !found->is_number_integer()) return -1;
-  const auto step = found->get<std::int64_t>();
-  return step >= 0 && step <= kMaxStep ? step : -1;
+  const auto value = found->get<std::int64_t>();
+  return value >= 0 && value <= kMaxWhole ? value : -1;
 }
+std::int64_t step_in(const nlohmann::json& object) { return whole_in(object, "step"); }
 
 // A line of a step that does not rise is none of a run's.
 void read_metrics(std::string_view text, RunHistory& history) {
@@ -108,8 +109,13 @@ void read_starts(std::string_view text, RunHistory& history) {
   each_line(text, [&](std::string_view line) {
     const Json object = object_in(line);
     if (step_in(object) < 0 || history.starts.size() == kMaxStarts) return;
-    history.starts.push_back({step_in(object), text_at(object, "time"), text_at(object, "command"),
-                              text_at(object, "version"), text_at(object, "device")});
+    history.starts.push_back({.step = step_in(object),
+                              .time = text_at(object, "time"),
+                              .command = text_at(object, "command"),
+                              .version = text_at(object, "version"),
+                              .device = text_at(object, "device"),
+                              .machine = text_at(object, "machine"),
+                              .test_images = whole_in(object, "test_images")});
   });
 }
 
@@ -118,7 +124,7 @@ void read_code_counts(std::string_view text, RunHistory& history) {
     std::int64_t count = 0;
     std::from_chars(line.data(), line.data() + line.size(), count);
     if (history.code_counts.size() < kMaxCodes)
-      history.code_counts.push_back(std::clamp<std::int64_t>(count, 0, kMaxStep));
+      history.code_counts.push_back(std::clamp<std::int64_t>(count, 0, kMaxWhole));
   });
 }
 

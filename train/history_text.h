@@ -24,7 +24,8 @@ void each_line(std::string_view text, Take&& take) {
 }
 // An empty object for a line that is not one of JSON with nothing nested in it, or longer than any of gesso's.
 nlohmann::json object_in(std::string_view line);
-// -1 where there is none.
+// A step or a number of things; -1 where there is none.
+std::int64_t whole_in(const nlohmann::json& object, const char* key);
 std::int64_t step_in(const nlohmann::json& object);
 
 void read_metrics(std::string_view text, RunHistory& history);

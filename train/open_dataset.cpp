@@ -5,6 +5,7 @@
 #include "train/folder_dataset.h"
 #include "train/idx_dataset.h"
 #include "train/shapes_dataset.h"
+#include "train/text.h"
 
 namespace gesso {
 
@@ -31,7 +32,9 @@ std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, s
 std::string kind_of_data(const Path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored))
-    fail(ErrorKind::data, "data path '{}': is no directory; expected one with the files of a data set", path.string());
+    fail(ErrorKind::data, "data path {}: {}; expected a folder with pictures, or with the files of a data set",
+         in_quotes(path.string()),
+         std::filesystem::exists(path, ignored) ? "is no directory" : "there is no such folder");
   for (const std::string& name : list_directory(path)) {
     if (name.starts_with("train-images-idx")) return "idx";
     if (name.starts_with("data_batch_")) return "cifar10";

@@ -197,8 +197,8 @@ Path recipe_path(const std::string& name_or_path) {
   for (const std::string& file : list_directory(folder))
     if (file.ends_with(".json")) names.push_back(file.substr(0, file.size() - 5));
   const std::string near = nearest(name_or_path, names);
-  fail("there is no recipe '{}'{}; recipes are {}, or a path to a JSON file", name_or_path,
-       near.empty() ? "" : fmt::format("; did you mean '{}'?", near), fmt::join(names, ", "));
+  fail("there is no recipe '{}'; {}ecipes are {}, or a path to a JSON file", name_or_path,
+       near.empty() ? "r" : fmt::format("did you mean '{}'? R", near), fmt::join(names, ", "));
 }
 
 }  // namespace gesso

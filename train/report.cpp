@@ -12,7 +12,7 @@
 #include "train/png.h"
 #include "train/report_sections.h"
 #include "train/run_log.h"
-#include "train/text.h"
+#include "train/step_record.h"
 
 namespace gesso {
 namespace {
@@ -44,6 +44,7 @@ constexpr Shown kShown[] = {
     share_of_time("compute_share", "computing, % of the time"),
     share_of_time("data_share", "waiting for data, % of the time"),
     share_of_time("checkpoint_share", "saving, % of the time"),
+    share_of_time("pictures_share", "making pictures, % of the time"),
 };
 
 Shown shown_as(const std::string& name) {
@@ -134,6 +135,13 @@ std::string end_value(const RunHistory& run, const std::string& name) {
   return of_all && std::isnan(value) ? "" : short_number(value * shown.scale);
 }
 
+// "cpu (avx512, 2 threads)", of the newest start.
+std::string device_text(const RunHistory& run) {
+  if (run.starts.empty()) return {};
+  const RunStart& start = run.starts.back();
+  return start.machine.empty() ? start.device : fmt::format("{} ({})", start.device, start.machine);
+}
+
 std::string summary(std::span<const RunHistory> runs) {
   RunTable table(runs);
   table.row("recipe", [](const RunHistory& run) { return run.recipe.about.recipe; });
@@ -144,11 +152,22 @@ std::string summary(std::span<const RunHistory> runs) {
   });
   for (const std::string& name : series_of(runs))
     table.row(std::string(shown_as(name).title), [&](const RunHistory& run) { return end_value(run, name); });
+  table.row("seed", [](const RunHistory& run) { return fmt::format("{}", run.recipe.train.seed); });
   table.row("gesso", [](const RunHistory& run) { return run.recipe.about.version; });
-  table.row("device", [](const RunHistory& run) { return run.starts.empty() ? "" : run.starts.back().device; });
+  table.row("device", device_text);
   return table.text() +
-         "<p class=\"soft\">Values of training: the mean of the last tenth of the lines of metrics.jsonl, at most ten; "
-         "shares of the whole time; the largest memory.</p>";
+         "<p class=\"soft\">Losses, speed and codes are those of training, as the mean of the last tenth of the lines "
+         "of "
+         "metrics.jsonl, at most ten lines; shares are of the whole time; memory is the largest.</p>";
+}
+
+// Where the last that is known of a run is a step that it could not go on from.
+std::string stop_of(const RunHistory& run) {
+  if (run.events.empty()) return {};
+  const StepEvent& last = run.events.back();
+  const bool stops =
+      last.kind == name_of(ops::StepVerdict::not_finite) || last.kind == name_of(ops::StepVerdict::too_many);
+  return stops && last.step > run.step ? fmt::format(" Stopped at step {}: {}.", last.step, last.kind) : "";
 }
 
 std::string verdict(const RunHistory& run) {
@@ -156,13 +175,15 @@ std::string verdict(const RunHistory& run) {
   std::string text = run.step >= wanted ? fmt::format("Finished: {} steps.", run.step)
                      : run.step == 0    ? std::string("No step is recorded yet.")
                                         : fmt::format("{} of {} steps so far.", run.step, wanted);
+  text += stop_of(run);
   if (const double seconds = total_seconds(run); std::isfinite(seconds))
     text += fmt::format(" Time: {}.", format_seconds(seconds));
   if (const auto restarts = std::ranges::count_if(run.starts, [](const RunStart& start) { return start.step > 0; });
       restarts > 0)
     text += fmt::format(" Resumed {} time{}.", restarts, restarts == 1 ? "" : "s");
   if (run.unreadable_lines > 0)
-    text += fmt::format(" {} lines of metrics.jsonl could not be read.", run.unreadable_lines);
+    text += fmt::format(" {} line{} of metrics.jsonl could not be read.", run.unreadable_lines,
+                        run.unreadable_lines == 1 ? "" : "s");
   return text;
 }
 
@@ -194,20 +215,22 @@ std::string report_page(std::span<const RunHistory> runs) {
     return content.empty() ? std::string()
                            : fmt::format("<h2>{}</h2>{}<div class=\"{}\">{}</div>\n", title, legend, style, content);
   };
+  std::string names;
+  for (const RunHistory& run : runs) names += (names.empty() ? "" : ", ") + name_of(run, runs);
   std::string page = fmt::format(
       "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; "
       "style-src 'unsafe-inline'; script-src 'unsafe-inline'\">\n"
       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
       "<title>gesso: {}</title><style>{}</style></head>\n<body>\n",
-      html(name_of(runs[0], runs)), kReportStyle);
+      html(names), kReportStyle);
   page += header(runs);
   page += section("At a glance", "scroll", summary(runs));
-  page += section("Curves", "cards", curves(runs, false));
+  page += section("Curves, over steps", "cards", curves(runs, false));
   page += section("Test pictures above what the model makes of them", "wide", films(runs));
   page += section("Worst and best test pictures", "wide", extremes(runs));
   page += section("Codes", "cards", code_usage(runs));
-  page += section("Speed and memory", "cards", curves(runs, true));
+  page += section("Speed and memory, over steps", "cards", curves(runs, true));
   page += section("Slowest steps", "scroll", slowest_steps(runs));
   page += section("Events", "scroll", events(runs));
   page += section("Data", "scroll", data_report(runs));

@@ -56,17 +56,19 @@ double value_at(const RunHistory& run, std::string_view name, double step) {
   return std::isfinite(value) ? value : 0;
 }
 
-void add_slow_steps(std::span<const RunHistory> runs, std::size_t i, std::vector<SlowStep>& slow) {
-  const Series* seconds = runs[i].series("slowest_seconds");
+std::vector<SlowStep> slow_steps_of(const RunHistory& run, std::size_t number) {
+  const Series* seconds = run.series("slowest_seconds");
+  std::vector<SlowStep> slow;
   for (std::size_t line = 0; seconds && line < seconds->steps.size(); ++line) {
-    const auto value = [&](std::string_view name) { return value_at(runs[i], name, seconds->steps[line]); };
-    slow.push_back({.run = i,
+    const auto value = [&](std::string_view name) { return value_at(run, name, seconds->steps[line]); };
+    slow.push_back({.run = number,
                     .step = value("slowest_step"),
                     .seconds = value("slowest_seconds"),
                     .data = value("slowest_data"),
                     .save = value("slowest_save"),
                     .pictures = value("slowest_pictures")});
   }
+  return slow;
 }
 
 std::string milliseconds(double seconds) {
@@ -84,6 +86,19 @@ std::string parts_of(const SlowStep& step) {
     if (seconds > step.seconds / 20)
       text += fmt::format("{}{} {}", text.empty() ? "" : ", ", what, milliseconds(seconds));
   return text;
+}
+
+// What a step takes by the last line's speed. HTML.
+std::string usual_step(std::span<const RunHistory> runs) {
+  std::string usual;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const Series* rate = runs[i].series("images_per_second");
+    if (!rate || !(rate->values.back() > 0)) continue;
+    usual += usual.empty() ? " A usual one took " : ", ";
+    usual += milliseconds(static_cast<double>(runs[i].recipe.train.batch) / rate->values.back());
+    if (runs.size() > 1) usual += " in " + marked_name(runs, i);
+  }
+  return usual.empty() ? usual : usual + ".";
 }
 
 std::string extreme_card(std::span<const RunHistory> runs, std::size_t i, const char* title, const char* file,
@@ -121,33 +136,34 @@ std::vector<RunEvent> events_of(const RunHistory& run) {
 std::string events(std::span<const RunHistory> runs) {
   constexpr std::size_t kMostRows = 50;
   IncidentTable table(runs, {"step", "what"});
-  std::size_t count = 0;
-  for (std::size_t i = 0; i < runs.size(); ++i)
-    for (const RunEvent& event : events_of(runs[i]))
-      if (++count <= kMostRows) table.row(i, {fmt::format("{}", event.step), event.what});
+  std::size_t count = 0, shown = 0;
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::vector<RunEvent> its = events_of(runs[i]);
+    const std::size_t rows = std::min(its.size(), kMostRows / runs.size());
+    for (const RunEvent& event : std::span(its).first(rows)) table.row(i, {fmt::format("{}", event.step), event.what});
+    count += its.size();
+    shown += rows;
+  }
   if (count == 0) return {};
-  return table.text() + (count > kMostRows ? fmt::format("<p class=\"soft\">{} in all.</p>", count) : "");
+  return table.text() + (shown < count ? fmt::format("<p class=\"soft\">The first of {}.</p>", count) : "");
 }
 
 std::string slowest_steps(std::span<const RunHistory> runs) {
   constexpr std::size_t kMostRows = 8;
   std::vector<SlowStep> slow;
-  for (std::size_t i = 0; i < runs.size(); ++i) add_slow_steps(runs, i, slow);
+  for (std::size_t i = 0; i < runs.size(); ++i) {  // of each run, or the slowest one's would be all that is seen
+    std::vector<SlowStep> its = slow_steps_of(runs[i], i);
+    std::ranges::stable_sort(its, std::greater<>(), &SlowStep::seconds);
+    its.resize(std::min(its.size(), std::max<std::size_t>(2, kMostRows / runs.size())));
+    slow.insert(slow.end(), its.begin(), its.end());
+  }
   if (slow.empty()) return {};
   std::ranges::stable_sort(slow, std::greater<>(), &SlowStep::seconds);
-  slow.resize(std::min(slow.size(), kMostRows));
   IncidentTable table(runs, {"step", "took", "of which"});
   for (const SlowStep& step : slow)
     table.row(step.run, {fmt::format("{}", step.step), milliseconds(step.seconds), parts_of(step)});
-  std::string usual;
-  for (std::size_t i = 0; i < runs.size(); ++i) {
-    const Series* rate = runs[i].series("images_per_second");
-    if (!rate || !(rate->values.back() > 0)) continue;
-    const double seconds = static_cast<double>(runs[i].recipe.train.batch) / rate->values.back();
-    usual += fmt::format(" {}{}", runs.size() == 1 ? "A usual one took " : marked_name(runs, i) + ": ",
-                         milliseconds(seconds));
-  }
-  return table.text() + fmt::format("<p class=\"soft\">Of each log interval the slowest is known.{}.</p>", usual);
+  return table.text() +
+         fmt::format("<p class=\"soft\">Of each log interval the slowest is known.{}</p>", usual_step(runs));
 }
 
 std::string extremes(std::span<const RunHistory> runs) {

@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "train/history_text.h"
 #include "train/html.h"
 #include "train/png.h"
 #include "train/text.h"
@@ -67,12 +68,11 @@ std::string film(const std::vector<RunPicture>& pictures) {
       frames, pictures.size() - 1, pictures.size() - 1);
 }
 
-// "key=value" as the command line takes it; value: as JSON.
-std::string assignment(const std::string& key, const std::string& value) {
-  const nlohmann::json parsed = nlohmann::json::parse(value, nullptr, false);
-  std::string text = parsed.is_string() ? parsed.get<std::string>() : value;
-  if (parsed.is_array()) text = text.substr(1, text.size() - 2);
-  return in_shell(key + "=" + text);
+// A setting's JSON as the command line takes it.
+std::string plain_value(const std::string& json) {
+  const nlohmann::json parsed = nlohmann::json::parse(json, nullptr, false);
+  if (parsed.is_string()) return parsed.get<std::string>();
+  return parsed.is_array() ? json.substr(1, json.size() - 2) : json;
 }
 
 std::string command_for(const RunHistory& run) {
@@ -81,7 +81,7 @@ std::string command_for(const RunHistory& run) {
   if (!run.knows_recipe)
     return fmt::format("gesso train {} --out again{}", in_shell((run.directory / kConfigFile).string()), where);
   std::string command = fmt::format("gesso train {} --out again{}", in_shell(run.recipe.about.recipe), where);
-  for (const auto& [key, value] : run.changed) command += " " + assignment(key, value);
+  for (const auto& [key, value] : run.changed) command += " " + in_shell(key + "=" + plain_value(value));
   return command;
 }
 
@@ -95,14 +95,44 @@ std::string starts_of(const RunHistory& run) {
   return fmt::format("<details><summary>How it was started</summary>{}</details>", list);
 }
 
+// Of lines "key=value: why".
+std::string chosen_table(std::string_view chosen) {
+  std::string rows;
+  each_line(chosen, [&](std::string_view line) {
+    const std::size_t equals = std::min(line.find('='), line.size()), colon = std::min(line.find(": "), line.size());
+    const auto part = [&](std::size_t begin, std::size_t end) {
+      return begin < end ? html(line.substr(begin, end - begin)) : std::string();
+    };
+    rows += fmt::format("<tr><th>{}</th><td class=\"number\">{}</td><td class=\"note\">{}</td></tr>", part(0, equals),
+                        part(equals + 1, colon), part(colon + 2, line.size()));
+  });
+  return fmt::format("<table class=\"one\">{}</table>", rows);
+}
+
 std::string chosen_settings(std::span<const RunHistory> runs) {
   std::string text;
-  for (std::size_t i = 0; i < runs.size(); ++i)
-    if (!runs[i].recipe.about.chosen.empty())
-      text += fmt::format("<details><summary>What gesso chose{}{}</summary><pre>{}</pre></details>",
-                          runs.size() == 1 ? "" : " for ", runs.size() == 1 ? "" : marked_name(runs, i),
-                          html(runs[i].recipe.about.chosen));
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const std::string& chosen = runs[i].recipe.about.chosen;
+    if (chosen.empty()) continue;
+    const bool alone = runs.size() == 1;
+    text += fmt::format("<details{}><summary>What gesso chose{}{}, and why</summary>{}</details>", alone ? " open" : "",
+                        alone ? "" : " for ", alone ? "" : marked_name(runs, i), chosen_table(chosen));
+  }
   return text;
+}
+
+// What the model sees of the files of a folder.
+std::string preparation_of(const RunHistory& run) {
+  const DataOptions& data = run.recipe.data;
+  if (data.kind != "folder") return {};
+  return fmt::format("shorter side brought to {}, {} of the longer one; {}, {} bits{}", data.size,
+                     data.crop == Crop::random ? "any part" : "the middle", data.channels == 1 ? "grey" : "colour",
+                     data.bits, data.flip ? "; mirrored half of the time" : "");
+}
+
+// Whether the reason stands in the table of what gesso chose.
+bool is_chosen(const RunHistory& run, const std::string& key) {
+  return ("\n" + run.recipe.about.chosen).find("\n" + key + "=") != std::string::npos;
 }
 
 // A setting that is not the same in all runs stands out in any of them.
@@ -110,8 +140,18 @@ bool is_changed(std::span<const RunHistory> runs, std::size_t setting) {
   const std::string& key = runs[0].settings[setting].key;
   return std::ranges::any_of(runs, [&](const RunHistory& run) {
     return (!key.starts_with("about.") && run.settings[setting].value != runs[0].settings[setting].value) ||
-           std::ranges::find(run.changed, key, &std::pair<std::string, std::string>::first) != run.changed.end();
+           (!is_chosen(run, key) &&
+            std::ranges::find(run.changed, key, &std::pair<std::string, std::string>::first) != run.changed.end());
   });
+}
+
+// Before the settings that are changed, if any are.
+std::string settings_caption(std::span<const RunHistory> runs, bool any) {
+  const bool chosen = std::ranges::any_of(runs, [](const RunHistory& run) { return !run.recipe.about.chosen.empty(); });
+  const std::string_view other = chosen ? " else" : "";
+  if (!any) return fmt::format("All{} is as in the recipe{}.", other, runs.size() == 1 ? "" : "s, and the same");
+  return fmt::format("What{} is not as in the recipe{}:", other,
+                     runs.size() == 1 ? "" : "s, or not the same in all runs");
 }
 
 }  // namespace
@@ -205,15 +245,23 @@ std::string data_report(std::span<const RunHistory> runs) {
   table.row("kind", [](const RunHistory& run) { return run.recipe.data.kind; });
   table.row("folder", [](const RunHistory& run) { return run.recipe.data.path; });
   table.row("trained on", [](const RunHistory& run) { return run.recipe.about.data; });
+  table.row("tested on", [](const RunHistory& run) {
+    const std::int64_t images = run.starts.empty() ? -1 : run.starts.back().test_images;
+    return images < 0 ? std::string() : fmt::format("{} images", images);
+  });
+  table.row("prepared", preparation_of);
   table.row("unusable files", [](const RunHistory& run) { return fmt::format("{}", run.skipped_count); });
   std::string text = table.text();
   for (std::size_t i = 0; i < runs.size(); ++i) {
     if (runs[i].skipped.empty()) continue;
     std::string list;
     for (const std::string& file : runs[i].skipped) list += html(file) + "\n";
-    text += fmt::format("<details><summary>Files that {} could not use: {}{}</summary><pre>{}</pre></details>",
-                        marked_name(runs, i), runs[i].skipped_count,
-                        runs[i].skipped_count > std::ssize(runs[i].skipped) ? ", of which the first" : "", list);
+    constexpr std::int64_t kFew = 10;
+    text +=
+        fmt::format("<details{}><summary>Files that could not be used{}{}: {}{}</summary><pre>{}</pre></details>",
+                    runs.size() == 1 && runs[i].skipped_count <= kFew ? " open" : "", runs.size() == 1 ? "" : " by ",
+                    runs.size() == 1 ? "" : marked_name(runs, i), runs[i].skipped_count,
+                    runs[i].skipped_count > std::ssize(runs[i].skipped) ? ", of which the first" : "", list);
   }
   return text;
 }
@@ -223,7 +271,7 @@ std::string settings_report(std::span<const RunHistory> runs) {
   bool any = false;
   for (std::size_t i = 0; i < runs[0].settings.size(); ++i) {
     const auto& [key, expected, unused, doc] = runs[0].settings[i];
-    const auto value = [i](const RunHistory& run) { return run.settings[i].value; };
+    const auto value = [i](const RunHistory& run) { return plain_value(run.settings[i].value); };
     all.row(key, value, doc);
     if (!is_changed(runs, i)) continue;
     any = true;
@@ -231,8 +279,7 @@ std::string settings_report(std::span<const RunHistory> runs) {
   }
   return chosen_settings(runs) +
          fmt::format("<p class=\"soft\">{}</p>{}<details><summary>All settings</summary>{}</details>",
-                     any ? "What is not as in the recipe, or not the same in all runs:" : "All as in the recipe.",
-                     any ? changed.text() : "", all.text());
+                     settings_caption(runs, any), any ? changed.text() : "", all.text());
 }
 
 std::string reproduction(std::span<const RunHistory> runs) {

@@ -38,6 +38,10 @@ td { min-width: 5rem; max-width: 32rem; }
 td.note { min-width: 8rem; color: var(--soft); }
 @media (max-width: 640px) {
   .several td.note { display: none; }
+  .one, .one tbody { display: block; }
+  .one tr { display: flex; flex-wrap: wrap; border-bottom: 1px solid var(--rule); }
+  .one th, .one td { flex: 1 1 45%; border: 0; }
+  .one td.note { flex-basis: 100%; padding-top: 0; }
 }
 td.number { font-variant-numeric: tabular-nums; }
 code, pre { font: 0.82rem/1.45 ui-monospace, "SFMono-Regular", Menlo, Consolas, monospace; }

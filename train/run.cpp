@@ -36,6 +36,12 @@ void refuse_changes(const std::vector<JsonConfig::Description>& before,
 }
 
 void resume_config(const RunRequest& request, RecipeFile& file) {
+  if (!std::filesystem::exists(config_path(request.directory)))
+    fail(ErrorKind::data,
+         "run {}: {}, so there is nothing to go on with; leave out --resume to start it, or name another folder with "
+         "--out",
+         request.directory.string(),
+         std::filesystem::is_directory(request.directory) ? "no config.json in it" : "no such folder");
   load_run_config(request.directory, file.config());
   if (file.recipe().about.recipe != request.recipe)
     fail("run {} was started with recipe {}, not {}; name that one, or another --out", request.directory.string(),
@@ -46,6 +52,9 @@ void resume_config(const RunRequest& request, RecipeFile& file) {
 }
 
 void fresh_config(const RunRequest& request, RecipeFile& file) {
+  std::error_code ignored;
+  if (std::filesystem::is_regular_file(request.directory, ignored))
+    fail("{} is a file; name the run's folder with --out", request.directory.string());
   if (!list_checkpoints(request.directory).empty())
     fail("{} holds a run already; add --resume to go on with it, or choose another --out", request.directory.string());
   file.config().load_file(recipe_path(request.recipe));
@@ -73,7 +82,7 @@ void record_data(const RunRequest& request, const Dataset& data, std::string& re
 }  // namespace
 
 void load_run_config(const Path& directory, JsonConfig& config) {
-  if (!std::filesystem::is_directory(directory)) fail(ErrorKind::data, "run {}: no such folder", directory.string());
+  if (!std::filesystem::exists(directory)) fail(ErrorKind::data, "run {}: no such folder", directory.string());
   if (!std::filesystem::is_regular_file(config_path(directory)))
     fail(ErrorKind::data, "run {}: no config.json in it; expected a folder that gesso train made", directory.string());
   config.load_file(config_path(directory));

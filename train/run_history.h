@@ -22,6 +22,8 @@ struct Series {
 struct RunStart {
   std::int64_t step = 0;  // that it went on from
   std::string time, command, version, device;
+  std::string machine{};          // instruction set and threads
+  std::int64_t test_images = -1;  // -1: not known
 };
 
 // A step that did not go as steps go: spike, skipped, too many spikes, not finite.

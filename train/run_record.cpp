@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "core/isa.h"
+#include "core/thread_pool.h"
 #include "train/png.h"
 #include "train/text.h"
 
@@ -27,7 +29,9 @@ void add_start(const Path& run, const RunStart& start) {
                                          {"time", start.time},
                                          {"command", start.command},
                                          {"version", start.version},
-                                         {"device", start.device}};
+                                         {"device", start.device},
+                                         {"machine", start.machine},
+                                         {"test_images", start.test_images}};
   AppendFile(run / kStartsFile, AppendFile::Open::at_end).append(object.dump() + '\n');
 }
 
@@ -52,6 +56,7 @@ std::string as_code(std::string_view text) {
 RunRecord::RunRecord(const Path& run, const Recipe& recipe, RunStart start)
     : run_(run), recipe_(recipe), start_(std::move(start)), metrics_(run, start_.step) {
   start_.time = time_text();
+  start_.machine = fmt::format("{}, {} threads", name_of(isa()), thread_pool().threads());
 }
 
 void RunRecord::begin() {

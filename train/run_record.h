@@ -22,8 +22,8 @@ namespace gesso {
 
 class RunRecord {
  public:
-  // Of a run that goes on from start.step, in a directory that is there. start.time is set here; the recipe must live
-  // longer.
+  // Of a run that goes on from start.step, in a directory that is there. start.time and start.machine are set here;
+  // the recipe must live longer.
   RunRecord(const Path& run, const Recipe& recipe, RunStart start);
 
   // All of these throw ErrorKind::io where the system refuses; what was written before stays good, and later calls

@@ -72,9 +72,13 @@ void append_skipped(std::vector<std::string>& lines, const StartFacts& facts) {
   constexpr std::size_t kShown = 5;
   const std::vector<std::string> skipped = all_skipped(facts);
   if (skipped.empty()) return;
-  lines.push_back(fmt::format("skipped      {} files that cannot be used, listed in {}", skipped.size(),
-                              skipped_path(facts.directory).string()));
+  lines.push_back(fmt::format("skipped      {} file{} that cannot be used; the run lists them in {}", skipped.size(),
+                              skipped.size() == 1 ? "" : "s", skipped_path(facts.directory).string()));
   for (std::size_t i = 0; i < std::min(kShown, skipped.size()); ++i) lines.push_back("             " + skipped[i]);
+}
+
+std::string classes_text(std::int64_t classes) {
+  return classes == 0 ? "" : fmt::format(", {} class{}", classes, classes == 1 ? "" : "es");
 }
 
 void append_chosen(std::vector<std::string>& lines, std::string_view chosen) {
@@ -111,8 +115,8 @@ std::vector<std::string> start_block(const StartFacts& facts) {
       fmt::format("gesso        {}, configuration {:016x}", recipe.about.version, config_hash),
       fmt::format("device       {}, {}, {} threads", facts.store.device().name(), name_of(isa()),
                   thread_pool().threads()),
-      fmt::format("data         {}: {} images {}, {} classes; {} to test with", facts.train_data.name(),
-                  facts.train_data.size(), facts.train_data.image_shape().text(), facts.train_data.classes(),
+      fmt::format("data         {}: {} images {}{}; {} to test with", facts.train_data.name(), facts.train_data.size(),
+                  facts.train_data.image_shape().text(), classes_text(facts.train_data.classes()),
                   facts.test_data.size()),
       fmt::format("model        {}, {} parameters: {}", recipe.model, facts.store.count(nn::ParamKind::trained),
                   parameters_by_module(facts.store)),

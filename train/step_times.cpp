@@ -30,6 +30,14 @@ void MovingAverage::add(double value) {
   value_ += (value - value_) / count_;
 }
 
+void append_spent(std::vector<Metric>& metrics, const TimeSpent& spent, double seconds) {
+  metrics.insert(metrics.end(), {{"seconds", seconds},
+                                 {"data_share", spent.data / seconds},
+                                 {"compute_share", spent.compute / seconds},
+                                 {"checkpoint_share", spent.checkpoint / seconds},
+                                 {"pictures_share", spent.pictures / seconds}});
+}
+
 void append_slowest(std::vector<Metric>& metrics, const StepTime& slowest) {
   if (slowest.step == 0) return;
   metrics.insert(metrics.end(), {{"slowest_step", static_cast<double>(slowest.step)},

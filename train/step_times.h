@@ -35,8 +35,11 @@ class MovingAverage {
 
 // Of a log interval.
 struct TimeSpent {
-  double begin = seconds_now(), data = 0, compute = 0, checkpoint = 0;
+  double begin = seconds_now(), data = 0, compute = 0, checkpoint = 0, pictures = 0;
 };
+
+// seconds, data_share, compute_share, checkpoint_share and pictures_share of an interval of `seconds`.
+void append_spent(std::vector<Metric>& metrics, const TimeSpent& spent, double seconds);
 
 struct StepTime {
   std::int64_t step = 0;  // 0: none

@@ -202,7 +202,8 @@ void Run::start_directory(const std::string& configuration) {
                                                  .time = {},
                                                  .command = options_.command_line,
                                                  .version = recipe_.about.version,
-                                                 .device = std::string(device_.name())});
+                                                 .device = std::string(device_.name()),
+                                                 .test_images = test_data_.size()});
   try_to([this] { record_->begin(); });
   if (options_.controls) options_.controls->looked_after = true;
 }
@@ -323,11 +324,8 @@ void Run::finish_interval(std::int64_t step, bool due) {
     summary_.metrics = metrics;
     summary_.metrics.push_back({"images_per_second", progress.images_per_second});
     std::vector<Metric> recorded = summary_.metrics;
-    recorded.insert(recorded.end(), {{"memory_bytes", static_cast<double>(progress.memory_bytes)},
-                                     {"seconds", total},
-                                     {"data_share", progress.data_share},
-                                     {"compute_share", progress.compute_share},
-                                     {"checkpoint_share", progress.checkpoint_share}});
+    recorded.push_back({"memory_bytes", static_cast<double>(progress.memory_bytes)});
+    append_spent(recorded, spent_, total);
     append_slowest(recorded, slowest_);
     if (const std::int64_t failed = saver_->take_failures(); failed > 0)
       recorded.push_back({kSavesFailed, static_cast<double>(failed)});
@@ -423,6 +421,7 @@ RunSummary Run::go() {
     saver_->tell(done);
     time.save = seconds_of([&] { save_if_due(done, last); });
     time.pictures = seconds_of([&] { make_pictures_if_due(done); });
+    spent_.pictures += time.pictures;
     if (time.seconds() > slowest_.seconds()) slowest_ = time;
     if (last || !asked_to_stop()) continue;
     if (saver_->newest_started() != done) save(done);
