@@ -1,7 +1,9 @@
 #include "nn/step_gate.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
+#include <vector>
 
 #include "core/error.h"
 #include "ops/binary.h"
@@ -13,6 +15,7 @@ namespace gesso::nn {
 namespace {
 
 constexpr std::int64_t kReported = 4;
+constexpr float kSkipped = 2;  // a step's fate in the window
 
 // [1] f32: not finite where an element of one of them is not; empty where there are none.
 Tensor sizes_of(const Tensors& tensors) {
@@ -54,6 +57,16 @@ void StepGate::decide(const Context& context, const Tensor& norm, const Tensor& 
                   .skips = options_.policy == SpikePolicy::skip,
                   .most_in_row = options_.skips_in_row,
                   .most_in_window = options_.skips_in_window});
+}
+
+std::int64_t StepGate::skipped_in_row(std::int64_t step) const {
+  const std::vector<float> recent = state_.recent.to_host<float>();
+  const auto was_skipped = [&](std::int64_t one) {
+    return recent[static_cast<std::size_t>(2 * kWindow + one % kWindow)] == kSkipped;
+  };
+  std::int64_t count = 0;
+  while (count < std::min(step, kWindow) && was_skipped(step - 1 - count)) ++count;
+  return count;
 }
 
 std::unique_ptr<HostCopy> StepGate::start_reading() const {

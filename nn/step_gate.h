@@ -43,6 +43,8 @@ class StepGate {
   const Tensor& gate() const { return state_.gate; }
   // [3,kWindow] f32: the steps before (ops/step_gate.h); what a run must take along to decide as if never stopped.
   const Tensor& recent() const { return state_.recent; }
+  // How many steps up to the one before `step` were skipped in a row, at most a window. Waits.
+  std::int64_t skipped_in_row(std::int64_t step) const;
   // Of the last step; on its way to the host.
   std::unique_ptr<HostCopy> start_reading() const;
   static StepDecision read(HostCopy& copy);  // waits

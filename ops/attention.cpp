@@ -167,15 +167,30 @@ struct Attention {
     const std::int64_t blocks = (e.tokens + kQueries - 1) / kQueries;
     parallel_for(f.run.pool, e.N * e.heads * blocks, 1, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; ++i)
-        attend(attrs, f, e, i / blocks / e.heads, i / blocks % e.heads, i % blocks * kQueries);
+        attend_block(attrs, f, e, i / blocks / e.heads, i / blocks % e.heads, i % blocks * kQueries);
     });
   }
-  // Queries from `first` on against all keys, block by block: exponentials are taken relative to the highest score so
-  // far, and what was summed before shrinks whenever a higher one comes.
+  // A value that is not finite must not meet queries that do not see it, not even with a weight of 0: queries then go
+  // one by one, each against what it sees.
+  static void attend_block(const Attrs& attrs, const Forward& f, const Extent& e, std::int64_t n, std::int64_t h,
+                           std::int64_t first) {
+    const std::int64_t rows = std::min(kQueries, e.tokens - first);
+    const Head<const float> head(e, floats(f.in[0]), n, h);
+    const bool together =
+        !attrs.causal || kernels(f.run.isa).is_finite(rows, e.head_dim, e.stride, head.v + first * e.stride);
+    const std::int64_t step = together ? rows : 1;
+    for (std::int64_t row = 0; row < rows; row += step) attend(attrs, f, e, n, h, {first + row, step});
+  }
+  struct Queries {
+    std::int64_t first, rows;
+  };
+  // Queries against all keys, block by block: exponentials are taken relative to the highest score so far, and what was
+  // summed before shrinks whenever a higher one comes.
   static void attend(const Attrs& attrs, const Forward& f, const Extent& e, std::int64_t n, std::int64_t h,
-                     std::int64_t first) {
+                     const Queries& queries) {
     const AttentionKernels& kernel = kernels(f.run.isa);
-    const std::int64_t rows = std::min(kQueries, e.tokens - first), seen = attrs.causal ? first + rows : e.tokens;
+    const auto [first, rows] = queries;
+    const std::int64_t seen = attrs.causal ? first + rows : e.tokens;
     const Head<const float> head(e, floats(f.in[0]), n, h);
     float* y = writable(f.out[0]) + (n * e.tokens + first) * e.width + h * e.head_dim;
     float* highest = writable(f.out[1]) + (n * e.heads + h) * e.tokens + first;
@@ -228,9 +243,18 @@ struct Attention {
     kernel.dot(e.tokens, e.head_dim, e.width, dy, floats(b.out[0]) + n * e.tokens * e.width + h * e.head_dim, delta);
     if (b.dy[1])
       for (std::int64_t t = 0; t < e.tokens; ++t) delta[t] -= floats(b.dy[1])[(n * e.heads + h) * e.tokens + t];
-    for (std::int64_t key = 0; key < e.tokens; key += kKeys) {
+    std::int64_t keys = 0;  // of a block
+    for (std::int64_t key = 0; key < e.tokens; key += keys) {
+      keys = std::min(kKeys, e.tokens - key);
+      const auto is_finite = [&](const float* x, std::int64_t stride) {
+        return kernel.is_finite(keys, e.head_dim, stride, x + key * stride);
+      };
+      // As in attend_block(): what is not finite must not meet weights of 0.
+      const bool together =
+          !attrs.causal || (is_finite(head.q, e.stride) && is_finite(head.k, e.stride) && is_finite(dy, e.width));
+      if (!together) keys = 1;
       const std::int64_t first = attrs.causal ? key : 0;  // query
-      const Pairs of{e.tokens - first, std::min(kKeys, e.tokens - key)};
+      const Pairs of{e.tokens - first, keys};
       const float *q = head.q + first * e.stride, *k = head.k + key * e.stride;
       multiply_keys(b.run, e, of, q, e.stride, k, scores);
       multiply_keys(b.run, e, of, dy + first * e.width, e.width, head.v + key * e.stride, dscores);

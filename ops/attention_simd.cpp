@@ -46,6 +46,15 @@ void divide(int64_t rows, int64_t columns, int64_t stride, const float* by, floa
         columns, [divisor = V(by[r])](V x) { return x / divisor; }, y + r * stride, y + r * stride);
 }
 
+bool is_finite(int64_t rows, int64_t columns, int64_t stride, const float* x) {
+  float sum = 0;
+  for (int64_t r = 0; r < rows; ++r)
+    sum += simd::sum_of<Tag>(
+        columns, [](V so_far, V value) __attribute__((always_inline)) { return so_far + value * 0.0f; },
+        x + r * stride);
+  return sum == 0;  // 0 of what is finite, and of nothing else
+}
+
 void dot(int64_t rows, int64_t columns, int64_t stride, const float* a, const float* b, float* sums) {
   for (int64_t r = 0; r < rows; ++r)
     sums[r] = simd::sum_of<Tag>(
@@ -70,8 +79,12 @@ void backward(const AttentionBlock& block, const float* log_sum, const float* de
 
 template <>
 const AttentionKernels& attention_kernels<Tag>() {
-  static constexpr AttentionKernels table = {
-      .softmax = softmax, .accumulate = accumulate, .divide = divide, .dot = dot, .backward = backward};
+  static constexpr AttentionKernels table = {.softmax = softmax,
+                                             .accumulate = accumulate,
+                                             .divide = divide,
+                                             .is_finite = is_finite,
+                                             .dot = dot,
+                                             .backward = backward};
   return table;
 }
 

@@ -21,6 +21,8 @@ struct AttentionKernels {
   // y[r] = y[r] shrink[r] + block[r]; block [rows,columns] is dense, rows of y lie `stride` apart; null shrink: 1.
   void (*accumulate)(int64_t rows, int64_t columns, int64_t stride, const float* shrink, const float* block, float* y);
   void (*divide)(int64_t rows, int64_t columns, int64_t stride, const float* by, float* y);  // y[r] /= by[r]
+  // Whether no element of x [rows,columns] is a NaN or infinite.
+  bool (*is_finite)(int64_t rows, int64_t columns, int64_t stride, const float* x);
   // sums[r] = sum over columns of a b
   void (*dot)(int64_t rows, int64_t columns, int64_t stride, const float* a, const float* b, float* sums);
   // scores become p = exp(scale score - log_sum[r]), and gradients dp become scale p (dp - delta[r]).

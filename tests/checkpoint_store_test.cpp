@@ -8,8 +8,10 @@
 #include "tests/checkpoint_samples.h"
 #include "tests/expect_error.h"
 #include "tests/memory_file_system.h"
+#include "tests/small_run.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
+#include "tests/tiny_training.h"
 #include "train/file_calls.h"
 #include "train/manifest.h"
 
@@ -37,6 +39,15 @@ struct Fixture {
 void set_text(std::vector<std::byte>& content, const std::string& text) {
   const auto bytes = std::as_bytes(std::span(text));
   content.assign(bytes.begin(), bytes.end());
+}
+
+// Whether a flipped bit of the newest checkpoint is found, and the one before it is taken.
+bool is_found(const CheckpointStore& store, std::vector<std::byte>& content, std::size_t bit) {
+  std::byte& byte = content[bit / 8];
+  byte ^= std::byte{1} << (bit % 8);
+  const VerifiedCheckpoint found = load_all(store);
+  byte ^= std::byte{1} << (bit % 8);
+  return found.damaged.size() == 1 && found.checkpoint.step == 1;
 }
 
 // A checkpoint of which the system refuses to rename.
@@ -130,29 +141,55 @@ TEST_SUITE("checkpoint store") {
     CHECK(holds_sample(load_all(fixture.store), 2));
   }
 
-  TEST_CASE("every one of 10000 flipped bits, and every bit of the manifest, is found") {
+  TEST_CASE("flipped bits in each file, and every bit of the manifest, are found") {
     Fixture fixture;
-    Names files = {"manifest.json"};
-    for (const auto& [name, content] : sample_contents(2)) files.push_back(name);
-    std::size_t bytes = 0;
-    for (const std::string& name : files) bytes += fixture.content("step-00000002/" + name).size();
-    int unseen = 0;
-    const auto flip = [&](std::size_t bit) {
-      std::size_t byte = bit / 8, file = 0;
-      while (byte >= fixture.content("step-00000002/" + files[file]).size())
-        byte -= fixture.content("step-00000002/" + files[file++]).size();
-      std::byte& flipped = fixture.content("step-00000002/" + files[file])[byte];
-      flipped ^= std::byte{1} << (bit % 8);
-      const VerifiedCheckpoint found = load_all(fixture.store);
-      if (found.damaged.size() != 1 || !holds_sample(found, 1)) ++unseen;
-      flipped ^= std::byte{1} << (bit % 8);
-    };
-    const std::size_t manifest_bits = 8 * fixture.content("step-00000002/manifest.json").size();
-    for (std::size_t bit = 0; bit < manifest_bits; ++bit) flip(bit);
     std::mt19937_64 random(test_seed());
-    for (int i = 0; i < 10'000; ++i) flip(random() % (8 * bytes));
+    Names files = {"manifest.json"};
+    for (const auto& [name, content] : sample_contents(2))
+      if (!content.empty()) files.push_back(name);
+    int unseen = 0;
+    for (const std::string& name : files) {
+      std::vector<std::byte>& content = fixture.content("step-00000002/" + name);
+      const bool is_manifest = name == files.front();
+      const std::size_t bits = 8 * content.size();
+      for (std::size_t i = 0; i < (is_manifest ? bits : 2'000); ++i)
+        if (!is_found(fixture.store, content, is_manifest ? i : random() % bits)) ++unseen;
+    }
     CHECK(unseen == 0);
     CHECK(holds_sample(load_all(fixture.store), 2));
+  }
+
+  TEST_CASE("every one of 10000 bits flipped anywhere in a run's checkpoint is found") {
+    const TemporaryDirectory folder;
+    (void)train_small({"train.steps=2", "checkpoint.every=1"}, {.directory = folder / "run"});
+    MemoryFileSystem files;
+    std::vector<std::pair<std::vector<std::byte>*, std::size_t>> newest;  // its files, and where each ends, in bits
+    for (const Checkpoint& checkpoint : list_checkpoints(folder / "run")) {
+      newest.clear();
+      const Path directory = kStore / checkpoint.directory.filename();
+      make_directories(files, directory);
+      for (const std::string& name : list_directory(checkpoint.directory)) {
+        const std::vector<std::byte> content = read_file(checkpoint.directory / name, 1 << 24);
+        OpenFile::to_write(files, directory / name).write(content);
+        newest.emplace_back(nullptr, 8 * content.size() + (newest.empty() ? 0 : newest.back().second));
+      }
+    }
+    const Path directory = kStore / "step-00000002";
+    const Names names = list_if_there(files, directory);
+    REQUIRE(names.size() == newest.size());
+    for (std::size_t i = 0; i < names.size(); ++i) newest[i].first = &files.content(directory / names[i]);
+    CHECK(names.size() == 7);
+    const CheckpointStore store(kStore, files);
+    std::mt19937_64 random(test_seed());
+    int unseen = 0;
+    for (int i = 0; i < times("GESSO_TEST_FLIPS", 10'000); ++i) {
+      const std::size_t bit = random() % newest.back().second;
+      const auto file = std::ranges::upper_bound(newest, bit, {}, [](const auto& one) { return one.second; });
+      const std::size_t begin = file == newest.begin() ? 0 : std::prev(file)->second;
+      if (!is_found(store, *file->first, bit - begin)) ++unseen;
+    }
+    CHECK(unseen == 0);
+    CHECK(load_all(store).checkpoint.step == 2);
   }
 
   TEST_CASE("a manifest that was cut anywhere is found damaged") {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <random>
 #include <thread>
 
@@ -44,7 +45,7 @@ class KilledRun {
 
   // after_save: not before it has saved a step of its own.
   void start_and_kill(bool after_save) {
-    StartedProgram program(folder_ / "output", tiny_training(folder_ / "run", kForever, newest > 0));
+    StartedProgram program(folder_ / "output", tiny_training(folder_ / "run", kForever, newest > 0, {"log.every=1"}));
     while (after_save && newest_name() <= newest) {
       if (!program.runs()) FAIL("it ended by itself: ", read_text_file(folder_ / "output", 1 << 20));
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -137,6 +138,9 @@ TEST_SUITE("durable run") {
     words.push_back("checkpoint.every=1000000");
     CHECK(run_program(folder.path(), words).exit_code == 0);
     CHECK(state_files(folder / "run") == state_files(folder / "whole"));
+    std::vector<std::int64_t> every_step(static_cast<std::size_t>(end));
+    std::iota(every_step.begin(), every_step.end(), 1);
+    CHECK(logged_steps(folder / "run") == every_step);
     int event_files = 0;  // of processes that lived long enough: readable up to where they were killed
     for (const std::string& name : list_directory(folder / "run")) {
       if (name.find("tfevents") == std::string::npos) continue;
@@ -154,6 +158,7 @@ TEST_SUITE("durable run") {
       const Program second = run_program(folder.path(), tiny_training(folder / "run", 5, resume));
       CHECK(second.exit_code == static_cast<int>(ErrorKind::usage));
       if (resume) CHECK_MESSAGE(second.errors.find("is in use by process ") != std::string::npos, second.errors);
+      CHECK_MESSAGE(second.cpu_seconds < 1, "it waits for nothing, so this is what it takes");
     }
     CHECK(run_program(folder.path(), {"evaluate", folder / "run"}).exit_code == 0);
     CHECK(first.runs());

@@ -9,10 +9,12 @@
 namespace gesso {
 namespace {
 
+// Of the first `count` pictures; empty once asked to stop.
 std::vector<PictureError> errors_of(Task& task, const nn::Context& context, const Dataset& data, std::int64_t count,
-                                    std::int64_t batch) {
+                                    std::int64_t batch, const std::function<bool()>& asked_to_stop) {
   std::vector<PictureError> errors;
   for (std::int64_t begin = 0; begin < count; begin += batch) {
+    if (asked_to_stop()) return {};
     const std::int64_t size = std::min(batch, count - begin);
     const std::vector<Image> made = task.reconstruct(context, read_images(data, begin, size, context.device));
     for (std::int64_t i = 0; i < size; ++i) {
@@ -42,14 +44,16 @@ std::vector<PictureError> errors_in(const nlohmann::json& list) {
 
 }  // namespace
 
-Extremes find_extremes(Task& task, const nn::Context& context, const Dataset& test_data, std::int64_t batch) {
+Extremes find_extremes(Task& task, const nn::Context& context, const Dataset& test_data, std::int64_t batch,
+                       const std::function<bool()>& asked_to_stop) {
   const std::int64_t count = std::min(Extremes::kMostLookedAt, test_data.size());
   const std::int64_t shown =
       std::min({Extremes::kMostShown, count / 2, most_triptychs(test_data.image_shape(), Extremes::kMostShown)});
   Extremes found;
   found.looked_at = count;
   if (shown == 0) return found;
-  std::vector<PictureError> errors = errors_of(task, context, test_data, count, batch);
+  std::vector<PictureError> errors = errors_of(task, context, test_data, count, batch, asked_to_stop);
+  if (errors.empty()) return found;
   std::ranges::stable_sort(errors, {}, &PictureError::mse);
   found.best.assign(errors.begin(), errors.begin() + shown);
   found.worst.assign(errors.rbegin(), errors.rbegin() + shown);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -26,8 +27,9 @@ struct Extremes {
 };
 
 // Among the first kMostLookedAt pictures of the data set, `batch` at a time. None where a picture of them
-// (triptych_grid) would be too large, or where there are less than two.
-Extremes find_extremes(Task& task, const nn::Context& context, const Dataset& test_data, std::int64_t batch);
+// (triptych_grid) would be too large, where there are less than two, or once `asked_to_stop`.
+Extremes find_extremes(Task& task, const nn::Context& context, const Dataset& test_data, std::int64_t batch,
+                       const std::function<bool()>& asked_to_stop);
 
 // What the model makes of these: triptych_grid.
 Image picture_of(std::span<const PictureError> errors, Task& task, const nn::Context& context,

@@ -43,11 +43,12 @@ void rehearse(const PlannedRun& run, Device& dry, PredictedMemory& predicted) {
     nn::StateUpdates unused;
     if (i == 0 && run.pictures > 0) (void)task->reconstruct(step.evaluation(unused), batch_on(run, run.pictures, dry));
   }
-  const auto waiting = static_cast<std::size_t>(DataLoaderOptions().prefetch + recipe.data.loaders + 1);
   // With pictures go histograms of weights and of gradients.
   const std::size_t histograms = run.pictures > 0 ? 2 * task->store().weights().spec().bytes() : 0;
+  // Those read ahead, that of the step and that of the step before, whose values are read one step late.
+  const auto batches = static_cast<std::size_t>(DataLoaderOptions().prefetch + 2);
   predicted.host_bytes =
-      checkpoint_bytes(task->store(), optimizer) + histograms + waiting * images.spec().bytes() + kMargin;
+      checkpoint_bytes(task->store(), optimizer) + histograms + batches * images.spec().bytes() + kMargin;
 }
 
 std::size_t needed(const PlannedRun& run, const PredictedMemory& predicted) {

@@ -92,6 +92,10 @@ std::string starts_of(const RunHistory& run) {
   for (const RunStart& start : std::span(run.starts).last(std::min(kShown, run.starts.size())))
     list += fmt::format("<p class=\"soft\">From step {} on, started {}, gesso {}, on {}:</p><pre>{}</pre>", start.step,
                         html(start.time), html(start.version), html(start.device), html(start.command));
+  if (run.starts.size() > 1)
+    list +=
+        "<p class=\"soft\">A setting that changed on a resume has its last value in the command above; these commands, "
+        "one after the other, change it where the run did.</p>";
   return fmt::format("<details><summary>How it was started</summary>{}</details>", list);
 }
 

@@ -17,12 +17,12 @@
 namespace gesso {
 namespace {
 
-// What may change when a run goes on: none of it enters the numbers of a step, but for what becomes of spikes.
-constexpr std::array<std::string_view, 16> kMayChange = {
-    "train.steps",   "log.every",         "checkpoint.every",    "checkpoint.keep",        "sample.every",
-    "sample.count",  "train.recompute",   "data.path",           "data.loaders",           "data.cache_mib",
-    "spikes.policy", "spikes.deviations", "spikes.skips_in_row", "spikes.skips_in_window", "about.version",
-    "about.command"};
+// What may change when a run goes on: what enters no number of a step, and what helps a run that stopped at one.
+constexpr std::array<std::string_view, 19> kMayChange = {
+    "train.steps",         "log.every",           "checkpoint.every",    "checkpoint.keep",        "sample.every",
+    "sample.count",        "train.recompute",     "data.path",           "data.loaders",           "data.cache_mib",
+    "spikes.policy",       "spikes.deviations",   "spikes.skips_in_row", "spikes.skips_in_window", "schedule.rate",
+    "schedule.final_rate", "optimizer.clip_norm", "about.version",       "about.command"};
 
 Path config_path(const Path& run) { return run / kConfigFile; }
 

@@ -27,10 +27,10 @@ struct PreparedRun {
   std::unique_ptr<Dataset> data;
 };
 // Resolves the recipe of a fresh run, or, resuming, that of the run directory that is there: only some keys may then
-// differ (train.steps, how often things are written, where the data lie, what becomes of spikes). Writes nothing but
-// `lock`. Returns the training data, which the recipe's image shape now fits. Throws ErrorKind::usage where the
-// directory is taken or in use, or a key may not change, naming both values; ErrorKind::data where a run would go on
-// with other training images.
+// differ (train.steps, how often things are written, where the data lie, what becomes of spikes, learning rates).
+// Writes nothing but `lock`. Returns the training data, which the recipe's image shape now fits. Throws
+// ErrorKind::usage where the directory is taken or in use, or a key may not change, naming both values; ErrorKind::data
+// where a run would go on with other training images.
 PreparedRun prepare_run(const RunRequest& request, RecipeFile& file);
 
 // The settings of a run that is there. Throws ErrorKind::data where the directory is none; else as JsonConfig.

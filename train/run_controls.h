@@ -1,5 +1,5 @@
-// What is asked of a run while it goes on, by signals or other threads. The run looks after every step and after its
-// pictures.
+// What is asked of a run while it goes on, by signals or other threads. The run looks after every step, after its
+// pictures and between the pictures of its last evaluation.
 #pragma once
 
 #include <atomic>

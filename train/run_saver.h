@@ -21,6 +21,7 @@ class RunSaver {
            std::vector<StoredFile> files, const Checkpoint& newest, ProgressLine& line);
 
   bool due(std::int64_t step) const;
+  void postpone(std::int64_t step) { retry_step_ = step + 1; }  // what is due then, to the next step
   // Copies the state after `step` steps; a thread writes it. Waits for the save before.
   void start(std::int64_t step);
   std::int64_t newest_started() const { return saving_step_; }
@@ -44,7 +45,7 @@ class RunSaver {
   ProgressLine& line_;
   bool in_doubt_ = false;                          // whether the newest might not be on disk
   std::int64_t saving_step_ = 0;                   // of the newest save that was started
-  std::int64_t retry_step_ = 0, retry_pause_ = 1;  // when a save that failed is tried again; 0: none failed
+  std::int64_t retry_step_ = 0, retry_pause_ = 1;  // when one that failed or was postponed is due; 0: none
   std::int64_t failures_ = 0;
   std::string problem_;  // of the save that ended last
 };

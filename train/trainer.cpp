@@ -9,7 +9,6 @@
 
 #include "core/allocator.h"
 #include "core/error.h"
-#include "core/isa.h"
 #include "core/profiler.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
@@ -20,7 +19,7 @@
 #include "train/step.h"
 #include "train/step_dump.h"
 #include "train/step_times.h"
-#include "train/text.h"
+#include "train/stopped_step.h"
 #include "train/vqvae_task.h"
 
 namespace gesso {
@@ -85,8 +84,6 @@ class Run {
   void train_step(std::int64_t step, Batch batch);
   void read_last();
   [[noreturn]] void stop_at(StepRecord& record);
-  void look_for_bad(StepRecord& record);
-  std::string dump(const StepRecord& record);
   void finish_interval(std::int64_t step, bool due);
   void make_pictures(std::int64_t step);
   void show_extremes();
@@ -96,6 +93,7 @@ class Run {
   void start_directory(const std::string& configuration);
   void make_pictures_if_due(std::int64_t step);
   void save_if_due(std::int64_t step, bool last);
+  bool postponed(std::int64_t step);
   void save(std::int64_t step);
   bool asked(std::atomic<bool> RunControls::*wish, std::string_view does);
   bool asked_to_stop() const { return options_.controls && options_.controls->stop; }
@@ -240,40 +238,16 @@ void Run::read_last() {
 void Run::stop_at(StepRecord& record) {
   saver_->settle(last_step_);
   images_.copy_from_host(std::as_bytes(std::span(last_batch_.images)));
-  if (record.decision.verdict == ops::StepVerdict::not_finite) look_for_bad(record);
-  record.device = device_.name();
-  record.isa = name_of(isa());
-  record.version = recipe_.about.version;
-  const std::string kept = dump(record);
+  const std::string message = explain_stop({.recipe = recipe_,
+                                            .options = options_,
+                                            .store = task_->store(),
+                                            .optimizer = optimizer_,
+                                            .saver = *saver_,
+                                            .images = images_,
+                                            .step = *step_},
+                                           record);
   try_to([&] { record_->event(record); });
-  fail(ErrorKind::numeric, "{}; weights and state were not changed, and the last checkpoint is {}; {}; {}",
-       record.what(), saver_->newest_text(), kept,
-       record.decision.verdict == ops::StepVerdict::not_finite
-           ? "lower schedule.rate or set optimizer.clip_norm"
-           : "lower schedule.rate or set optimizer.clip_norm, or, where such steps are in order, go on with --resume "
-             "spikes.policy=log");
-}
-
-// Neither what goes wrong here nor what cannot be kept must hide why the run stops.
-void Run::look_for_bad(StepRecord& record) {
-  try {
-    step_->look_for_bad(last_step_, recipe_.schedule.at(last_step_), record);
-  } catch (const std::exception& error) {
-    record.first_bad = "not known";
-    record.complaint = fmt::format("not found, as the step could not be made again ({})", error.what());
-  }
-}
-
-std::string Run::dump(const StepRecord& record) {
-  try {
-    const Path directory = write_step_dump(step_dumps(options_.directory, *options_.files),
-                                           {.record = record, .images = images_, .config = text_of(recipe_)},
-                                           step_files(task_->store(), optimizer_));
-    return fmt::format("look at it with gesso replay {} (it is kept in {})", in_shell(options_.directory.string()),
-                       directory.string());
-  } catch (const std::exception& error) {
-    return fmt::format("it could not be kept for gesso replay ({})", error.what());
-  }
+  fail(ErrorKind::numeric, "{}", message);
 }
 
 // Tells of files that went bad. Where these are too many, what was done is saved before the run stops.
@@ -360,8 +334,11 @@ void Run::make_pictures(std::int64_t step) {
 void Run::show_extremes() {
   nn::StateUpdates unused;
   const nn::Context context = step_->evaluation(unused);
-  Extremes found = find_extremes(*task_, context, test_data_, pictures_shown());
-  if (found.worst.empty()) return;
+  Extremes found = find_extremes(*task_, context, test_data_, pictures_shown(), [this] { return asked_to_stop(); });
+  if (found.worst.empty()) {
+    if (asked_to_stop()) summary_.end = RunEnd::interrupted;
+    return;
+  }
   found.step = summary_.step;
   record_->extremes(found, picture_of(found.worst, *task_, context, test_data_),
                     picture_of(found.best, *task_, context, test_data_));
@@ -374,7 +351,15 @@ void Run::make_pictures_if_due(std::int64_t step) {
 
 void Run::save_if_due(std::int64_t step, bool last) {
   const bool wanted = asked(&RunControls::checkpoint, "saving after");
-  if (last || asked_to_stop() || wanted || saver_->due(step)) save(step);
+  if (last || asked_to_stop() || wanted || (saver_->due(step) && !postponed(step))) save(step);
+}
+
+// Where steps are being skipped the weights may be what is wrong; they must not push out a checkpoint that is good.
+bool Run::postponed(std::int64_t step) {
+  read_last();
+  if (optimizer_.gate().skipped_in_row(step) == 0) return false;
+  saver_->postpone(step);
+  return true;
 }
 
 void Run::save(std::int64_t step) {
