@@ -16,6 +16,7 @@
 #include "train/checkpoint.h"
 #include "train/data_loader.h"
 #include "train/folder_dataset.h"
+#include "train/folder_listing.h"
 #include "train/png.h"
 #include "train/run.h"
 #include "train/trainer.h"
@@ -166,23 +167,50 @@ TEST_SUITE("bad files") {
     const std::vector<std::string> reasons = {"'a'", "'b'", "'c'", "'d'"};
     check_bad_files("set", reasons, 8, 0.5, "");
     check_bad_files("set", {}, 8, 0, "");
-    expect_error(ErrorKind::data, {"set: 4 of 8 files", "data.max_bad = 0.4", "use 0.5: 'a'; 'b'; 'c'; ..."},
+    expect_error(ErrorKind::data,
+                 {"set: 4 of 8 files", "more than the 3 that data.max_bad = 0.4 allows", "use 0.5: 'a'; 'b'; 'c'; ..."},
                  [&] { check_bad_files("set", reasons, 8, 0.4, "use {}"); });
+    const std::span one = std::span(reasons).first(1);
+    check_bad_files("set", one, 1000, 0.001, "");
+    expect_error(ErrorKind::data,
+                 {"1 of 999 files", "more than the 0 that data.max_bad = 0.001 allows", "use 0.002: 'a'"},
+                 [&] { check_bad_files("set", one, 999, 0.001, "use {}"); });
+    for (std::int64_t files = 1; files <= 1000; ++files)  // however the shares are rounded
+      for (std::int64_t bad = 1; bad <= std::min<std::int64_t>(files, 20); ++bad) {
+        const std::vector<std::string> all(static_cast<std::size_t>(bad), "x");
+        const double share = static_cast<double>(bad) / static_cast<double>(files);
+        CHECK_NOTHROW(check_bad_files("set", all, files, share, ""));
+        CHECK_THROWS(check_bad_files("set", all, files, share * 0.999, ""));
+      }
   }
 }
 
 // --- A run
 
+constexpr double kTested = 0.2;  // share of the files
+
+// The first files of that split, by number.
+std::vector<int> first_of(Split split, std::size_t count) {
+  std::vector<int> numbers;
+  for (int i = 0; numbers.size() < count && i < kFiles; ++i)
+    if (is_validation(name_of_file(i), kTested) == (split == Split::validation)) numbers.push_back(i);
+  REQUIRE(numbers.size() == count);
+  return numbers;
+}
+
 class FolderRun {
  public:
-  FolderRun(const TemporaryDirectory& directory, double max_bad) : directory_(directory) {
+  // broken: numbers of files that are no pictures from the start.
+  FolderRun(const TemporaryDirectory& directory, double max_bad, std::span<const int> broken = {})
+      : directory_(directory) {
     write_pictures(directory, "set");
+    for (const int i : broken) directory.write("set/" + name_of_file(i), "never a picture");
     std::vector<std::string> words = {"data.kind=folder",
                                       "data.path=" + (directory / "set").string(),
                                       "data.size=8",
                                       "data.channels=1",
                                       "data.cache_mib=0",
-                                      "data.validation=0.2",
+                                      fmt::format("data.validation={}", kTested),
                                       "model.hidden=4",
                                       fmt::format("data.max_bad={}", max_bad),
                                       "model.residual_hidden=2",
@@ -211,7 +239,8 @@ class FolderRun {
 
   // A file that training first meets in the batch of `step`, counted from 0.
   int met_first_at(std::int64_t step) const {
-    const FolderOptions options{.path = directory_ / "set", .size = 8, .channels = 1, .validation = 0.2};
+    const FolderOptions options{
+        .path = directory_ / "set", .size = 8, .channels = 1, .validation = kTested, .max_bad = 1};
     const auto data = open_folder_dataset(options, Split::train);
     const SampleOrder order(data->places(), 3, 1);
     for (const std::int64_t place : order(step)) {
@@ -242,6 +271,28 @@ TEST_SUITE("bad files") {
     directory.write("set/" + name_of_file(lost), picture(lost));
     run.go({}, 8, true, [] {});
     CHECK(run.saved_step() == 8);
+  }
+
+  TEST_CASE("the share is one of all files, whichever split the bad ones fall into") {
+    const TemporaryDirectory directory;
+    std::vector<int> broken = first_of(Split::validation, 2);  // 2 of 40 files, and more than a tenth of their split
+    const int third = first_of(Split::train, 1)[0];
+    FolderRun run(directory, 0.06, broken);
+    CHECK(run.saved_step() == 2);
+    const int lost = run.met_first_at(4);
+    expect_error(
+        ErrorKind::data,
+        {"3 of 40 files cannot be used, more than the 2 that data.max_bad = 0.06 allows", name_of_file(lost),
+         name_of_file(broken[0]), name_of_file(broken[1])},
+        [&] { run.go({}, 8, true, [&] { std::filesystem::remove(directory / "set" / name_of_file(lost)); }); });
+    CHECK(run.saved_step() == 4);
+    const TemporaryDirectory other;
+    broken.push_back(third);
+    expect_error(ErrorKind::data,
+                 {"3 of 40 files cannot be used, more than the 2 that data.max_bad = 0.06 allows", "gesso data scan",
+                  "data.max_bad=0.075", name_of_file(third), name_of_file(broken[0]), name_of_file(broken[1])},
+                 [&] { FolderRun(other, 0.06, broken); });
+    CHECK_FALSE(std::filesystem::exists(other / "run"));
   }
 
   TEST_CASE(

@@ -150,6 +150,8 @@ Seeds png() {
                         png_chunk("hIST", noise(8)) + png_chunk("sPLT", "name\0\10"s + noise(24)) +
                         png_chunk("bKGD", noise(6)) + png_chunk("pHYs", noise(9)) + png_chunk("abCd", noise(9))}));
   all.push_back(handmade_png({30000, 30000, 8, 0, ""}));
+  for (const char* type : {"eXIf", "pCAL"})  // a quarter of a gigabyte, it says
+    all.push_back(handmade_png({4, 4, 8, 2, rows_of(4, 12), "", 0, big_endian(0x10003B1A) + type + exif_block(3)}));
   return all;
 }
 
@@ -162,6 +164,7 @@ Seeds jpeg() {
           handmade_jpeg(noisy(8, 8, 3), {.arithmetic = true}),
           handmade_jpeg(noisy(8, 8, 4), {.stored = JCS_CMYK}),
           handmade_jpeg(noisy(8, 8, 4), {.stored = JCS_YCCK, .adobe = false}),
+          handmade_jpeg(noisy(8, 8, 3), {.progressive = true, .arithmetic = true}),
           handmade_jpeg(Image({32, 32, 3}, 128), {.exif = exif_block(8, false)})};
 }
 

@@ -82,7 +82,7 @@ inline std::vector<HostileCodes> hostile_codes(const std::string& good) {
   metadata("gesso.image_shape", "3x3x3", {"4x4 codes", "3x3x3"});
   metadata("gesso.image_shape", "16385x16x3", {"16x16385", "limit"});
   metadata("gesso.bits", "12", {"gesso.bits is '12'", "8 or 16"});
-  metadata("gesso.names", "a/b/c/d/e/f/../../../etc/passwd", {"'..'", "harmless"});
+  metadata("gesso.names", "a/b/c/d/../e/passwd", {"'..'", "harmless"});
   metadata("gesso.names", "a/b/c/d/e/f", {"6 names for 7 images"});
   metadata("gesso.names", "a/b/c/d/e/f/a", {"'a' twice"});
   metadata("gesso.names", "a/b/c/d/e/f/g", {"no tensor 'sizes'"});

@@ -80,13 +80,26 @@ std::string text_bombs() {
   return repeated(bomb, kBytes - 500'000);
 }
 
-// 64 million pixels in a hundred scans.
-std::string large_jpeg() {
+// 64 million pixels.
+std::string large_jpeg(int scans) {
   const std::string once = handmade_jpeg(Image({8000, 8000, 1}, 99), {.progressive = true});
   const std::string last = once.substr(once.rfind("\xFF\xC4"s), once.size() - 2 - once.rfind("\xFF\xC4"s));
   std::string file = once.substr(0, once.size() - 2);
-  for (int scan = 2; scan < 99; ++scan) file += last;
+  for (int scan = 2; scan < scans; ++scan) file += last;
   return file + "\xFF\xD9";
+}
+
+// The same in colour. An arithmetic code takes zeros where bytes are missing, so a scan, of the means of all blocks, is
+// its header alone.
+std::string empty_scans(int scans) {
+  std::string file = handmade_jpeg(Image({16, 16, 3}, 99), {.progressive = true, .arithmetic = true});
+  file.resize(file.find("\xFF\xDA"s));
+  file.replace(file.find("\xFF\xCA"s) + 5, 4, "\x1F\x40\x1F\x40");  // 8000 by 8000
+  for (int scan = 0; scan < scans; ++scan) file += "\xFF\xDA\x00\x0C\x03\x01\x00\x02\x00\x03\x00\x00\x00\x00"s;
+  return file + "\xFF\xD9";
+}
+std::string many_markers() {
+  return handmade_jpeg(Image({64, 64, 1}, 99)).insert(2, repeated("\xFF\xE1\0\2"s, kBytes));
 }
 
 std::string safetensors_of(std::string header) {
@@ -105,6 +118,12 @@ std::string many_pairs() {
   std::string header = R"({"__metadata__":{"gesso.format":"codes")";
   for (int i = 0; header.size() < kBytes; ++i) header += fmt::format(R"(,"{:x}":"")", i);
   return safetensors_of(header + "}}");
+}
+std::string many_names() {
+  return safetensors_of(
+      R"({"__metadata__":{"gesso.format":"codes","gesso.format_version":"1","gesso.tokenizer":"0","gesso.codebook":"8",)"
+      R"("gesso.images":"1","gesso.image_shape":"8x8x3","gesso.bits":"8","gesso.version":"1","gesso.names":")" +
+      repeated("a/", kBytes) + "a\"}}");
 }
 std::string many_dimensions() {
   return safetensors_of(R"({"codes":{"dtype":"I32","data_offsets":[0,0],"shape":[0)" + repeated(",0", kBytes) + "]}}");
@@ -213,8 +232,18 @@ TEST_SUITE("hostile sizes") {
               "1 images", 16, look("folder")},
              {"PNG with ten million bytes of small chunks", picture,
               large_png(64, 8, 0, 64, repeated(png_chunk("abCd", "x"), kBytes)), 0, "1 images", 16, look("folder")},
-             {"JPEG of 64 million pixels in a hundred scans", picture, large_jpeg(), 0, "1 images", kPictureMib,
+             {"PNG with an Exif block of 10 MB", picture,
+              large_png(64, 8, 0, 64, png_chunk("eXIf", exif_block(6) + std::string(kBytes, 'a'))), 0, "1 images", 16,
               look("folder")},
+             {"JPEG of 64 million pixels in 16 scans", picture, large_jpeg(16), 0, "1 images", kPictureMib,
+              look("folder")},
+             {"JPEG of 64 million pixels in a hundred scans", picture, large_jpeg(100), kData, "more than 16 scans",
+              kPictureMib, look("folder")},
+             {"JPEG of 64 million pixels in 16 scans of no bytes", picture, empty_scans(16), 0, "1 images", kPictureMib,
+              look("folder")},
+             {"JPEG of 64 million pixels in a hundred scans of no bytes", picture, empty_scans(100), kData,
+              "more than 16 scans", kPictureMib, look("folder")},
+             {"JPEG with millions of markers", picture, many_markers(), 0, "1 images", 16, look("folder")},
              {"a picture of noise", picture, "\xFF\xD8\xFF" + std::string(kBytes, 'x'), kData, "'a.png'", 16,
               look("folder")}})
       check(directory, hostile);
@@ -237,6 +266,8 @@ TEST_SUITE("hostile sizes") {
              {"safetensors of many pairs", "codes.safetensors", many_pairs(), kData, "lack gesso.", kHeaderMib, decode},
              {"safetensors of many dimensions", "codes.safetensors", many_dimensions(), kData, "lack gesso.format",
               kHeaderMib, decode},
+             {"codes of millions of names", "codes.safetensors", many_names(), kData, "5000001 names", kHeaderMib,
+              decode},
              {"safetensors of open brackets", "codes.safetensors", safetensors_of(repeated("[", kBytes)), kData,
               "JSON object", 10, decode},
              {"safetensors with a long name", "codes.safetensors",

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/address_limit.h"
 #include "tests/expect_error.h"
 #include "tests/handmade_jpeg.h"
 #include "tests/handmade_png.h"
@@ -160,6 +161,31 @@ TEST_SUITE("picture") {
       CHECK_NOTHROW(orientation_of(block));
     }
   }
+
+  TEST_CASE("of markers that could hold Exif the first that does is taken, and odd lengths are damage") {
+    const auto marker = [](const std::string& data) {
+      return "\xFF\xE1"s + static_cast<char>((data.size() + 2) >> 8) + static_cast<char>(data.size() + 2) + data;
+    };
+    const Image image = gradient(8, 16, 1);
+    const std::string good = handmade_jpeg(image), side = marker("Exif\0\0"s + exif_block(6));
+    const auto with = [&](const std::string& markers) { return good.substr(0, 2) + markers + good.substr(2); };
+    check_near(decode(with(marker("") + marker("Exif\0\0"s) + marker("http://ns.adobe.com/xap/1.0/\0<x/>"s))), image,
+               3);
+    CHECK(decode(with(marker("") + side)).shape == ImageShape{16, 8, 1});
+    CHECK(decode(with(side + marker("Exif\0\0"s + exif_block(1)))).shape == ImageShape{16, 8, 1});
+    CHECK(decode(with(marker("Exif\0\0"s + exif_block(1)) + side)).shape == image.shape);
+    for (const std::string& length : {"\0\0"s, "\0\1"s, "\xFF\xFF"s})
+      expect_error(ErrorKind::data, {"not a readable JPEG"}, [&] { decode(with("\xFF\xE1" + length)); });
+    expect_error(ErrorKind::data, {"not a readable JPEG"}, [&] { decode("\xFF\xD8\xFF\xE1"s); });
+  }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which need addresses without end
+  TEST_CASE("a JPEG for which there is no memory is no bad file") {
+    const std::string file = handmade_jpeg(Image({4096, 4096, 1}, 99), {.progressive = true});
+    const AddressLimit limit(std::size_t{32} << 20);  // 16 MiB of pixels, 32 MiB of coefficients
+    expect_error(ErrorKind::memory, {"case", "no memory for reading a JPEG"}, [&] { decode(file); });
+  }
+#endif
 
   TEST_CASE("a JPEG cut off anywhere is refused, naming the file") {
     for (const bool progressive : {false, true}) {

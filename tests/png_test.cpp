@@ -100,6 +100,21 @@ TEST_SUITE("png") {
     });  // depth 3
   }
 
+  TEST_CASE("a chunk takes 8 MiB at the most, whatever length it says, and is passed over above that") {
+    const auto with_exif = [](std::size_t bytes) {
+      std::string block = exif_block(6);  // on its side
+      block.resize(bytes);
+      return handmade_png({2, 1, 8, 0, "\0\x01\x02"s, png_chunk("eXIf", block)});
+    };
+    constexpr std::size_t kMost = 8 << 20;
+    CHECK(decode(with_exif(kMost)).shape == ImageShape{2, 1, 1});
+    CHECK(decode(with_exif(kMost + 1)).shape == ImageShape{1, 2, 1});
+    for (const char* type : {"eXIf", "pCAL", "sCAL", "zTXt", "iCCP", "sPLT", "abCd"})
+      expect_error(ErrorKind::data, {"case.png", "not a readable PNG", "cut off"}, [&] {
+        decode(handmade_png({2, 1, 8, 0, "\0\x01\x02"s, big_endian(0x10003B1A) + type + exif_block(6)}));
+      });
+  }
+
   TEST_CASE("pictures above the limits and impossible ones are refused before memory is taken") {
     const std::string small = handmade_png({5, 4, 8, 0, std::string(24, '\0')});
     CHECK_NOTHROW(decode(small, {.max_side = 5, .max_pixels = 20}));

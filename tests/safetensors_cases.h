@@ -143,7 +143,7 @@ inline std::vector<Case> entry_cases() {
        file_of("{" + tensor("__metadata__", "U8", "1", "0,1") + "}", "1"),
        {"metadata 'shape'", "got a list"}},
       {"metadata twice", file_of(R"({"__metadata__":{},"__metadata__":{}})"), {"__metadata__ is there twice"}},
-      {"metadata key twice", file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), {"key 'a' twice"}},
+      {"metadata key twice", file_of(R"({"__metadata__":{"a":"1","a":"2"}})"), {"key 'a' twice"}, /*only_here=*/true},
       {"tensor twice",
        file_of("{" + tensor("x", "U8", "1", "0,1") + "," + tensor("x", "U8", "1", "1,2") + "}", "12"),
        {"tensor 'x' is there twice"}},

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "tools/verbs.h"
 #include "train/augmentation.h"
+#include "train/bad_files.h"
 #include "train/chosen_settings.h"
 #include "train/contact_sheet.h"
 #include "train/data_loader.h"
@@ -81,8 +82,7 @@ nlohmann::ordered_json facts_of(const Recipe& recipe) {
     facts["classes"].push_back({{"name", train->class_name(static_cast<std::int64_t>(i))},
                                 {"train", in_train[i]},
                                 {"validation", in_validation[i]}});
-  facts["skipped"] = train->skipped();
-  for (const std::string& file : validation->skipped()) facts["skipped"].push_back(file);
+  facts["skipped"] = bad_files_of(*train, *validation);
   return facts;
 }
 

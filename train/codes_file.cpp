@@ -123,6 +123,10 @@ bool is_harmless(std::string_view name) {
 std::vector<std::string> read_names(const Metadata& metadata, std::int64_t images) {
   const std::string* all = metadata.find(kNames);
   if (!all) return {};
+  const auto count = static_cast<std::size_t>(1 + std::ranges::count(*all, kBetweenNames));
+  if (static_cast<std::int64_t>(count) != images || count > kMostNames)
+    fail(ErrorKind::data, "{}: metadata {} has {} names for {} images; at most {} are read", metadata.source(), kNames,
+         count, images, kMostNames);
   std::vector<std::string> names;
   for (std::size_t begin = 0; begin <= all->size();) {
     const std::size_t end = std::min(all->find(kBetweenNames, begin), all->size());
@@ -132,9 +136,6 @@ std::vector<std::string> read_names(const Metadata& metadata, std::int64_t image
            in_quotes(names.back()));
     begin = end + 1;
   }
-  if (std::ssize(names) != images || names.size() > kMostNames)
-    fail(ErrorKind::data, "{}: metadata {} has {} names for {} images; at most {} are read", metadata.source(), kNames,
-         names.size(), images, kMostNames);
   std::set<std::string_view> seen;
   for (const std::string& name : names)
     if (!seen.insert(name).second)

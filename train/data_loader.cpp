@@ -24,6 +24,7 @@ DataLoader::DataLoader(const Dataset& dataset, const SampleOrder& order, const D
       order_(order),
       augmentation_(options.augmentation),
       max_bad_(options.max_bad),
+      other_split_(options.other_split),
       next_step_(options.first_step),
       unread_step_(options.first_step) {
   constexpr int kMost = 1024;
@@ -89,8 +90,13 @@ void DataLoader::note_bad(std::int64_t place, const std::string& why) {
   std::vector<std::string> reasons;
   for (const auto& [unused, reason] : bad_) reasons.push_back(reason);
   const bool all = std::ssize(reasons) == dataset_.size();  // there is none left to take
-  reasons.insert(reasons.end(), dataset_.skipped().begin(), dataset_.skipped().end());
-  check_bad_files(dataset_.name(), reasons, dataset_.places(), all ? 0 : max_bad_,
+  std::int64_t files = 0;
+  for (const Dataset* split : {&dataset_, other_split_}) {
+    if (split == nullptr) continue;
+    reasons.insert(reasons.end(), split->skipped().begin(), split->skipped().end());
+    files += split->places();
+  }
+  check_bad_files(dataset_.name(), reasons, files, all ? 0 : max_bad_,
                   "bring them back as they were and go on with --resume");
 }
 

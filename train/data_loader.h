@@ -30,7 +30,8 @@ struct DataLoaderOptions {
   int threads = 1;   // 0: next() reads the batch itself
   int prefetch = 4;  // batches that wait ready at most
   Augmentation augmentation = {};
-  double max_bad = 0;  // share of the data set's files that may be bad
+  double max_bad = 0;                    // share of the data set's files that may be bad
+  const Dataset* other_split = nullptr;  // whose files count for that, too; must outlive the loader
 };
 
 // A file that could be used when the data set was opened may be gone or broken when its turn comes. Another sample
@@ -67,6 +68,7 @@ class DataLoader {
   SampleOrder order_;
   Augmentation augmentation_;
   double max_bad_;
+  const Dataset* other_split_;
   std::mutex bad_mutex_;                              // guards the next two
   std::map<std::int64_t, std::string> bad_, untold_;  // by place; since the start, and since newly_bad()
   std::mutex mutex_;                                  // guards all below but the threads

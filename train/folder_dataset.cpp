@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <functional>
 #include <utility>
 
 #include "core/error.h"
@@ -126,6 +127,38 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
   });
 }
 
+// Whether the file counts as one of the data set, used or not: as scan() has it, without decoding.
+bool counts(const FolderOptions& options, const ListedFile& file) {
+  if (!file.problem.empty()) return true;
+  try {
+    return is_meant_as_picture(options.path / file.name);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
+    return true;
+  }
+}
+
+// Moves the files of the split out of the list; what is left of it is the other split's.
+template <class T>
+std::vector<Entry<T>> entries_of(const FolderOptions& options, Split split, std::vector<ListedFile>& files) {
+  const auto here = [&](const ListedFile& file) {
+    return is_validation(file.name, options.validation) == (split == Split::validation);
+  };
+  const auto found = std::ranges::stable_partition(files, std::not_fn(here));
+  std::vector<Entry<T>> entries;
+  for (ListedFile& file : found) entries.push_back({.file = std::move(file)});
+  files.erase(found.begin(), files.end());
+  return entries;
+}
+
+std::int64_t count_files(const FolderOptions& options, std::span<const ListedFile> files) {
+  std::atomic<std::int64_t> count = 0;
+  parallel_for(thread_pool(), std::ssize(files), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) count += counts(options, files[static_cast<std::size_t>(i)]) ? 1 : 0;
+  });
+  return count;
+}
+
 template <class T>
 std::string identity_of(const FolderOptions& options, const std::vector<Entry<T>>& entries) {
   std::string identity = fmt::format("folder {} {} {}\n", options.size, options.channels, options.bits);
@@ -146,10 +179,7 @@ std::string hash_of_files(const std::vector<Entry<T>>& entries) {
 template <class T>
 std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
   FolderListing listing = list_folder(options.path, options.classes);
-  std::vector<Entry<T>> entries;
-  for (ListedFile& file : listing.files)
-    if (is_validation(file.name, options.validation) == (split == Split::validation))
-      entries.push_back({.file = std::move(file)});
+  std::vector<Entry<T>> entries = entries_of<T>(options, split, listing.files);
   scan(options, entries);
   std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable && entry.file.problem.empty(); });
   std::vector<std::string> skipped;
@@ -160,8 +190,8 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
     gaps.push_back(static_cast<std::int64_t>(i));
   }
   const std::string hash = hash_of_files(entries);
-  check_bad_files(options.path.string(), skipped, std::ssize(entries), options.max_bad,
-                  "data.max_bad={} goes on without them");
+  const std::int64_t files = std::ssize(entries) + count_files(options, listing.files);
+  check_bad_files(options.path.string(), skipped, files, options.max_bad, kMendOrSkip);
   std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable; });
   if (entries.empty() && !options.may_be_empty)
     fail(ErrorKind::data, "{}: no PNG or JPEG {}", options.path.string(),

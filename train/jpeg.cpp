@@ -8,6 +8,8 @@
 
 // libjpeg's header needs size_t and FILE from before it.
 #include <jpeglib.h>
+// libjpeg's error codes need its types from before them.
+#include <jerror.h>
 
 #include "core/error.h"
 #include "train/exif.h"
@@ -33,17 +35,41 @@ void on_message(j_common_ptr jpeg, int level) {
   if (level < 0) on_error(jpeg);
 }
 
-// A progressive file may repeat its scans without end, each of which costs the whole picture again.
+// A progressive file may repeat its scans without end, each of which, with hardly a byte, costs the whole picture
+// again.
 struct ScanLimit {
-  static constexpr int kMost = 100;  // encoders make about ten
+  static constexpr std::int64_t kMost = 100;                                // encoders make about ten
+  static constexpr std::int64_t kMostPixels = std::int64_t{16} * 64 << 20;  // in all scans together
 
   jpeg_progress_mgr manager;  // first: the library hands back a pointer to it
+  std::int64_t scans = kMost;
   bool exceeded = false;
 };
 void on_progress(j_common_ptr jpeg) {
-  if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number <= ScanLimit::kMost) return;
-  reinterpret_cast<ScanLimit*>(jpeg->progress)->exceeded = true;
+  auto& limit = *reinterpret_cast<ScanLimit*>(jpeg->progress);
+  if (reinterpret_cast<j_decompress_ptr>(jpeg)->input_scan_number <= limit.scans) return;
+  limit.exceeded = true;
   std::longjmp(reinterpret_cast<Failure*>(jpeg->err)->leave, 1);
+}
+
+// The library would keep every such marker, and walk the list of them for each. Of the first that holds an Exif block
+// this keeps where it lies in the file.
+boolean on_app1(j_decompress_ptr jpeg) {
+  constexpr std::array<JOCTET, 6> kExif = {'E', 'x', 'i', 'f', 0, 0};
+  constexpr std::size_t kLengthBytes = 2;
+  jpeg_source_mgr& source = *jpeg->src;  // holds all that is left of the file
+  const std::span rest(source.next_input_byte, source.bytes_in_buffer);
+  if (rest.size() < kLengthBytes) ERREXIT(jpeg, JERR_INPUT_EOF);
+  const std::size_t length = static_cast<std::size_t>(rest[0]) << 8 | rest[1];  // with its own bytes
+  if (length < kLengthBytes) ERREXIT(jpeg, JERR_BAD_LENGTH);
+  if (length > rest.size()) ERREXIT(jpeg, JERR_INPUT_EOF);
+  const auto data = rest.subspan(kLengthBytes, length - kLengthBytes);
+  auto& exif = *static_cast<std::span<const std::byte>*>(jpeg->client_data);
+  if (exif.empty() && data.size() > kExif.size() && std::equal(kExif.begin(), kExif.end(), data.begin()))
+    exif = std::as_bytes(data.subspan(kExif.size()));
+  source.next_input_byte += length;
+  source.bytes_in_buffer -= length;
+  return TRUE;
 }
 
 // False where libjpeg gave up.
@@ -72,17 +98,18 @@ class Reader {
   ImageShape read_header(const PictureLimits& limits) {
     run([&] {
       jpeg_mem_src(&jpeg_, reinterpret_cast<const unsigned char*>(file_.data()), file_.size());
-      jpeg_save_markers(&jpeg_, kExifMarker, 0xFFFF);
+      jpeg_.client_data = &exif_;
+      jpeg_set_marker_processor(&jpeg_, JPEG_APP0 + 1, on_app1);
       jpeg_read_header(&jpeg_, TRUE);
     });
     const std::int64_t width = jpeg_.image_width, height = jpeg_.image_height;
     check_limits(source_, height, width, limits);
+    scans_.scans = std::min(ScanLimit::kMost, ScanLimit::kMostPixels / (height * width));
     // In a Huffman code each 8x8 block takes a bit at least; an arithmetic one may take none. The fewest blocks: two
     // components, one 4 times as coarse in height, the other in width.
     constexpr std::int64_t kMostPixelsAByte = 8 * 8 * 8 * 2;
     if (!jpeg_.arith_code && width * height / kMostPixelsAByte > std::ssize(file_))
       fail(ErrorKind::data, "{}: {}x{} pixels cannot come from {} bytes", source_, width, height, file_.size());
-    orientation_ = find_orientation();
     switch (jpeg_.jpeg_color_space) {
       case JCS_GRAYSCALE:
         jpeg_.out_color_space = JCS_GRAYSCALE;
@@ -113,35 +140,25 @@ class Reader {
       jpeg_finish_decompress(&jpeg_);
     });
   }
-  Orientation orientation() const { return orientation_; }
+  Orientation orientation() const { return exif_orientation(exif_); }
   // Adobe's programs store CMYK as what is left of white, and say so by their marker.
   bool inverted() const { return jpeg_.saw_Adobe_marker != 0; }
 
  private:
-  static constexpr int kExifMarker = JPEG_APP0 + 1;
-
   template <class Body>
   void run(Body body) {
     if (contained(failure_, body)) return;
+    if (failure_.manager.msg_code == JERR_OUT_OF_MEMORY)
+      fail(ErrorKind::memory, "{}: no memory for reading a JPEG", source_);
     if (scans_.exceeded)
-      fail(ErrorKind::data, "{}: more than {} scans, the limit for a progressive JPEG", source_, ScanLimit::kMost);
+      fail(ErrorKind::data, "{}: more than {} scans, the limit for a progressive JPEG of {}x{} pixels", source_,
+           scans_.scans, jpeg_.image_width, jpeg_.image_height);
     fail(ErrorKind::data, "{}: not a readable JPEG: {}", source_, failure_.words);
-  }
-
-  // The library forgets the markers with the last row.
-  Orientation find_orientation() const {
-    constexpr std::array<unsigned char, 6> kExif = {'E', 'x', 'i', 'f', 0, 0};
-    for (const jpeg_marker_struct* marker = jpeg_.marker_list; marker != nullptr; marker = marker->next) {
-      const std::span data(marker->data, marker->data_length);
-      if (data.size() > kExif.size() && std::equal(kExif.begin(), kExif.end(), data.begin()))
-        return exif_orientation(std::as_bytes(data.subspan(kExif.size())));
-    }
-    return Orientation::top_left;
   }
 
   const std::string& source_;
   std::span<const std::byte> file_;
-  Orientation orientation_ = Orientation::top_left;
+  std::span<const std::byte> exif_;  // in the file; empty: there is none
   Failure failure_{};
   ScanLimit scans_{};
   jpeg_decompress_struct jpeg_{};

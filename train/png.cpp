@@ -4,6 +4,7 @@
 
 #include <bit>
 #include <csetjmp>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -17,6 +18,7 @@ namespace {
 // frames (and in those of the callbacks) nothing has one; what must be freed lives outside.
 struct Failure {
   char words[200] = "";
+  bool no_memory = false;
 };
 
 void on_error(png_structp png, png_const_charp words) {
@@ -25,6 +27,17 @@ void on_error(png_structp png, png_const_charp words) {
   png_longjmp(png, 1);
 }
 void on_warning(png_structp, png_const_charp) {}  // damage that matters is an error; odd ancillary chunks are skipped
+
+// Of a chunk above its own limits the library does no more than warn, and takes the memory all the same, whatever
+// the file holds. Without it, it passes over the chunk. A row of a million pixels has as much.
+constexpr png_alloc_size_t kMostBytes = 8 << 20;
+void* allocate(png_structp png, png_alloc_size_t bytes) {
+  if (bytes > kMostBytes) return nullptr;
+  void* memory = std::malloc(bytes);
+  if (memory == nullptr) static_cast<Failure*>(png_get_mem_ptr(png))->no_memory = true;
+  return memory;
+}
+void release(png_structp, void* memory) { std::free(memory); }
 
 // False where libpng gave up.
 template <class Body>
@@ -51,7 +64,8 @@ class Reader {
  public:
   Reader(std::span<const std::byte> bytes, const std::string& source)
       : source_(source), file_bytes_(bytes.size()), input_{bytes} {
-    png_ = png_create_read_struct(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning);
+    png_ =
+        png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning, &failure_, allocate, release);
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     if (info_ == nullptr) {
       png_destroy_read_struct(&png_, nullptr, nullptr);
@@ -67,8 +81,7 @@ class Reader {
     run([&] {
       png_set_read_fn(png_, &input_, read_bytes);
       png_set_user_limits(png_, 0x7FFFFFFF, 0x7FFFFFFF);  // ours, below, say more
-      png_set_chunk_malloc_max(png_, 8 << 20);
-      // Each of these may unpack to that much, and none is wanted.
+      // Each of these may unpack to as much as is allowed, and none is wanted.
       png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, kUnwanted,
                                   static_cast<int>(sizeof kUnwanted / kChunkNameBytes));
       png_read_info(png_, info_);
@@ -115,7 +128,9 @@ class Reader {
  private:
   template <class Body>
   void run(Body body) {
-    if (!contained(png_, body)) fail(ErrorKind::data, "{}: not a readable PNG: {}", source_, failure_.words);
+    const bool done = contained(png_, body);
+    if (failure_.no_memory) fail(ErrorKind::memory, "{}: no memory for reading a PNG", source_);
+    if (!done) fail(ErrorKind::data, "{}: not a readable PNG: {}", source_, failure_.words);
   }
 
   const std::string& source_;

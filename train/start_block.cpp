@@ -11,6 +11,7 @@
 #include "core/rng.h"
 #include "core/thread_pool.h"
 #include "train/append_file.h"
+#include "train/bad_files.h"
 #include "train/checkpoint.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
@@ -62,9 +63,7 @@ std::string checkpoint_plan(const StartFacts& facts) {
 }
 
 std::vector<std::string> all_skipped(const StartFacts& facts) {
-  std::vector<std::string> skipped = facts.train_data.skipped();
-  skipped.insert(skipped.end(), facts.test_data.skipped().begin(), facts.test_data.skipped().end());
-  return skipped;
+  return bad_files_of(facts.train_data, facts.test_data);
 }
 
 // The first few, and where the others stand.

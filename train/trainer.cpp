@@ -10,6 +10,7 @@
 #include "core/allocator.h"
 #include "core/error.h"
 #include "core/profiler.h"
+#include "train/bad_files.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
 #include "train/run_lock.h"
@@ -61,6 +62,8 @@ std::unique_ptr<Dataset> open_test_data(const Recipe& recipe, const Dataset& tra
     fail(ErrorKind::data, "{}: the images to test with are {}, those to train on {}; they must be of one shape",
          test_data->name(), test_data->image_shape().text(), train_data.image_shape().text());
   check_grid(GridKind::comparison, pictures_a_grid(recipe, *test_data), test_data->image_shape(), "lower sample.count");
+  check_bad_files(train_data.name(), bad_files_of(train_data, *test_data), train_data.places() + test_data->places(),
+                  recipe.data.max_bad, kMendOrSkip);
   return test_data;
 }
 
@@ -165,7 +168,8 @@ std::unique_ptr<DataLoader> Run::loader() const {
                                       DataLoaderOptions{.first_step = start_.step,
                                                         .threads = static_cast<int>(recipe_.data.loaders),
                                                         .augmentation = augmentation,
-                                                        .max_bad = recipe_.data.max_bad});
+                                                        .max_bad = recipe_.data.max_bad,
+                                                        .other_split = &test_data_});
 }
 
 // Takes damaged checkpoints out of the way of those that training will save.
