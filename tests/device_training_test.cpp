@@ -132,7 +132,7 @@ std::vector<std::string> logged(const Path& run) {
     auto values = nlohmann::json::parse(line);
     for (const char* name :
          {"images_per_second", "memory_bytes", "seconds", "data_share", "compute_share", "checkpoint_share",
-          "slowest_step", "slowest_seconds", "slowest_data", "slowest_save", "slowest_pictures"})
+          "pictures_share", "slowest_step", "slowest_seconds", "slowest_data", "slowest_save", "slowest_pictures"})
       values.erase(name);
     lines.push_back(values.dump());
   }
