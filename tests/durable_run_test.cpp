@@ -18,14 +18,25 @@
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
 #include "tests/tiny_training.h"
+#include "train/run_history.h"
 
 namespace gesso {
 namespace {
 
+// What happened on the way, each with its step.
+std::vector<std::string> told_events(const Path& run) {
+  std::vector<std::string> texts;
+  for (const StepEvent& event : read_history(run).events) texts.push_back(event.text);
+  return texts;
+}
+
+// The steps of the lines of values, in their order.
 std::vector<std::int64_t> logged_steps(const Path& run) {
   std::vector<std::int64_t> steps;
   std::ifstream file(run / "metrics.jsonl");
-  for (std::string line; std::getline(file, line);) steps.push_back(nlohmann::json::parse(line).at("step"));
+  for (std::string line; std::getline(file, line);)
+    if (const auto object = nlohmann::json::parse(line); object.at("split") == "train")
+      steps.push_back(object.at("step"));
   return steps;
 }
 
@@ -141,6 +152,7 @@ TEST_SUITE("durable run") {
     std::vector<std::int64_t> every_step(static_cast<std::size_t>(end));
     std::iota(every_step.begin(), every_step.end(), 1);
     CHECK(logged_steps(folder / "run") == every_step);
+    CHECK(told_events(folder / "run") == told_events(folder / "whole"));
     int event_files = 0;  // of processes that lived long enough: readable up to where they were killed
     for (const std::string& name : list_directory(folder / "run")) {
       if (name.find("tfevents") == std::string::npos) continue;
