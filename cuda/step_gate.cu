@@ -1,12 +1,15 @@
 #include "cuda/block.h"
 #include "cuda/step_gate.h"
+#include "ops/step_fate.h"
 
 namespace gesso::cuda {
 namespace {
 
-constexpr int kThreads = 128, kMostSteps = 1024;  // as ops/step_gate.h has it
-constexpr float kSkippedFate = 2, kPassedFate = 1;
-enum Verdict : int { kPassed, kSpike, kSkipped, kTooMany, kNotFinite };
+using ops::kPassedFate;
+using ops::kSkippedFate;
+using ops::StepVerdict;
+
+constexpr int kThreads = 128;
 
 // The lower middle one of n values, in each thread: the one below which (n - 1) / 2 others lie, of equal ones those
 // that stand before it.
@@ -43,7 +46,7 @@ __device__ __forceinline__ std::int64_t skipped_in_row(const float* fates, int w
 
 // One block.
 __global__ void __launch_bounds__(kThreads) decide_step(StepGateCall c) {
-  CU_SHARED(float, values, [kMostSteps]);
+  CU_SHARED(float, values, [ops::kMostStepsKnown]);
   const int column = static_cast<int>(*c.step % c.window);
   float *losses = c.recent, *norms = losses + c.window, *fates = norms + c.window;
   int known = 0, skipped = 0;
@@ -60,26 +63,27 @@ __global__ void __launch_bounds__(kThreads) decide_step(StepGateCall c) {
   }
   if (threadIdx.x != 0) return;
   *c.gate = INFINITY;
-  if (c.report[0] >= static_cast<float>(kTooMany)) return;
+  if (c.report[0] >= static_cast<float>(StepVerdict::too_many)) return;
   const float norm = *c.norm, loss = c.loss ? *c.loss : 0, sizes = c.sizes ? *c.sizes : 0;
   const bool is_spike = known == c.window && (loss > loss_limit || norm > norm_limit);
-  Verdict verdict = kPassed;
+  StepVerdict verdict = StepVerdict::passed;
   if (!isfinite(norm) || !isfinite(loss) || !isfinite(sizes))
-    verdict = kNotFinite;
+    verdict = StepVerdict::not_finite;
   else if (is_spike && !c.skips)
-    verdict = kSpike;
+    verdict = StepVerdict::spike;
   else if (is_spike)
-    verdict =
-        skipped < c.most_in_window && skipped_in_row(fates, c.window, column) < c.most_in_row ? kSkipped : kTooMany;
+    verdict = skipped < c.most_in_window && skipped_in_row(fates, c.window, column) < c.most_in_row
+                  ? StepVerdict::skipped
+                  : StepVerdict::too_many;
   c.report[0] = static_cast<float>(verdict);
   c.report[1] = static_cast<float>(known);
   c.report[2] = loss_limit;
   c.report[3] = norm_limit;
-  if (verdict >= kTooMany) return;
+  if (ops::stops(verdict)) return;
   losses[column] = loss;
   norms[column] = norm;
-  fates[column] = verdict == kSkipped ? kSkippedFate : kPassedFate;
-  if (verdict != kSkipped) *c.gate = norm;
+  fates[column] = static_cast<float>(verdict == StepVerdict::skipped ? kSkippedFate : kPassedFate);
+  if (verdict != StepVerdict::skipped) *c.gate = norm;
 }
 
 void decide(cu::Stream stream, const StepGateCall& call) {

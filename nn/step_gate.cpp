@@ -15,7 +15,6 @@ namespace gesso::nn {
 namespace {
 
 constexpr std::int64_t kReported = 4;
-constexpr float kSkipped = 2;  // a step's fate in the window
 
 // [1] f32: not finite where an element of one of them is not; empty where there are none.
 Tensor sizes_of(const Tensors& tensors) {
@@ -62,7 +61,7 @@ void StepGate::decide(const Context& context, const Tensor& norm, const Tensor& 
 std::int64_t StepGate::skipped_in_row(std::int64_t step) const {
   const std::vector<float> recent = state_.recent.to_host<float>();
   const auto was_skipped = [&](std::int64_t one) {
-    return recent[static_cast<std::size_t>(2 * kWindow + one % kWindow)] == kSkipped;
+    return recent[static_cast<std::size_t>(2 * kWindow + one % kWindow)] == ops::kSkippedFate;
   };
   std::int64_t count = 0;
   while (count < std::min(step, kWindow) && was_skipped(step - 1 - count)) ++count;

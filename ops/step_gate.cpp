@@ -9,10 +9,11 @@
 namespace gesso {
 namespace {
 
+using ops::kPassedFate;
+using ops::kSkippedFate;
 using ops::StepVerdict;
 
 enum Position : std::size_t { kRecent, kGate, kReport, kStep, kNorm, kLoss, kSizes };
-constexpr int kPassed = 1, kSkipped = 2;  // in the third row
 
 // The lower one of the two middle ones where their number is even.
 template <class T>
@@ -50,12 +51,12 @@ struct Recent {
   }
   std::int64_t skipped_in_row() const {
     std::int64_t count = 0;
-    for (std::size_t i = 1; i < window && fates[(column + window - i) % window] >= kSkipped; ++i) ++count;
+    for (std::size_t i = 1; i < window && fates[(column + window - i) % window] >= kSkippedFate; ++i) ++count;
     return count;
   }
   std::int64_t skipped() const {  // among the last W - 1
     std::int64_t count = 0;
-    for (std::size_t i = 0; i < window; ++i) count += i != column && fates[i] >= kSkipped;
+    for (std::size_t i = 0; i < window; ++i) count += i != column && fates[i] >= kSkippedFate;
     return count;
   }
 
@@ -148,7 +149,7 @@ struct StepGate {
     if (ops::stops(verdict)) return;
     recent.losses[recent.column] = loss;
     recent.norms[recent.column] = norm;
-    recent.fates[recent.column] = static_cast<T>(verdict == StepVerdict::skipped ? kSkipped : kPassed);
+    recent.fates[recent.column] = static_cast<T>(verdict == StepVerdict::skipped ? kSkippedFate : kPassedFate);
     if (verdict != StepVerdict::skipped) gate = norm;
   }
   template <class T>

@@ -3,28 +3,19 @@
 #pragma once
 
 #include "ops/op.h"
+#include "ops/step_fate.h"
 
 namespace gesso::ops {
 
-enum class StepVerdict : std::uint8_t {
-  passed,      // nothing is strange
-  spike,       // a spike that is let through
-  skipped,     // a spike: this step changes nothing
-  too_many,    // a spike more than may be skipped: nothing is changed from now on
-  not_finite,  // nothing is changed from now on
-};
-constexpr bool stops(StepVerdict verdict) { return verdict >= StepVerdict::too_many; }
-
 // Updated in place; all of one floating type. Start with zeros.
 struct StepGateState {
-  // [3,W]: loss and gradient norm of the last W steps, step s in column s mod W, and what became of it: 0 none stands
-  // there, 1 it passed, 2 it was skipped.
+  // [3,W], W at most kMostStepsKnown: loss and gradient norm of the last W steps, step s in column s mod W, and its
+  // fate: 0 none stands there, 1 it passed, 2 it was skipped.
   Tensor recent;
   Tensor gate;  // [1]: the gradient norm where the step may change what it is to change, else infinite
   // [4]: the verdict, how many steps are known, and the limits of loss and gradient norm: 0 until W steps are known.
   Tensor report;
 };
-constexpr std::int64_t kMostStepsKnown = 1024;  // W at most
 
 struct StepGateAttrs {
   double deviations = 10;
