@@ -5,15 +5,12 @@
 #include <set>
 
 #include "tests/expect_error.h"
-#include "tests/pattern_dataset.h"
 #include "tests/small_run.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
-#include "train/comparison.h"
+#include "tests/trainee.h"
 #include "train/data_loader.h"
 #include "train/open_dataset.h"
-#include "train/step.h"
-#include "train/vqvae_task.h"
 
 namespace gesso {
 namespace {
@@ -34,61 +31,40 @@ double evaluated(Task& task, const Dataset& data, std::string_view name) {
   return -1;
 }
 
+constexpr std::int64_t kBatch = 8;
+
 // A training on soft pictures, of which some batches are replaced by noise.
-class BadBatches {
- public:
-  std::set<std::int64_t> skipped;
+struct BadBatches {
+  Trainee trainee;
+  std::set<std::int64_t> skipped = {};
 
   explicit BadBatches(nn::SpikePolicy policy)
-      : task_({.model = {.height = 8,
-                         .width = 8,
-                         .channels = 1,
-                         .hidden = 8,
-                         .residual_hidden = 4,
-                         .residual_blocks = 1,
-                         .dropout = 0.1,
-                         .quantizer = {.codes = 16, .width = 4, .revive_below = 0.5}}},
-              cpu_),
-        optimizer_(task_.store(), {.ema_decay = 0.9}, {.policy = policy}),
-        images_({{kBatch, 8, 8, 1}, DType::u8}, cpu_),
-        step_(task_, optimizer_, images_, {.seed = test_seed()}) {
-    task_.measure(data_);
-  }
+      : trainee({.hidden = 8,
+                 .residual_hidden = 4,
+                 .codes = 16,
+                 .pictures = 64,
+                 .batch = kBatch,
+                 .spikes = {.policy = policy}}) {}
 
   // Makes the steps, or leaves those out that are bad.
   void train(const std::set<std::int64_t>& bad, bool leave_out) {
+    const nn::Schedule schedule{.kind = nn::ScheduleKind::cosine, .rate = 2e-3, .horizon = kSteps, .final_rate = 1e-5};
+    const Dataset& data = trainee.data();
     std::mt19937_64 random(test_seed());
     for (std::int64_t step = 0; step < kSteps; ++step) {
       if (leave_out && bad.contains(step)) continue;
       std::vector<std::int64_t> samples;
-      for (std::int64_t i = 0; i < kBatch; ++i) samples.push_back((kBatch * step + i) % data_.size());
-      Batch batch = read_batch(data_, samples);
+      for (std::int64_t i = 0; i < kBatch; ++i) samples.push_back((kBatch * step + i) % data.size());
+      Batch batch = read_batch(data, samples);
       if (bad.contains(step))
         for (std::uint8_t& pixel : batch.images) pixel = random() % 2 == 0 ? 0 : 255;
-      images_.copy_from_host(std::as_bytes(std::span(batch.images)));
-      const nn::StepDecision decision = step_.run(step, schedule_.at(step)).decision();
+      trainee.take(batch);
+      const nn::StepDecision decision = trainee.run(step, schedule.at(step)).decision();
       if (decision.verdict == StepVerdict::skipped) skipped.insert(step);
       REQUIRE(!ops::stops(decision.verdict));
     }
   }
-  double error() { return evaluated(task_, data_, "mse"); }  // of all pictures
-  std::vector<std::vector<float>> state() const {
-    std::vector<std::vector<float>> all;
-    for (const Tensor& arena : {task_.store().weights(), task_.store().state(), optimizer_.first_moment(),
-                                optimizer_.second_moment(), optimizer_.ema()})
-      all.push_back(arena.to_host<float>());
-    return all;
-  }
-
- private:
-  static constexpr std::int64_t kBatch = 8;
-  Device& cpu_ = device(DeviceKind::cpu);
-  PatternDataset data_{{8, 8, 1}, 64};
-  nn::Schedule schedule_{.kind = nn::ScheduleKind::cosine, .rate = 2e-3, .horizon = kSteps, .final_rate = 1e-5};
-  VqvaeTask task_;
-  nn::Optimizer optimizer_;
-  Tensor images_;  // [kBatch,8,8,1] u8
-  TrainStep step_;
+  double error() { return evaluated(trainee.task(), trainee.data(), "mse"); }  // of all pictures
 };
 
 // Above 0: worse than `clean`, in percent.
@@ -134,7 +110,7 @@ TEST_SUITE("spiked training") {
             " % above where they are skipped, ", logged, " % where they are let through");
     CHECK(clean.skipped.empty());
     CHECK(skipping.skipped == bad);
-    CHECK(skipping.state() == clean.state());
+    CHECK(skipping.trainee.trained() == clean.trainee.trained());
     CHECK(skipped == 0);
     CHECK(logged > 2);
   }

@@ -4,10 +4,8 @@
 #include <cmath>
 #include <random>
 
-#include "ops/op_watch.h"
 #include "tests/step_stream.h"
 #include "tests/support.h"
-#include "tests/trainee.h"
 
 namespace gesso {
 namespace {

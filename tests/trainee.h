@@ -8,6 +8,7 @@
 #include "tests/pattern_dataset.h"
 #include "tests/support.h"
 #include "train/comparison.h"
+#include "train/data_loader.h"
 #include "train/step.h"
 #include "train/vqvae_task.h"
 
@@ -15,40 +16,61 @@ namespace gesso {
 
 inline bool passed(const StepValues& values) { return values.decision().verdict == ops::StepVerdict::passed; }
 
+struct TraineeOptions {
+  std::int64_t hidden = 4, residual_hidden = 2, codes = 8;
+  std::int64_t pictures = 4, batch = 4;
+  nn::SpikeOptions spikes = {};
+};
+
 class Trainee {
  public:
-  explicit Trainee(const nn::SpikeOptions& spikes = {})
-      : task_({.model = {.height = 8,
+  explicit Trainee(const TraineeOptions& options = {})
+      : data_({8, 8, 1}, options.pictures),
+        task_({.model = {.height = 8,
                          .width = 8,
                          .channels = 1,
-                         .hidden = 4,
-                         .residual_hidden = 2,
+                         .hidden = options.hidden,
+                         .residual_hidden = options.residual_hidden,
                          .residual_blocks = 1,
                          .dropout = 0.1,
-                         .quantizer = {.codes = 8, .width = 4, .revive_below = 0.5}}},
+                         .quantizer = {.codes = options.codes, .width = 4, .revive_below = 0.5}}},
               cpu_),
-        optimizer_(task_.store(), {.clip_norm = 1, .ema_decay = 0.9}, spikes),
-        images_(read_images(data_, 0, 4, cpu_)),
+        optimizer_(task_.store(), {.clip_norm = 1, .ema_decay = 0.9}, options.spikes),
+        images_(read_images(data_, 0, options.batch, cpu_)),
         step_(task_, optimizer_, images_, {.seed = test_seed()}) {
     task_.measure(data_);
   }
 
+  const Dataset& data() const { return data_; }
+  Task& task() { return task_; }
+  // What the next steps see; until then the first pictures.
+  void take(const Batch& batch) { images_.copy_from_host(std::as_bytes(std::span(batch.images))); }
   StepValues run(std::int64_t step, double rate = 1e-3) { return step_.run(step, rate); }
   std::optional<ResultStatistics> look(std::int64_t step) { return step_.look_for_bad(step, 1e-3); }
+  // What training is for, and what it keeps beside that.
+  std::vector<std::vector<float>> trained() const {
+    return values_of({task_.store().weights(), task_.store().state(), optimizer_.first_moment(),
+                      optimizer_.second_moment(), optimizer_.ema()});
+  }
+  // The same, and the steps that are known.
   std::vector<std::vector<float>> state() const {
-    std::vector<std::vector<float>> all;
-    for (const Tensor& arena : {task_.store().weights(), task_.store().state(), optimizer_.first_moment(),
-                                optimizer_.second_moment(), optimizer_.ema(), optimizer_.gate().recent()})
-      all.push_back(arena.to_host<float>());
+    auto all = trained();
+    all.push_back(optimizer_.gate().recent().to_host<float>());
     return all;
   }
 
  private:
+  static std::vector<std::vector<float>> values_of(const Tensors& arenas) {
+    std::vector<std::vector<float>> all;
+    for (const Tensor& arena : arenas) all.push_back(arena.to_host<float>());
+    return all;
+  }
+
   Device& cpu_ = device(DeviceKind::cpu);
-  PatternDataset data_{{8, 8, 1}, 4};
+  PatternDataset data_;
   VqvaeTask task_;
   nn::Optimizer optimizer_;
-  Tensor images_;  // [4,8,8,1] u8
+  Tensor images_;  // [batch,8,8,1] u8
   TrainStep step_;
 };
 
