@@ -109,8 +109,8 @@ void unmap_large(void* memory, std::size_t bytes) noexcept { (void)munmap(memory
 
 void fault_in(void* memory, std::size_t bytes) noexcept {
   const std::size_t page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-  const std::size_t inside =
-      reinterpret_cast<std::uintptr_t>(memory) % page;  // of the first page, which begins earlier
+  // madvise wants the beginning of a page, which may lie before.
+  const std::size_t inside = reinterpret_cast<std::uintptr_t>(memory) % page;
   (void)madvise(static_cast<std::byte*>(memory) - inside, inside + bytes, MADV_POPULATE_WRITE);
 }
 

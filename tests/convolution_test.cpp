@@ -381,33 +381,16 @@ TEST_SUITE("convolution") {
 
   TEST_CASE("all three passes equal plain loops where sums are long or parts are many") {
     Random random(1);
+    // Few channels of x by more phases than are computed together.
+    ConvGeometry phases{.N = 1, .H = 20, .W = 12, .C = 2, .K = 20, .kernel_h = 3, .OH = 2, .OW = 2};
+    phases.stride_h = 9;
+    phases.stride_w = 10;
     // A kernel smaller than its stride leaves pixels of x without influence; few weights cut the pixels into parts;
     // more channels than are summed at a time; several chunks each way.
     for (const ConvGeometry& g :
          {ConvGeometry{.N = 2, .H = 9, .W = 9, .C = 5, .K = 7, .stride_h = 2, .stride_w = 3, .OH = 5, .OW = 3},
-          ConvGeometry{.N = 3,
-          .H = 20,
-          .W = 20,
-          .C = 3,
-          .K = 9,
-          .kernel_h = 3,
-          .kernel_w = 3,
-          .pad_top = 1,
-          .pad_left = 1,
-          .OH = 20,
-          .OW = 20},
-          ConvGeometry{.N = 1, .H = 6, .W = 5, .C = 800, .K = 20, .kernel_h = 2, .OH = 5, .OW = 5},
-          // Few channels of x by more phases than are computed together.
-          ConvGeometry{.N = 1,
-          .H = 20,
-          .W = 12,
-          .C = 2,
-          .K = 20,
-          .kernel_h = 3,
-          .stride_h = 9,
-          .stride_w = 10,
-          .OH = 2,
-          .OW = 2},
+          square_geometry(3, 20, 20, 3, 9, ConvAlgorithm::automatic),
+          ConvGeometry{.N = 1, .H = 6, .W = 5, .C = 800, .K = 20, .kernel_h = 2, .OH = 5, .OW = 5}, phases,
           square_geometry(2, 12, 12, 70, 130, ConvAlgorithm::direct),
           square_geometry(2, 12, 12, 70, 130, ConvAlgorithm::automatic)})
       check_against_loops(g, random);
