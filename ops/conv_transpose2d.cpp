@@ -90,15 +90,15 @@ struct ConvTranspose2d {
             a,
             {{x}, {weight}, bias ? Operand{{g.C}} : absent, residual ? Operand{{g.N, g.H, g.W, g.C}} : absent}};
   }
-  static std::vector<Case<Attrs>> samples() {
-    constexpr Activation relu = Activation::relu, silu = Activation::silu;
+  static constexpr Activation kRelu = Activation::relu, kSilu = Activation::silu;
+  static std::vector<Case<Attrs>> window_samples() {
     return {
         sample("4x4 stride 2", {.stride = 2, .padding = 1}, {2, 4, 5, 20}, {20, 4, 4, 18}, true, false),
         sample("3x3 stride 1", {.padding = 1}, {1, 5, 4, 6}, {6, 3, 3, 7}, true, true),
-        sample("winograd4", {.padding = 1, .activation = relu, .algorithm = ConvAlgorithm::winograd4}, {1, 6, 9, 20},
+        sample("winograd4", {.padding = 1, .activation = kRelu, .algorithm = ConvAlgorithm::winograd4}, {1, 6, 9, 20},
                {20, 3, 3, 18}, true, true),
         sample("winograd4, 4x4 stride 2",
-               {.stride = 2, .padding = 1, .activation = relu, .algorithm = ConvAlgorithm::winograd4}, {2, 6, 5, 20},
+               {.stride = 2, .padding = 1, .activation = kRelu, .algorithm = ConvAlgorithm::winograd4}, {2, 6, 5, 20},
                {20, 4, 4, 18}, true, true),
         sample("1x1", {}, {2, 3, 3, 9}, {9, 1, 1, 5}, false, false),
         sample("stride larger than kernel", {.stride = {3, 2}}, {1, 3, 4, 4}, {4, 2, 1, 5}, true, false),
@@ -108,24 +108,32 @@ struct ConvTranspose2d {
         sample("dilation", {.stride = 2, .padding = 2, .output_padding = {0, 2}, .dilation = {2, 3}}, {1, 4, 4, 6},
                {6, 3, 2, 5}, true, false),
         sample("groups", {.stride = 2, .padding = 1, .groups = 3}, {2, 3, 4, 12}, {12, 4, 4, 3}, true, true),
-        sample("relu", {.stride = 2, .padding = 1, .activation = relu}, {1, 3, 3, 5}, {5, 4, 4, 6}, true, true),
-        sample("silu", {.stride = 2, .padding = 1, .activation = silu}, {1, 3, 3, 5}, {5, 4, 4, 6}, true, true),
-        sample("one pixel", {.stride = 2}, {1, 1, 1, 3}, {3, 2, 2, 4}, true, false),
-        sample("many to one channel", {.stride = 2, .padding = 1}, {1, 7, 7, 40}, {40, 4, 4, 1}, true, false),
-        sample("many to three channels", {.stride = 2, .padding = 1, .activation = relu}, {2, 6, 7, 24}, {24, 4, 4, 3},
-               true, true),
-        sample("many to two channels, dilation",
-               {.stride = {2, 1}, .padding = {1, 0, 2, 1}, .output_padding = {1, 0}, .dilation = {1, 2}}, {1, 5, 6, 17},
-               {17, 3, 4, 2}, true, false),
-        sample("three channels to many", {.stride = 2, .padding = 1}, {1, 6, 5, 3}, {3, 4, 4, 20}, true, false),
-        sample("few channels on both sides", {.stride = 2, .padding = 1}, {2, 4, 3, 4}, {4, 3, 3, 1}, true, false),
-        sample("many chunks", {.stride = 2, .padding = 1}, {1, 12, 12, 24}, {24, 4, 4, 40}, true, false),
-        sample("channels in fours", {.stride = 2, .padding = 1, .activation = relu}, {2, 8, 9, 16}, {16, 4, 4, 8}, true,
-               true),
-        sample("few results of long sums", {.stride = {1, 2}, .padding = {0, 1, 0, 1}, .activation = silu},
-               {1, 1, 1, 128}, {128, 2, 4, 1}, true, true),
-        sample("no images", {.stride = 2, .padding = 1}, {0, 3, 3, 4}, {4, 4, 4, 2}, true, false),
-        sample("no channels", {.stride = 2, .padding = 1}, {1, 3, 3, 0}, {0, 4, 4, 2}, true, false)};
+        sample("relu", {.stride = 2, .padding = 1, .activation = kRelu}, {1, 3, 3, 5}, {5, 4, 4, 6}, true, true),
+        sample("silu", {.stride = 2, .padding = 1, .activation = kSilu}, {1, 3, 3, 5}, {5, 4, 4, 6}, true, true),
+        sample("one pixel", {.stride = 2}, {1, 1, 1, 3}, {3, 2, 2, 4}, true, false)};
+  }
+  // Few or many channels on one side, or none.
+  static std::vector<Case<Attrs>> channel_samples() {
+    return {sample("many to one channel", {.stride = 2, .padding = 1}, {1, 7, 7, 40}, {40, 4, 4, 1}, true, false),
+            sample("many to three channels", {.stride = 2, .padding = 1, .activation = kRelu}, {2, 6, 7, 24},
+                   {24, 4, 4, 3}, true, true),
+            sample("many to two channels, dilation",
+                   {.stride = {2, 1}, .padding = {1, 0, 2, 1}, .output_padding = {1, 0}, .dilation = {1, 2}},
+                   {1, 5, 6, 17}, {17, 3, 4, 2}, true, false),
+            sample("three channels to many", {.stride = 2, .padding = 1}, {1, 6, 5, 3}, {3, 4, 4, 20}, true, false),
+            sample("few channels on both sides", {.stride = 2, .padding = 1}, {2, 4, 3, 4}, {4, 3, 3, 1}, true, false),
+            sample("many chunks", {.stride = 2, .padding = 1}, {1, 12, 12, 24}, {24, 4, 4, 40}, true, false),
+            sample("channels in fours", {.stride = 2, .padding = 1, .activation = kRelu}, {2, 8, 9, 16}, {16, 4, 4, 8},
+                   true, true),
+            sample("few results of long sums", {.stride = {1, 2}, .padding = {0, 1, 0, 1}, .activation = kSilu},
+                   {1, 1, 1, 128}, {128, 2, 4, 1}, true, true),
+            sample("no images", {.stride = 2, .padding = 1}, {0, 3, 3, 4}, {4, 4, 4, 2}, true, false),
+            sample("no channels", {.stride = 2, .padding = 1}, {1, 3, 3, 0}, {0, 4, 4, 2}, true, false)};
+  }
+  static std::vector<Case<Attrs>> samples() {
+    std::vector<Case<Attrs>> all = window_samples();
+    for (Case<Attrs>& one : channel_samples()) all.push_back(std::move(one));
+    return all;
   }
   static std::vector<Case<Attrs>> benchmarks() {
     const Attrs doubling = {.stride = 2, .padding = 1};
