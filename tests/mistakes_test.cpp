@@ -119,6 +119,9 @@ TEST_SUITE("mistakes") {
                      {"no config.json in it; expected a folder that gesso train"});
       expect_refusal(folder, kData, {verb, file}, {"run " + file + ": no config.json"});
     }
+    expect_refusal(folder, kData, {"replay", none}, {"run " + none + ": no such folder"});
+    expect_refusal(folder, kData, {"replay", file}, {"run " + file + ": no such folder"});
+    expect_refusal(folder, kUsage, {"replay", run}, {"run " + run + ": there is no step to replay"});
     expect_refusal(folder, kUsage, {"report", run, run}, {"--out"});
     expect_refusal(folder, kIo, {"report", run, "--out", folder.path()}, {folder.path()});
     expect_refusal(folder, kIo, {"report", run, "--out", folder / "no/page.html"}, {"no/page.html"});

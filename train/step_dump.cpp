@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <utility>
 
 #include "core/error.h"
@@ -62,6 +63,7 @@ Path write_step_dump(CheckpointStore store, const StepDump& dump, std::vector<St
 }
 
 VerifiedCheckpoint open_step_dump(const Path& run, const std::string& name) {
+  if (!std::filesystem::is_directory(run)) fail(ErrorKind::data, "run {}: no such folder", run.string());
   const CheckpointStore store = step_dumps(run);
   const std::vector<Checkpoint> all = store.list();
   std::vector<std::string> names;
