@@ -90,8 +90,8 @@ void run_info(const DataVerbOptions& options) {
   const nlohmann::ordered_json facts = facts_of(recipe_of(options));
   if (options.json) return print_json(facts);
   fmt::print("name        {}\nkind        {}\n", facts["name"].get<std::string>(), facts["kind"].get<std::string>());
-  fmt::print("train       {} images\nvalidation  {} images\n", facts["train"].get<std::int64_t>(),
-             facts["validation"].get<std::int64_t>());
+  fmt::print("train       {}\nvalidation  {}\n", counted(facts["train"].get<std::size_t>(), "image"),
+             counted(facts["validation"].get<std::size_t>(), "image"));
   fmt::print("shape       {}x{}x{}, {} bits\n", facts["height"].get<std::int64_t>(), facts["width"].get<std::int64_t>(),
              facts["channels"].get<std::int64_t>(), facts["bits"].get<int>());
   fmt::print("pixels      mean {:.6g}, standard deviation {:.6g} of the full range\n", facts["mean"].get<double>(),
@@ -100,13 +100,13 @@ void run_info(const DataVerbOptions& options) {
   for (const auto& row : facts["classes"])
     fmt::print("  {:<20} {:>8} train {:>8} validation\n", escaped(row["name"].get<std::string>()),
                row["train"].get<std::int64_t>(), row["validation"].get<std::int64_t>());
-  fmt::print("skipped     {} files\n", facts["skipped"].size());
+  fmt::print("skipped     {}\n", counted(facts["skipped"].size(), "file"));
   for (const auto& file : facts["skipped"]) fmt::print("  {}\n", file.get<std::string>());
 }
 
 // Every file of both splits that cannot be used. Of a set that is no folder of pictures the first fault is told.
 struct Scan {
-  std::int64_t usable = 0;
+  std::size_t usable = 0;
   std::vector<std::string> bad;  // each with the reason
 };
 Scan scan_of(Recipe recipe) {
@@ -116,7 +116,7 @@ Scan scan_of(Recipe recipe) {
   for (const Split split : {Split::train, Split::validation}) {
     try {
       const std::unique_ptr<Dataset> data = open(recipe, split, true);
-      scan.usable += data->size();
+      scan.usable += static_cast<std::size_t>(data->size());
       scan.bad.insert(scan.bad.end(), data->skipped().begin(), data->skipped().end());
     } catch (const Error& error) {
       if (recipe.data.kind == "folder" || error.kind() != ErrorKind::data) throw;
@@ -131,7 +131,7 @@ void run_scan(const DataVerbOptions& options, Outcome& outcome) {
   const Scan scan = scan_of(recipe_of(options));
   if (!scan.bad.empty()) outcome.exit_code = static_cast<int>(ErrorKind::data);
   if (options.json) return print_json({{"usable", scan.usable}, {"bad", scan.bad}});
-  fmt::print("usable      {} images\nbad         {} files\n", scan.usable, scan.bad.size());
+  fmt::print("usable      {}\nbad         {}\n", counted(scan.usable, "image"), counted(scan.bad.size(), "file"));
   for (const std::string& file : scan.bad) fmt::print("  {}\n", file);
 }
 

@@ -71,8 +71,8 @@ void append_skipped(std::vector<std::string>& lines, const StartFacts& facts) {
   constexpr std::size_t kShown = 5;
   const std::vector<std::string> skipped = all_skipped(facts);
   if (skipped.empty()) return;
-  lines.push_back(fmt::format("skipped      {} file{} that cannot be used; the run lists them in {}", skipped.size(),
-                              skipped.size() == 1 ? "" : "s", skipped_path(facts.directory).string()));
+  lines.push_back(fmt::format("skipped      {} that cannot be used; the run lists them in {}",
+                              counted(skipped.size(), "file"), skipped_path(facts.directory).string()));
   for (std::size_t i = 0; i < std::min(kShown, skipped.size()); ++i) lines.push_back("             " + skipped[i]);
 }
 

@@ -52,6 +52,10 @@ std::string in_shell(std::string_view word) {
   return result + "'";
 }
 
+std::string counted(std::size_t count, std::string_view noun) {
+  return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
+}
+
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   // Rows of the table for a's prefixes, over b's prefixes; three are kept, for exchanged neighbours look two back.
   std::vector<std::size_t> before(b.size() + 1), last(b.size() + 1), row(b.size() + 1);

@@ -1,4 +1,4 @@
-// Words for error messages: foreign text made safe to print, and the name that a user probably meant.
+// Words for messages: foreign text made safe to print, counts, and the name that a user probably meant.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +15,9 @@ std::string in_quotes(std::string_view text);
 
 // One word of a shell's command line that stands for exactly this text, in quotes where it needs them.
 std::string in_shell(std::string_view word);
+
+// "1 file", "2 files": of a noun that takes an s.
+std::string counted(std::size_t count, std::string_view noun);
 
 // Least number of inserted, removed, replaced or exchanged neighbouring characters between two words.
 std::size_t edit_distance(std::string_view a, std::string_view b);
