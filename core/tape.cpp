@@ -35,12 +35,15 @@ int Tape::add_slot(const Tensor& t) {
   return t.body_->slot;
 }
 
-void Tape::watch(const Tensor& leaf, const Tensor& destination) {
+void Tape::watch(const Tensor& leaf, const Tensor& destination, bool adds) {
   if (destination && destination.spec() != leaf.spec())
     fail("watch: the gradient of {} {} cannot be written into {}", leaf.name(), leaf.spec().text(),
          destination.spec().text());
   if (knows(leaf)) fail("watch: {} {} is on this tape already", leaf.name(), leaf.spec().text());
-  slots_[static_cast<std::size_t>(add_slot(leaf))].destination = destination;
+  if (adds && !destination) fail("watch: {} {} has nothing to add to", leaf.name(), leaf.spec().text());
+  Slot& s = at(add_slot(leaf));
+  s.destination = destination;
+  s.adds = adds;
   leaves_.push_back(leaf);
 }
 
@@ -145,7 +148,7 @@ Tensors Tape::backward(std::span<const Tensor> seeds, std::span<const Tensor> dy
     fail("backward: the records of this tape were freed by an earlier walk; that one must be told to keep them");
   if (seeds.size() != dy.size()) fail("backward: {} seeds but {} gradients for them", seeds.size(), dy.size());
   for (Slot& s : slots_) {
-    s.gradient = {};
+    s.gradient = s.adds ? s.destination : Tensor();
     s.needed = s.is_target = false;
   }
   std::vector<int> wanted;

@@ -52,8 +52,8 @@ class Tape {
   };
 
   // Makes a leaf known. Its gradient is written into `destination` where one is given (same spec), else into fresh
-  // memory.
-  void watch(const Tensor& leaf, const Tensor& destination = {});
+  // memory; adds: it is added to what the destination holds.
+  void watch(const Tensor& leaf, const Tensor& destination = {}, bool adds = false);
   bool knows(const Tensor& t) const { return slot(t) >= 0; }
 
   // Appends an op with its operands and results; the results get their place on this tape.
@@ -76,6 +76,7 @@ class Tape {
     Spec spec;
     Device* device = nullptr;
     Tensor gradient, destination;
+    bool adds = false;       // to what the destination holds
     bool needed = false;     // leads to a target of the walk under way
     bool is_target = false;  // of the walk under way: its gradient stays
   };

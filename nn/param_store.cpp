@@ -80,10 +80,10 @@ std::int64_t ParamStore::count(ParamKind kind) const {
   return sum;
 }
 
-void ParamStore::watch(Tape& tape) const {
+void ParamStore::watch(Tape& tape, bool adds) const {
   auto gradient = gradient_parts_.begin();
   for (const Param::Entry& entry : entries_)
-    if (entry.spec.kind == ParamKind::trained) tape.watch(entry.tensor, *gradient++);
+    if (entry.spec.kind == ParamKind::trained) tape.watch(entry.tensor, *gradient++, adds);
 }
 
 void ParamStore::mark_written(std::string_view writer) const {

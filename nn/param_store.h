@@ -78,8 +78,8 @@ class ParamStore {
     return arena.part(param.offset(), param.spec().shape);
   }
 
-  // Tells the tape of every trained parameter; gradients go to the arena.
-  void watch(Tape& tape) const;
+  // Tells the tape of every trained parameter; gradients go to the arena. adds: to those that are there.
+  void watch(Tape& tape, bool adds = false) const;
   // After weights() or state() were overwritten as a whole: saved tensors of an older version are then refused.
   void mark_written(std::string_view writer) const;
 

@@ -166,6 +166,18 @@ TEST_SUITE("tape") {
     CHECK(values(arena) == Doubles{6, 0, 0, 4});
   }
 
+  TEST_CASE("gradients are added to what an arena holds where that is wanted, from each use of a leaf and from none") {
+    const Tensor a = vector_of({3}), unused = vector_of({1, 1}), b = vector_of({5});
+    const Tensor arena = vector_of({100, 200, 300, 400});
+    Tape tape;
+    tape.watch(a, arena.part(0, {1}), /*adds=*/true);
+    tape.watch(unused, arena.part(1, {2}), /*adds=*/true);
+    tape.watch(b, arena.part(3, {1}), /*adds=*/true);
+    tape.backward(multiply(multiply(a, a), b));
+    CHECK(values(arena) == Doubles{130, 200, 300, 409});
+    expect_error(ErrorKind::usage, {"nothing to add to"}, [&] { Tape().watch(vector_of({1}), {}, /*adds=*/true); });
+  }
+
   TEST_CASE("ops that lead to no target do not run") {
     Tape tape;
     int to_x = 0, to_z = 0, unseeded = 0;
