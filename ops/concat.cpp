@@ -248,6 +248,19 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
   return dispatch(row_of<Concat>(), attrs, all)[0];
 }
 
+Tensor concat_all(Tensors parts, int axis) {
+  if (parts.empty()) fail("concat: no tensors, so nothing to join");
+  while (parts.size() > 1) {
+    Tensors longer;
+    for (std::size_t i = 0; i < parts.size(); i += kMaxParts) {
+      const auto some = std::span(parts).subspan(i, std::min<std::size_t>(kMaxParts, parts.size() - i));
+      longer.push_back(some.size() == 1 ? some[0] : concat(some, axis));
+    }
+    parts = std::move(longer);
+  }
+  return parts[0];
+}
+
 Tensors split(const Tensor& x, int axis, std::span<const std::int64_t> sizes) {
   check_count("split", sizes.size());
   PartsAttrs attrs{.axis = from_front(axis, x)};

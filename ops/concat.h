@@ -31,6 +31,8 @@ Tensor concat(std::span<const Tensor> parts, int axis);
 inline Tensor concat(std::initializer_list<Tensor> parts, int axis) {
   return concat(std::span(parts.begin(), parts.size()), axis);
 }
+// Any number of them, at least one.
+Tensor concat_all(Tensors parts, int axis);
 // The inverse: parts of these sizes, which must add up to x's size along `axis`.
 Tensors split(const Tensor& x, int axis, std::span<const std::int64_t> sizes);
 inline Tensors split(const Tensor& x, int axis, std::initializer_list<std::int64_t> sizes) {

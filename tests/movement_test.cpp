@@ -52,6 +52,21 @@ TEST_SUITE("movement") {
     }
   }
 
+  TEST_CASE("concat_all joins any number of tensors, in their order") {
+    Device& cpu = device(DeviceKind::cpu);
+    for (const std::size_t count : {1, 2, 8, 9, 65, 70}) {
+      Tensors parts;
+      std::vector<float> want;
+      for (std::size_t i = 0; i < count; ++i) {
+        const std::vector<float> rows(2 * (i % 3), static_cast<float>(i));
+        want.insert(want.end(), rows.begin(), rows.end());
+        parts.push_back(Tensor::from_host(std::span(rows), {static_cast<std::int64_t>(i % 3), 2}, cpu));
+      }
+      CHECK(ops::concat_all(parts, 0).to_host<float>() == want);
+    }
+    expect_error(ErrorKind::usage, {"concat", "no tensors"}, [] { (void)ops::concat_all({}, 0); });
+  }
+
   TEST_CASE("split undoes concat, along an axis counted from the back") {
     const Tensor a = tensor<float>({1, 2, 3, 4}, {2, 2}), b = tensor<float>({5, 6}, {2, 1});
     const Tensor joined = ops::concat({a, b}, -1);
