@@ -86,12 +86,14 @@ void VectorQuantizer::announce_update(const nn::Context& context, const Tensor& 
                                        .revival_threshold = static_cast<float>(options_.revive_below),
                                        .key = context.key(Purpose::revival, path_)};
   const ops::CodebookState state{.codebook = codebook_, .counts = *counts_, .sums = *sums_};
-  const Tensor candidates = options_.revive_below > 0 ? flat : Tensor();
-  context.updates.announce(codebook_,
-                           [=, step = context.state.step](const Tensor& gate) {
-                             ops::codebook_update(state, nearest.counts, nearest.sums, candidates, step, gate, attrs);
-                           },
-                           {nearest.counts, nearest.sums});
+  using nn::StateUpdates;
+  std::vector<StateUpdates::Taken> taken = {{nearest.counts}, {nearest.sums}};
+  if (options_.revive_below > 0) taken.push_back({flat, StateUpdates::Join::rows});
+  const auto update = [=, step = context.state.step](std::span<const Tensor> all, const Tensor& gate) {
+    const Tensor candidates = all.size() > 2 ? all[2] : Tensor();
+    ops::codebook_update(state, all[0], all[1], candidates, step, gate, attrs);
+  };
+  context.updates.announce(codebook_, update, taken);
 }
 
 void VectorQuantizer::start() const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -27,22 +28,40 @@ struct StepState {
 // state.
 class StateUpdates {
  public:
-  // gate: [1] f32; where it is not finite, nothing may change.
-  using Apply = std::function<void(const Tensor& gate)>;
+  // How what equal parts of a batch bring to a target becomes what the whole brings: it is added, or averaged, or its
+  // rows follow each other.
+  enum class Join : std::uint8_t { sum, mean, rows };
+  // What goes into a target. The whole step must change nothing where it is not finite.
+  struct Taken {
+    Tensor value;
+    Join join = Join::sum;
+  };
+  // taken: the values, in the order of the announcement. gate: [1] f32; where it is not finite, nothing may change.
+  using Apply = std::function<void(std::span<const Tensor> taken, const Tensor& gate)>;
 
-  // One update a target: a recomputed region, which announces its update again, does not apply it twice. taken: what
-  // goes into the target; the whole step must change nothing where it is not finite.
-  void announce(const Tensor& target, Apply apply, const Tensors& taken = {});
+  // One update a target: a recomputed region, which announces its update again, does not apply it twice.
+  void announce(const Tensor& target, Apply apply, const std::vector<Taken>& taken = {});
+  // What the next part of a batch announced, of the size of those before it: these become what the whole would
+  // announce.
+  void join(StateUpdates next_part);
   Tensors taken() const;            // of all that are announced
   void commit(const Tensor& gate);  // in the order in which they were announced; empties the list
-  void clear() { pending_.clear(); }
 
  private:
+  // Of the parts that have come: their sum, also where their mean is wanted, or each.
+  struct Share {
+    Tensors values;
+    Join join;
+    void add(const Share& next);
+    Tensor of(std::int64_t parts) const;
+  };
   struct Pending {
     Tensor target;
     Apply apply;
-    Tensors taken;
+    std::vector<Share> taken;
+    std::int64_t parts = 1;  // of the batch, that are in `taken`
   };
+  Pending* of(const Tensor& target);
   std::vector<Pending> pending_;
 };
 
@@ -59,6 +78,10 @@ struct Context {
   bool recompute = false;
 
   bool training() const { return mode == Mode::train; }
+  // Of a part of the batch: the one that begins with its sample `first`.
+  Context part(std::int64_t first, StateUpdates& part_updates) const {
+    return {device, mode, state, part_updates, seed, first_sample + first, recompute};
+  }
   // Of the draws of one site, see core/rng.h.
   std::uint64_t key(Purpose purpose, std::string_view site, std::uint64_t call = 0) const {
     return random_key(seed, purpose, site, call);

@@ -98,7 +98,9 @@ Tensor BatchNorm::operator()(const Context& context, const Tensor& x) const {
   const ops::BatchNormResult result = ops::batch_norm(x, weight_, bias_, running_mean_, running_variance_, attrs);
   if (context.training()) {
     const auto announce = [&](const Tensor& target, const Tensor& value) {
-      context.updates.announce(target, [=](const Tensor& gate) { ops::assign(target, value, gate); }, {value});
+      context.updates.announce(
+          target, [=](std::span<const Tensor> taken, const Tensor& gate) { ops::assign(target, taken[0], gate); },
+          {{value, StateUpdates::Join::mean}});
     };
     announce(running_mean_, result.running_mean);
     announce(running_variance_, result.running_variance);

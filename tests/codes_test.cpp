@@ -47,7 +47,7 @@ std::unique_ptr<VqvaeTask> tiny_task(const VqvaeOptions& options, std::uint64_t 
   const nn::StepState state(cpu);
   nn::StateUpdates unused;
   task->start({.device = cpu, .state = state, .updates = unused},
-              Tensor::from_host(std::span<const std::uint8_t>(noise), shape, cpu));
+              Tensor::from_host(std::span<const std::uint8_t>(noise), shape, cpu), /*at_once=*/shape[0]);
   return task;
 }
 

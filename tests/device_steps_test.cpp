@@ -75,8 +75,8 @@ class Trainee {
         device_(device(kind)),
         task_({.model = recipe.vqvae, .seed = test_seed()}, device_),
         optimizer_(task_.store(), recipe.optimizer),
-        images_(read_images(data, 0, recipe.train.batch, device_)),
-        step_(task_, optimizer_, images_, {.seed = test_seed()}) {
+        images_(read_images(data, 0, recipe.train.images_a_step(), device_)),
+        step_(task_, optimizer_, images_, {.seed = test_seed(), .micro_batches = recipe.train.accumulate}) {
     task_.measure(data);
   }
 
@@ -202,27 +202,35 @@ std::vector<float> weights_of_run(const Path& directory, std::int64_t first_half
   return run->task->store().weights().to_host<float>();
 }
 
+void check_steps(const Prepared& prepared) {
+  Trainee cpu(prepared.recipe, *prepared.data, DeviceKind::cpu);
+  Trainee tested(prepared.recipe, *prepared.data, test_device());
+  Trainee updated(prepared.recipe, *prepared.data, test_device());
+  std::int64_t steps_with_revival = 0;
+  for (std::int64_t step = 0; step < kSteps; ++step) {
+    INFO("step " << step);
+    tested.take_state_of(cpu);
+    updated.take_state_of(cpu);
+    const double got = tested.run(step), want = cpu.run(step);
+    CHECK(got == doctest::Approx(want).epsilon(1e-5));
+    check_gradients(tested, cpu);
+    check_state(tested, cpu);
+    updated.update(step, cpu);
+    check_update(updated, cpu);
+    steps_with_revival += revived(cpu) > 0 && step > 0;
+  }
+  CHECK(steps_with_revival > 0);
+}
+
 TEST_SUITE("device steps") {
   TEST_CASE("from identical state each step agrees in loss, in every gradient and in every update") {
     const TemporaryDirectory folder;
-    const Prepared prepared(folder / "run");
-    Trainee cpu(prepared.recipe, *prepared.data, DeviceKind::cpu);
-    Trainee tested(prepared.recipe, *prepared.data, test_device());
-    Trainee updated(prepared.recipe, *prepared.data, test_device());
-    std::int64_t steps_with_revival = 0;
-    for (std::int64_t step = 0; step < kSteps; ++step) {
-      INFO("step " << step);
-      tested.take_state_of(cpu);
-      updated.take_state_of(cpu);
-      const double got = tested.run(step), want = cpu.run(step);
-      CHECK(got == doctest::Approx(want).epsilon(1e-5));
-      check_gradients(tested, cpu);
-      check_state(tested, cpu);
-      updated.update(step, cpu);
-      check_update(updated, cpu);
-      steps_with_revival += revived(cpu) > 0 && step > 0;
-    }
-    CHECK(steps_with_revival > 0);
+    check_steps(Prepared(folder / "run"));
+  }
+
+  TEST_CASE("so does each step of micro-batches") {
+    const TemporaryDirectory folder;
+    check_steps(Prepared(folder / "run", {"train.batch=2", "train.accumulate=2"}));
   }
 
   TEST_CASE("running freely, the loss stays within one percent for twenty steps") {

@@ -47,7 +47,7 @@ std::vector<float> train_a_little(VqvaeTask& task, const Dataset& data, int step
   std::vector<float> losses;
   for (int step = 0; step < steps; ++step) {
     state.set(step, 5e-3);
-    if (step == 0) task.start(context, images);
+    if (step == 0) task.start(context, images, data.size());
     Tape tape;
     task.store().watch(tape);
     const std::vector<Term> terms = task.losses(context, images);

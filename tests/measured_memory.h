@@ -47,11 +47,11 @@ inline MemoryStatistics measured(const Recipe& recipe, Device& device) {
   device.allocator().reset_peak();
   const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
   const models::VqvaeOptions& model = recipe.vqvae;
-  const PatternDataset data({model.height, model.width, model.channels}, recipe.train.batch);
+  const PatternDataset data({model.height, model.width, model.channels}, recipe.train.images_a_step());
   const std::unique_ptr<Task> task = make_task(recipe, device);
   task->measure(data);
   nn::Optimizer optimizer(task->store(), recipe.optimizer);
-  const Tensor images = read_images(data, 0, recipe.train.batch, device);
+  const Tensor images = read_images(data, 0, recipe.train.images_a_step(), device);
   TrainStep step(*task, optimizer, images, step_options(recipe, true));
   for (std::int64_t i = 0; i < 3; ++i) (void)step.run(i, 1e-3);
   MemoryStatistics used = device.allocator().statistics();

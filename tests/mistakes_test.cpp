@@ -1,6 +1,7 @@
 // What people who do not know gesso yet do wrong, and what they are told: what was given, what is wrong with it, what
 // to do.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 
@@ -71,6 +72,10 @@ TEST_SUITE("mistakes") {
     refused({"vqvae-shapes", "train.steps"}, {"expected key=value such as train.steps=1000, got 'train.steps'"});
     refused({"vqvae-shapes", "optimizer.kind=adma"}, {"'adma' is not one of adamw, adam, sgd; did you mean 'adam'?"});
     refused({"vqvae-shapes", "data.count=8"}, {"train.batch", "is more than the 8 images", "lower it"});
+    for (const char* number : {"0", "-2", "1025"})
+      refused({"vqvae-shapes", fmt::format("train.accumulate={}", number)},
+              {"train.accumulate", number, "expected a whole number from 1 to 1024"});
+    refused({"vqvae-shapes", "train.accumulate=1000"}, {"64000 images a step", "train.accumulate 1000", "lower one"});
     refused({"vqvae-shapes", "data.size=18"}, {"18", "model.padding"});
     refused({folder.write("bad.json", "{\"train\": {\"steps\": 5,}}")}, {"bad.json"});
   }

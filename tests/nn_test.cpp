@@ -144,13 +144,41 @@ TEST_SUITE("nn") {
     const Tensor a = Tensor::zeros({{1}, DType::f32}, cpu), b = Tensor::zeros({{1}, DType::f32}, cpu);
     nn::StateUpdates updates;
     std::vector<int> applied;
-    updates.announce(a, [&](const Tensor&) { applied.push_back(1); });
-    updates.announce(b, [&](const Tensor&) { applied.push_back(2); });
-    updates.announce(a, [&](const Tensor&) { applied.push_back(3); });
+    const auto note = [&](int number) {
+      return [&applied, number](std::span<const Tensor>, const Tensor&) { applied.push_back(number); };
+    };
+    updates.announce(a, note(1));
+    updates.announce(b, note(2));
+    updates.announce(a, note(3));
     updates.commit(a);
     CHECK(applied == std::vector<int>{3, 2});
     updates.commit(a);
     CHECK(applied.size() == 2);
+  }
+
+  TEST_CASE("what parts of a batch announce for a target is added, averaged or put in a row, and applied once") {
+    using Join = nn::StateUpdates::Join;
+    Device& cpu = device(DeviceKind::cpu);
+    const auto vector = [&](std::vector<float> values) {
+      return Tensor::from_host(std::span<const float>(values), {static_cast<std::int64_t>(values.size())}, cpu);
+    };
+    const Tensor target = vector({0}), other = vector({0});
+    std::vector<std::vector<float>> applied;
+    const auto note = [&](std::span<const Tensor> taken, const Tensor&) {
+      for (const Tensor& value : taken) applied.push_back(value.to_host<float>());
+    };
+    nn::StateUpdates whole;
+    for (const float i : {1.0f, 2.0f, 6.0f}) {
+      nn::StateUpdates part;
+      part.announce(target, note, {{vector({99, 99})}});  // before it was computed again
+      part.announce(target, note, {{vector({i, 10 * i})}, {vector({i, 3}), Join::mean}, {vector({i, i}), Join::rows}});
+      if (i == 2.0f) part.announce(other, note, {{vector({7})}});
+      whole.join(std::move(part));
+    }
+    CHECK(whole.taken().size() == 3 + 2 + 1);  // the rows of each part
+    whole.commit(target);
+    const std::vector<std::vector<float>> want = {{9, 90}, {3, 3}, {1, 1, 2, 2, 6, 6}, {7}};
+    CHECK(applied == want);
   }
 
   // Adam on one weight by hand, in double: Kingma and Ba 2015, algorithm 1, with decoupled decay.

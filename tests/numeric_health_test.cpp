@@ -59,8 +59,8 @@ class Saboteur final : public OpWatch {
 };
 
 // The sites of a step that is not the first, up to the optimiser.
-std::vector<Site> sites_of_a_step() {
-  Trainee trainee;
+std::vector<Site> sites_of_a_step(std::int64_t micro_batches = 1) {
+  Trainee trainee({.micro_batches = micro_batches});
   (void)trainee.run(0).read();
   Saboteur sites;
   (void)trainee.look(1);
@@ -71,10 +71,11 @@ struct Outcome {
   bool stopped = false;    // nothing moved, in that step and the next
   bool traceless = false;  // both steps moved what they would have moved without
   bool named = false;
+  std::string micro_batch = {};
 };
 
-Outcome try_out(const Sabotage& plan, std::int64_t step) {
-  Trainee trainee, clean;
+Outcome try_out(const Sabotage& plan, std::int64_t step, std::int64_t micro_batches = 1) {
+  Trainee trainee({.micro_batches = micro_batches}), clean({.micro_batches = micro_batches});
   for (std::int64_t before = 0; before < step; ++before) REQUIRE(passed(trainee.run(before)));
   for (std::int64_t before = 0; before <= step + 1; ++before) REQUIRE(passed(clean.run(before)));
   const auto good = trainee.state();
@@ -90,7 +91,8 @@ Outcome try_out(const Sabotage& plan, std::int64_t step) {
   const Site& site = plan.site;
   return {.stopped = !is_good && !later_good && after == good && later == good,
           .traceless = is_good && later_good && later == clean.state(),
-          .named = found && found->op == site.op && found->module == site.module && found->pass == site.pass};
+          .named = found && found->op == site.op && found->module == site.module && found->pass == site.pass,
+          .micro_batch = found ? found->micro_batch : ""};
 }
 
 TEST_SUITE("numeric health") {
@@ -123,6 +125,26 @@ TEST_SUITE("numeric health") {
       CHECK(stopped + traceless == 100);
       CHECK(stopped >= (everywhere ? 100 : 85));
     }
+  }
+
+  TEST_CASE("so it is in any micro-batch, which is named, too") {
+    constexpr std::int64_t kMicroBatches = 4;
+    const std::vector<Site> all = sites_of_a_step(kMicroBatches);
+    std::mt19937_64 random(test_seed());
+    int stopped = 0;
+    for (int i = 0; i < 40; ++i) {
+      const Sabotage plan{
+          .site = all[random() % all.size()], .value = std::numeric_limits<float>::quiet_NaN(), .everywhere = true};
+      const Outcome outcome = try_out(plan, static_cast<std::int64_t>(1 + random() % 2), kMicroBatches);
+      INFO(plan.site.op, " in ", plan.site.module, ", call ", plan.site.call);
+      stopped += outcome.stopped;
+      CHECK((outcome.stopped || outcome.traceless));
+      CHECK(outcome.named);
+      const std::int64_t quarter = plan.site.call * kMicroBatches / (all.back().call + 1);
+      CHECK(outcome.micro_batch.ends_with(" of 4"));
+      CHECK(std::abs(outcome.micro_batch[0] - '1' - quarter) <= 1);  // joining takes some calls more each time
+    }
+    CHECK(stopped >= 34);  // parts of the loss are averaged for the log alone
   }
 
   TEST_CASE("looking for what went wrong changes nothing, and finds nothing where all is well") {

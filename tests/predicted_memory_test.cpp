@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <limits>
 #include <memory>
@@ -28,6 +29,8 @@ const std::vector<std::pair<std::string, std::vector<std::string>>>& recipes() {
       {"vqvae-shapes", {"train.batch=16"}},
       {"vqvae-shapes", {"train.batch=5", "data.size=16", "model.dropout=0.2", "optimizer.ema_decay=0.9"}},
       {"vqvae-shapes", {"train.batch=8", "train.recompute=stages"}},
+      {"vqvae-shapes", {"train.batch=4", "data.size=16", "train.accumulate=3"}},
+      {"vqvae-shapes", {"train.batch=4", "train.recompute=stages", "train.accumulate=2"}},
       {"vqvae-fashion", {"train.batch=16", "data.size=28", "data.channels=1", "optimizer.kind=sgd"}},
       {"vqvae-cifar10", {"train.batch=4", "conv.algorithm=direct"}},
       {"bench-vqvae-28", {"train.batch=16"}},
@@ -92,13 +95,39 @@ TEST_SUITE("predicted memory") {
     const AddressLimit limit(std::size_t{400} << 20);
     const auto refused = [&] { (void)predict_memory_that_fits({.recipe = planned.recipe()}); };
     expect_error(ErrorKind::memory,
-                 {"out of memory before the first step", "train.batch 4096", "GiB", "coder.",
-                  "the largest train.batch that fits is"},
+                 {"out of memory before the first step", "train.batch 4096 this run", "GiB", "coder.",
+                  "the largest train.batch that fits is", "fits and makes steps of as many images"},
                  refused);
     PlannedRecipe monster("vqvae-shapes",
                           {"model.hidden=16384", "model.downsamples=6", "data.size=64", "model.residual_blocks=64"});
     expect_error(ErrorKind::memory, {"no train.batch fits"},
                  [&] { (void)predict_memory_that_fits({.recipe = monster.recipe()}); });
+  }
+
+  TEST_CASE("micro-batches take the memory of one, and those that are named to fit do") {
+    Device& cpu = device(DeviceKind::cpu);
+    PlannedRecipe whole("vqvae-shapes", {"train.batch=480"}),
+        split("vqvae-shapes", {"train.batch=60", "train.accumulate=8"});
+    CHECK(predicted(split.recipe(), cpu).peak_bytes < predicted(whole.recipe(), cpu).peak_bytes / 4);
+
+    PlannedRecipe large("vqvae-shapes", {"train.batch=1500", "train.accumulate=2"});
+    const AddressLimit limit(std::size_t{400} << 20);
+    std::string said;
+    try {
+      (void)predict_memory_that_fits({.recipe = large.recipe()});
+    } catch (const Error& error) {
+      said = error.what();
+    }
+    REQUIRE_MESSAGE(said.find("train.batch 1500 and train.accumulate 2") != std::string::npos, said);
+    TrainOptions& train = large.recipe().train;
+    const std::size_t at = said.find("train.batch=");
+    REQUIRE_MESSAGE(at != std::string::npos, said);
+    long long batch = 0, accumulate = 0;
+    REQUIRE(std::sscanf(said.c_str() + at, "train.batch=%lld train.accumulate=%lld", &batch, &accumulate) == 2);
+    CHECK(batch * accumulate == 3000);
+    train.batch = batch;
+    train.accumulate = accumulate;
+    (void)predict_memory_that_fits({.recipe = large.recipe()});
   }
 
   TEST_CASE("an allocation that fails on the way is told with what was predicted, and the checkpoint stays good") {

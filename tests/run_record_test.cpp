@@ -179,6 +179,8 @@ TEST_SUITE("run record") {
     CHECK(!std::filesystem::exists(run));
     const Program json = with({"--dry-run", "--json"});
     CHECK(nlohmann::json::parse(json.out).at("plan").size() > 5);
+    CHECK(with({"--dry-run", "train.accumulate=2"}).out.find("8 images in 2 micro-batches of 4, 1 an epoch") !=
+          std::string::npos);
     CHECK(with({"--dry-run", "train.batch=10"}).exit_code == static_cast<int>(ErrorKind::usage));
     CHECK(with({"--dry-run", "--resume"}).exit_code != 0);
     CHECK(!std::filesystem::exists(run));

@@ -170,6 +170,22 @@ TEST_SUITE("stopped run") {
     set_threads(threads);
   }
 
+  TEST_CASE(
+      "a step of several micro-batches is kept whole, made again to the same bits, and the one that went wrong named") {
+    const TemporaryDirectory folder;
+    std::vector<std::string> settings = diverging();
+    settings.push_back("train.accumulate=3");
+    expect_error(ErrorKind::numeric, {"the first was ", "in micro-batch 1 of 3", "samples ", "gesso replay"},
+                 [&] { (void)train_small(settings, {.directory = folder / "run"}); });
+    const StepDump dump = read_step_dump(open_step_dump(folder / "run", ""));
+    CHECK(dump.images.dim(0) == 15);
+    CHECK(dump.record.samples.size() == 15);
+    const Replay replay = replay_step({.run = folder / "run"});
+    CHECK(same_finding(replay.before, replay.now));
+    CHECK(same_values(replay.before, replay.now));
+    CHECK(replay.now.complaint == replay.before.complaint);
+  }
+
   TEST_CASE("a disk that is full when a step is to be kept does not hide why the run stops") {
     const TemporaryDirectory folder;
     std::int64_t calls = 0;

@@ -78,6 +78,21 @@ TEST_SUITE("training") {
     CHECK(whole == halves);
   }
 
+  TEST_CASE("2N steps of micro-batches equal N, stop, resume, N, for any number of threads and loaders") {
+    const TemporaryDirectory folder;
+    run(folder / "whole", {"train.steps=12", "train.accumulate=3"});
+    {
+      const Threads one(1);
+      run(folder / "halves", {"train.steps=5", "train.accumulate=3", "data.loaders=1"});
+    }
+    expect_error(ErrorKind::usage, {"train.accumulate", "3", "4", "cannot become"}, [&] {
+      run(folder / "halves", {"train.steps=12", "train.accumulate=4"}, true);
+    });
+    const Threads three(3);
+    run(folder / "halves", {"train.steps=12", "data.loaders=3"}, true);
+    CHECK(state_files(folder / "whole") == state_files(folder / "halves"));
+  }
+
   TEST_CASE("2N steps equal N, stop, resume, N by each algorithm of convolutions, which cannot change on the way") {
     const TemporaryDirectory folder;
     std::map<std::string, std::map<std::string, std::string>> states;
@@ -332,7 +347,9 @@ TEST_SUITE("training") {
     expect_error(ErrorKind::data, {"nowhere"}, [&] { run(folder / "e", {"data.kind=idx", "data.path=nowhere"}); });
     expect_error(ErrorKind::usage, {"train.batch", "54", "53"}, [&] { run(folder / "f", {"train.batch=54"}); });
     expect_error(ErrorKind::usage, {"model.height", "9", "8x8x3"}, [&] { run(folder / "g", {"model.height=9"}); });
-    for (const char* name : {"a", "b", "c", "d", "e", "f", "g"})
+    expect_error(ErrorKind::usage, {"train.batch 5", "train.accumulate 11", "55 images a step", "53", "lower"},
+                 [&] { run(folder / "h", {"train.accumulate=11"}); });
+    for (const char* name : {"a", "b", "c", "d", "e", "f", "g", "h"})
       CHECK(!std::filesystem::exists(folder / name / "checkpoints"));
   }
 }

@@ -44,12 +44,12 @@ class BenchedRun {
     recipe.vqvae.validate();
     task_ = make_task(recipe, device);
     task_->measure(*data);
-    images_ = read_images(*data, 0, std::min(recipe.train.batch, data->size()), device);
+    recipe.train.batch = std::clamp(data->size() / recipe.train.accumulate, std::int64_t{1}, recipe.train.batch);
+    images_ = read_images(*data, 0, recipe.train.images_a_step(), device);
     batch_.resize(images_.spec().bytes());
     images_.copy_to_host(batch_);
     optimizer_ = std::make_unique<nn::Optimizer>(task_->store(), recipe.optimizer);
     step_ = std::make_unique<TrainStep>(*task_, *optimizer_, images_, step_options(recipe, replay));
-    recipe.train.batch = images();
     predicted_ = predict_memory({.recipe = recipe, .images = images_.dtype(), .device = device, .replay = replay});
   }
 

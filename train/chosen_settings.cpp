@@ -217,11 +217,11 @@ void choose_training_settings(RecipeFile& file, const Dataset& train_data) {
       "train.batch", clamped(std::min(kMostCodes / codes, pictures / 4), 1, 32),
       fmt::format("the least of 32, {} ({} codes a step, {} a picture) and {} (a quarter of the {} pictures)",
                   kMostCodes / codes, kMostCodes, codes, pictures / 4, pictures));
-  const std::int64_t vectors = recipe.train.batch * codes;  // of a step
+  const std::int64_t vectors = recipe.train.images_a_step() * codes;
   chooser.choose("model.codes",
                  clamped(static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(vectors / 4))), 8, 512),
                  fmt::format("a power of two, at most 512 and a quarter of the {} code vectors of a step", vectors));
-  const std::int64_t epoch = std::max<std::int64_t>(1, pictures / recipe.train.batch);
+  const std::int64_t epoch = std::max<std::int64_t>(1, pictures / recipe.train.images_a_step());
   chooser.choose("train.steps", clamped(200 * epoch, 1000, 5000),
                  fmt::format("200 times all pictures, which are {} steps; at least 1000, at most 5000", epoch));
   const std::int64_t steps = recipe.train.steps, tenth = std::max<std::int64_t>(1, steps / 10);

@@ -39,8 +39,9 @@ std::string ResultStatistics::where() const {
 
 std::string ResultStatistics::complaint() const {
   const std::string others = low > high ? "" : fmt::format(", the others lie in [{:.3g}, {:.3g}]", low, high);
-  return fmt::format("{}: {} of {} values of {} are not finite{}", where(), bad, spec.shape.count(), spec.text(),
-                     others);
+  const std::string of = micro_batch.empty() ? "" : fmt::format(", in micro-batch {}", micro_batch);
+  return fmt::format("{}: {} of {} values of {} are not finite{}{}", where(), bad, spec.shape.count(), spec.text(),
+                     others, of);
 }
 
 void ResultWatch::computed(const OpResults& results) {
@@ -57,6 +58,16 @@ void ResultWatch::computed(const OpResults& results) {
       continue;
     tell_(result);
   }
+}
+
+void FirstBad::begin_micro_batch(std::int64_t number, std::int64_t of) {
+  if (of > 1) micro_batch_ = fmt::format("{} of {}", number + 1, of);
+}
+
+void FirstBad::look_at(const ResultStatistics& result) {
+  if (found_ || result.bad == 0) return;
+  found_ = result;
+  found_->micro_batch = micro_batch_;
 }
 
 }  // namespace gesso

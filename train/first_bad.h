@@ -18,6 +18,7 @@ struct ResultStatistics {
   Spec spec;
   std::int64_t bad = 0;                          // elements that are not finite
   double low = 0, high = 0, mean = 0, root = 0;  // of the others; root: of the mean square. No others: low > high
+  std::string micro_batch = {};                  // "2 of 4"; empty: the batch was not split, or it is not known
   std::string where() const;                     // "conv2d in encoder.down.0, forward"
   std::string complaint() const;                 // where, and what is not finite
 };
@@ -37,12 +38,15 @@ class ResultWatch final : public OpWatch {
 class FirstBad {
  public:
   const std::optional<ResultStatistics>& found() const { return found_; }
+  // Of what comes next; from 0.
+  void begin_micro_batch(std::int64_t number, std::int64_t of);
 
  private:
+  void look_at(const ResultStatistics& result);
+
   std::optional<ResultStatistics> found_;
-  ResultWatch watch_{[this](const ResultStatistics& result) {
-    if (!found_ && result.bad > 0) found_ = result;
-  }};
+  std::string micro_batch_;
+  ResultWatch watch_{[this](const ResultStatistics& result) { look_at(result); }};
 };
 
 }  // namespace gesso

@@ -36,7 +36,7 @@ void rehearse(const PlannedRun& run, Device& dry, PredictedMemory& predicted) {
   const Recipe& recipe = run.recipe;
   const std::unique_ptr<Task> task = make_task(recipe, dry);
   nn::Optimizer optimizer(task->store(), recipe.optimizer);
-  const Tensor images = batch_on(run, recipe.train.batch, dry);
+  const Tensor images = batch_on(run, recipe.train.images_a_step(), dry);
   TrainStep step(*task, optimizer, images, step_options(recipe, /*replay=*/false));
   for (std::int64_t i = 0; i < 3; ++i) {  // the first one starts the model, and pictures follow it
     (void)step.run(i, recipe.schedule.at(i));
@@ -64,23 +64,39 @@ bool fits(const PlannedRun& run, std::size_t available) {
   }
 }
 
-bool fits_with(const PlannedRun& run, std::size_t available, std::int64_t batch, Recompute recompute) {
+bool fits_with(const PlannedRun& run, std::size_t available, const TrainOptions& train) {
   Recipe changed = run.recipe;
-  changed.train.batch = batch;
-  changed.train.recompute = recompute;
+  changed.train = train;
   return fits({changed, run.images, run.pictures, run.device, run.replay}, available);
+}
+
+// Steps of as many images, in the fewest micro-batches that fit, of at most `most`; empty: none do.
+std::string same_steps(const PlannedRun& run, std::size_t available, std::int64_t most) {
+  TrainOptions train = run.recipe.train;
+  const std::int64_t images = train.images_a_step();
+  while (++train.accumulate <= kMostMicroBatches) {
+    train.batch = images / train.accumulate;
+    if (images % train.accumulate != 0 || train.batch > most || !fits_with(run, available, train)) continue;
+    return fmt::format("; train.batch={} train.accumulate={} fits and makes steps of as many images", train.batch,
+                       train.accumulate);
+  }
+  return {};
 }
 
 std::string remedy(const PlannedRun& run, std::size_t available) {
   const TrainOptions& train = run.recipe.train;
+  TrainOptions changed = train;
   std::int64_t most = 0;  // that fits
   for (std::int64_t too_many = train.batch; most + 1 < too_many;) {
-    const std::int64_t middle = most + (too_many - most) / 2;
-    (fits_with(run, available, middle, train.recompute) ? most : too_many) = middle;
+    changed.batch = most + (too_many - most) / 2;
+    (fits_with(run, available, changed) ? most : too_many) = changed.batch;
   }
-  std::string text = most > 0 ? fmt::format("the largest train.batch that fits is {}", most)
-                              : std::string("no train.batch fits; use a smaller model or smaller images");
-  if (train.recompute == Recompute::off && fits_with(run, available, train.batch, Recompute::stages))
+  std::string text =
+      most > 0 ? fmt::format("the largest train.batch that fits is {}", most) + same_steps(run, available, most)
+               : std::string("no train.batch fits; use a smaller model or smaller images");
+  changed = train;
+  changed.recompute = Recompute::stages;
+  if (train.recompute == Recompute::off && fits_with(run, available, changed))
     text += fmt::format("; train.batch {} fits with train.recompute=stages, which takes more time", train.batch);
   return text;
 }
@@ -117,11 +133,14 @@ PredictedMemory predict_memory(const PlannedRun& run) {
 PredictedMemory predict_memory_that_fits(const PlannedRun& run) {
   PredictedMemory predicted = predict_memory(run);
   const std::size_t available = predicted.available_bytes;
+  const TrainOptions& train = run.recipe.train;
+  const std::string accumulated =
+      train.accumulate == 1 ? "" : fmt::format(" and train.accumulate {}", train.accumulate);
   if (needed(run, predicted) > available)
     fail(ErrorKind::memory,
-         "out of memory before the first step: with train.batch {} this run needs {} on {}, but {} are available; the "
-         "most is held by {}; {}",
-         run.recipe.train.batch, format_bytes(needed(run, predicted)), run.device.name(), format_bytes(available),
+         "out of memory before the first step: with train.batch {}{} this run needs {} on {}, but {} are available; "
+         "the most is held by {}; {}",
+         train.batch, accumulated, format_bytes(needed(run, predicted)), run.device.name(), format_bytes(available),
          predicted.largest(), remedy(run, available));
   return predicted;
 }
@@ -142,8 +161,7 @@ void tell_want_of_memory(const PlannedRun& run, const PredictedMemory& predicted
   }
   fail(ErrorKind::memory,
        "{}; {} of tensors were predicted for the peak, the most held by {}; the last checkpoint is {}; free memory{} "
-       "and "
-       "go on with --resume, or start anew with a train.batch below {}",
+       "and go on with --resume, or start anew with a train.batch below {} and a higher train.accumulate",
        what, format_bytes(predicted.peak_bytes), predicted.largest(), saved_in(directory),
        run.recipe.train.recompute == Recompute::off ? " or set train.recompute=stages" : "", run.recipe.train.batch);
 }

@@ -44,7 +44,11 @@ void declare_data(JsonConfig& config, DataOptions& data) {
 
 void declare_training(JsonConfig& config, Recipe& recipe) {
   config.field("train.steps", recipe.train.steps, {1, kManySteps}, "steps after which training stops");
-  config.field("train.batch", recipe.train.batch, {1, 65536}, "images a step");
+  config.field("train.batch", recipe.train.batch, {1, 65536},
+               "images that go through the model at once; a step has train.accumulate times as many");
+  config.field("train.accumulate", recipe.train.accumulate, {1, kMostMicroBatches},
+               "micro-batches of train.batch images a step, one after the other: the step of one large batch in the "
+               "memory of a small one");
   config.field("train.seed", recipe.train.seed, {0}, "seed of all randomness");
   config.field("train.recompute", recipe.train.recompute, {{"off", Recompute::off}, {"stages", Recompute::stages}},
                "stages: less memory for more time; inner results are computed again in the backward pass, to the same "

@@ -40,11 +40,16 @@ struct DataOptions {
 // computed again, to the same bits.
 enum class Recompute : std::uint8_t { off, stages };
 
+constexpr std::int64_t kMostMicroBatches = 1024;  // a step
+
 struct TrainOptions {
   std::int64_t steps = 10000;
-  std::int64_t batch = 32;
+  std::int64_t batch = 32;      // images that go through the model at once
+  std::int64_t accumulate = 1;  // such micro-batches a step
   std::int64_t seed = 1;
   Recompute recompute = Recompute::off;
+
+  std::int64_t images_a_step() const { return batch * accumulate; }
 };
 
 struct ConvOptions {

@@ -13,7 +13,7 @@ namespace {
 // Of the recipe, which the images must fit.
 void check_images(const Tensor& images, const Recipe& recipe, const Path& directory) {
   const models::VqvaeOptions& model = recipe.vqvae;
-  const Shape wanted{recipe.train.batch, model.height, model.width, model.channels};
+  const Shape wanted{recipe.train.images_a_step(), model.height, model.width, model.channels};
   if (images.shape() != wanted)
     fail(ErrorKind::data, "{}: its images are {}, but by its settings they are {}", directory.string(),
          images.spec().text(), Spec{wanted, images.dtype()}.text());

@@ -95,7 +95,7 @@ std::string usual_step(std::span<const RunHistory> runs) {
     const Series* rate = runs[i].series("images_per_second");
     if (!rate || !(rate->values.back() > 0)) continue;
     usual += usual.empty() ? " A usual one took " : ", ";
-    usual += milliseconds(static_cast<double>(runs[i].recipe.train.batch) / rate->values.back());
+    usual += milliseconds(static_cast<double>(runs[i].recipe.train.images_a_step()) / rate->values.back());
     if (runs.size() > 1) usual += " in " + marked_name(runs, i);
   }
   return usual.empty() ? usual : usual + ".";

@@ -80,6 +80,10 @@ std::string classes_text(std::int64_t classes) {
   return classes == 0 ? "" : fmt::format(", {} class{}", classes, classes == 1 ? "" : "es");
 }
 
+std::string micro_batches(const TrainOptions& train) {
+  return train.accumulate == 1 ? "" : fmt::format(" in {} micro-batches of {}", train.accumulate, train.batch);
+}
+
 void append_chosen(std::vector<std::string>& lines, std::string_view chosen) {
   for (const char* before = "chosen       "; !chosen.empty(); before = "             ") {
     const std::size_t end = std::min(chosen.find('\n'), chosen.size());
@@ -105,7 +109,7 @@ void add_skipped(const Path& run, std::span<const std::string> files) {
 
 std::vector<std::string> start_block(const StartFacts& facts) {
   const Recipe& recipe = facts.recipe;
-  const std::int64_t batch = recipe.train.batch, per_epoch = facts.train_data.places() / batch;
+  const std::int64_t images = recipe.train.images_a_step(), per_epoch = facts.train_data.places() / images;
   Recipe nameless = recipe;
   nameless.about = {};
   const std::uint64_t config_hash = random_key(0, Purpose::data, text_of(nameless));
@@ -123,8 +127,8 @@ std::vector<std::string> start_block(const StartFacts& facts) {
       fmt::format("memory       {}", memory_plan(facts.store, facts.optimizer)),
       fmt::format("peak memory  {}", peak_plan(facts.memory)),
       fmt::format("             {}", facts.memory.largest()),
-      fmt::format("steps        {} to {} of {} images, {} an epoch", facts.start_step, recipe.train.steps, batch,
-                  per_epoch),
+      fmt::format("steps        {} to {} of {} images{}, {} an epoch", facts.start_step, recipe.train.steps, images,
+                  micro_batches(recipe.train), per_epoch),
       fmt::format("checkpoints  {}", checkpoint_plan(facts)),
       fmt::format("determinism  same bits for any number of threads and loaders; seed {}", recipe.train.seed)};
   append_chosen(lines, recipe.about.chosen);

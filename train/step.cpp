@@ -3,7 +3,9 @@
 #include <cstring>
 #include <utility>
 
+#include "core/error.h"
 #include "core/profiler.h"
+#include "train/micro_batches.h"
 
 namespace gesso {
 
@@ -36,7 +38,10 @@ std::vector<Metric> StepValues::read() const {
 nn::StepDecision StepValues::decision() const { return nn::StepGate::read(*decision_); }
 
 TrainStep::TrainStep(Task& task, nn::Optimizer& optimizer, const Tensor& images, const StepOptions& options)
-    : task_(task), optimizer_(optimizer), images_(images), options_(options), state_(images.device()) {}
+    : task_(task), optimizer_(optimizer), images_(images), options_(options), state_(images.device()) {
+  if (options.micro_batches < 1 || images.dim(0) % options.micro_batches != 0)
+    fail("step: {} images do not divide into {} micro-batches", images.dim(0), options.micro_batches);
+}
 
 nn::Context TrainStep::context(nn::Mode mode, nn::StateUpdates& updates) const {
   return {.device = images_.device(),
@@ -47,18 +52,15 @@ nn::Context TrainStep::context(nn::Mode mode, nn::StateUpdates& updates) const {
           .recompute = options_.recompute};
 }
 
+void TrainStep::start(const nn::Context& context) {
+  task_.start(context, images_, images_.dim(0) / options_.micro_batches);
+}
+
 // What is recorded: nothing here may read the device's memory, nor depend on the step but through state_.
 void TrainStep::work() {
   const nn::Context now = context(nn::Mode::train, updates_);
-  differentiate(now);
+  terms_ = differentiate(task_, now, images_, options_.micro_batches);
   optimizer_.step(now, terms_.front().value);
-}
-
-void TrainStep::differentiate(const nn::Context& now) {
-  Tape tape;
-  task_.store().watch(tape);
-  terms_ = task_.losses(now, images_);
-  tape.backward(terms_.front().value);
 }
 
 std::optional<ResultStatistics> TrainStep::look_for_bad(std::int64_t step, double rate) {
@@ -66,8 +68,9 @@ std::optional<ResultStatistics> TrainStep::look_for_bad(std::int64_t step, doubl
   state_.set(step, rate);
   nn::StateUpdates unused;
   const nn::Context now = context(nn::Mode::train, unused);
-  if (step == 0) task_.start(now, images_);
-  differentiate(now);
+  if (step == 0) start(now);
+  (void)differentiate(task_, now, images_, options_.micro_batches,
+                      [&](std::int64_t i) { watch.begin_micro_batch(i, options_.micro_batches); });
   return watch.found();
 }
 
@@ -81,7 +84,7 @@ StepValues TrainStep::run(std::int64_t step, double rate) {
   const ProfileRange range(RangeKind::step, "step");
   Device& device = images_.device();
   state_.set(step, rate);
-  if (step == 0) task_.start(context(nn::Mode::train, updates_), images_);
+  if (step == 0) start(context(nn::Mode::train, updates_));
   if (!graph_ && warm_ && options_.replay && device.can_capture()) graph_ = device.capture([this] { work(); });
   if (graph_)
     graph_->launch();

@@ -17,8 +17,9 @@ namespace gesso {
 
 struct StepOptions {
   std::uint64_t seed = 1;
-  bool replay = true;      // false: every step is asked for anew, on any device
-  bool recompute = false;  // see nn::Context
+  bool replay = true;              // false: every step is asked for anew, on any device
+  bool recompute = false;          // see nn::Context
+  std::int64_t micro_batches = 1;  // equal ones, in which a batch goes through the model (train/micro_batches.h)
 };
 
 // A step's loss terms and its gradient norm, and what was decided of it, on their way to the host.
@@ -35,7 +36,7 @@ class StepValues {
 };
 
 // Steps over one batch tensor, which the caller overwrites between them. Task and optimiser must live longer, on the
-// device of the batch.
+// device of the batch. Throws where the batch does not divide into the micro-batches.
 class TrainStep {
  public:
   TrainStep(Task& task, nn::Optimizer& optimizer, const Tensor& images, const StepOptions& options);
@@ -52,7 +53,7 @@ class TrainStep {
 
  private:
   nn::Context context(nn::Mode mode, nn::StateUpdates& updates) const;
-  void differentiate(const nn::Context& now);
+  void start(const nn::Context& context);
   void work();
 
   Task& task_;

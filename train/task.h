@@ -33,10 +33,11 @@ class Task {
   // Before a fresh run: what the task must know of its training data becomes state, so that a checkpoint brings it
   // along.
   virtual void measure(const Dataset& train_data) = 0;
-  // Before the first step: what needs a batch (a codebook that starts from encoded images). images: [N,H,W,C] u8 or
-  // u16.
-  virtual void start(const nn::Context& context, const Tensor& images) = 0;
-  // Forward pass; the first term is the loss to minimise. images: [N,H,W,C] u8 or u16.
+  // Before the first step: what needs its batch (a codebook that starts from encoded images), of which `at_once` images
+  // go through the model at a time. images: [N,H,W,C] u8 or u16.
+  virtual void start(const nn::Context& context, const Tensor& images, std::int64_t at_once) = 0;
+  // Forward pass; the first term is the loss to minimise. Each is a mean over the images, [N,H,W,C] u8 or u16: those of
+  // a step, or of its next micro-batch, the first of which is the one where context.first_sample is 0.
   virtual std::vector<Term> losses(const nn::Context& context, const Tensor& images) = 0;
   // After each step was asked for, by losses() or by replaying what losses() asked then: keeps what statistics() wants
   // of it.

@@ -45,9 +45,12 @@ void remove_unfinished_of(const Path& run) {
 }
 
 void check_batch(const Recipe& recipe, const Dataset& train_data) {
-  if (train_data.size() < recipe.train.batch)
-    fail("train.batch {} is more than the {} images of {}; lower it", recipe.train.batch, train_data.size(),
-         train_data.name());
+  const TrainOptions& step = recipe.train;
+  if (train_data.size() >= step.images_a_step()) return;
+  if (step.accumulate == 1)
+    fail("train.batch {} is more than the {} images of {}; lower it", step.batch, train_data.size(), train_data.name());
+  fail("train.batch {} times train.accumulate {} is {} images a step, more than the {} of {}; lower one of them",
+       step.batch, step.accumulate, step.images_a_step(), train_data.size(), train_data.name());
 }
 
 std::int64_t pictures_a_grid(const Recipe& recipe, const Dataset& test_data) {
@@ -116,7 +119,7 @@ class Run {
   Checkpoint start_ = {};  // that it goes on from; step 0: none
   std::unique_ptr<RunSaver> saver_;
   std::unique_ptr<DataLoader> loader_;
-  Tensor images_;  // [N,H,W,C] of the data set's type, the batch
+  Tensor images_;  // [N,H,W,C] of the data set's type, all of a step
   std::unique_ptr<TrainStep> step_;
   std::unique_ptr<RunRecord> record_;
   std::unique_ptr<ProgressLine> line_;
@@ -150,7 +153,8 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const Dataset& test_da
   else
     task_->measure(train_data_);
   const ImageShape& shape = train_data_.image_shape();
-  images_ = Tensor({{recipe.train.batch, shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
+  images_ =
+      Tensor({{recipe.train.images_a_step(), shape.height, shape.width, shape.channels}, train_data_.dtype()}, device_);
   step_ = std::make_unique<TrainStep>(*task_, optimizer_, images_, step_options(recipe, options.replay));
   loader_ = loader();
   start_directory(configuration);
@@ -161,7 +165,7 @@ void Run::lock() {
 }
 
 std::unique_ptr<DataLoader> Run::loader() const {
-  const SampleOrder order(train_data_.places(), recipe_.train.batch, seed(recipe_));
+  const SampleOrder order(train_data_.places(), recipe_.train.images_a_step(), seed(recipe_));
   const Augmentation augmentation{
       .flip = recipe_.data.flip, .crop = recipe_.data.crop == Crop::random, .seed = seed(recipe_)};
   return std::make_unique<DataLoader>(train_data_, order,
@@ -289,10 +293,9 @@ void Run::finish_interval(std::int64_t step, bool due) {
   std::vector<Metric> metrics = last_metrics_;
   Progress progress{.step = step, .steps = recipe_.train.steps, .metrics = {}, .average = average_loss_.value()};
   progress.images_per_second = throughput_.images_per_second();
-  progress.steps_per_second = progress.images_per_second / static_cast<double>(recipe_.train.batch);
+  progress.steps_per_second = progress.images_per_second / static_cast<double>(recipe_.train.images_a_step());
   if (progress.images_per_second > 0)
-    progress.seconds_left =
-        static_cast<double>((recipe_.train.steps - step) * recipe_.train.batch) / progress.images_per_second;
+    progress.seconds_left = static_cast<double>(recipe_.train.steps - step) / progress.steps_per_second;
   progress.data_share = spent_.data / total;
   progress.compute_share = spent_.compute / total;
   progress.checkpoint_share = spent_.checkpoint / total;
@@ -403,7 +406,7 @@ RunSummary Run::go() {
     StepTime time{.step = done, .data = loaded - begin, .compute = end - loaded};
     spent_.data += time.data;
     spent_.compute += time.compute;
-    throughput_.add(recipe_.train.batch, end - begin);
+    throughput_.add(recipe_.train.images_a_step(), end - begin);
 
     const bool last = done == recipe_.train.steps;
     finish_interval(done, last || done % recipe_.log.every == 0);
@@ -429,7 +432,10 @@ RunSummary Run::go() {
 }  // namespace
 
 StepOptions step_options(const Recipe& recipe, bool replay) {
-  return {.seed = seed(recipe), .replay = replay, .recompute = recipe.train.recompute == Recompute::stages};
+  return {.seed = seed(recipe),
+          .replay = replay,
+          .recompute = recipe.train.recompute == Recompute::stages,
+          .micro_batches = recipe.train.accumulate};
 }
 
 std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device) {

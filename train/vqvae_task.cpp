@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
+#include "ops/concat.h"
 #include "ops/loss.h"
 #include "train/comparison.h"
 #include "train/pixel_range.h"
@@ -56,11 +57,15 @@ double VqvaeTask::pixel_variance() {
   return pixel_variance_;
 }
 
-void VqvaeTask::start(const nn::Context& context, const Tensor& images) {
+void VqvaeTask::start(const nn::Context& context, const Tensor& images, std::int64_t at_once) {
   if (!options_.start_from_data) return;
   const NoGrad constants;
-  const Tensor z = model_.encoder(context, normalise_images(images));
-  model_.quantizer.start_from(z, context.key(Purpose::init, "quantizer.start"));
+  Tensors z;  // [n,h,w,D]
+  for (std::int64_t begin = 0; begin < images.dim(0); begin += at_once) {
+    const Tensor some = images.slice(begin, std::min(begin + at_once, images.dim(0)));
+    z.push_back(model_.encoder(context.part(begin, context.updates), normalise_images(some)));
+  }
+  model_.quantizer.start_from(ops::concat_all(std::move(z), 0), context.key(Purpose::init, "quantizer.start"));
 }
 
 std::vector<Term> VqvaeTask::losses(const nn::Context& context, const Tensor& images) {
@@ -68,18 +73,22 @@ std::vector<Term> VqvaeTask::losses(const nn::Context& context, const Tensor& im
   const models::VqvaeResult result = model_(context, x);
   const Tensor mse = ops::mse(result.reconstruction, x);
   const Tensor nmse = ops::cast(mse, {.to = DType::f32, .scale = 1.0 / pixel_variance()});
-  codes_ = result.quantized.index;
+  if (context.first_sample == 0) codes_.clear();
+  codes_.push_back(result.quantized.index);
   return {{"loss", ops::add(nmse, result.quantized.loss)}, {"nmse", nmse}, {"vq", result.quantized.loss}};
 }
 
 void VqvaeTask::after_step() {
-  recent_codes_.push_back(codes_.device().start_copy_to_host(codes_.bytes(), codes_.spec().bytes()));
-  const auto copies = static_cast<std::int64_t>(recent_codes_.size());
-  if ((copies - 1) * codes_.count() >= CodeUsage::kWindow) recent_codes_.pop_front();  // what follows fills the window
+  for (const Tensor& codes : codes_) {
+    recent_codes_.push_back(codes.device().start_copy_to_host(codes.bytes(), codes.spec().bytes()));
+    const auto copies = static_cast<std::int64_t>(recent_codes_.size());
+    if ((copies - 1) * codes.count() >= CodeUsage::kWindow) recent_codes_.pop_front();  // what follows fills the window
+  }
 }
 
 void VqvaeTask::count_recent_codes() {
-  std::vector<std::int32_t> codes(static_cast<std::size_t>(codes_.count()));
+  if (recent_codes_.empty()) return;
+  std::vector<std::int32_t> codes(static_cast<std::size_t>(codes_.front().count()));
   for (const auto& copy : recent_codes_) {
     std::ranges::copy(copy->wait(), std::as_writable_bytes(std::span(codes)).begin());
     recent_.add(codes);

@@ -24,7 +24,7 @@ class VqvaeTask final : public Task {
   const nn::ParamStore& store() const override { return store_; }
   const models::Vqvae& vqvae() const override { return model_; }
   void measure(const Dataset& train_data) override;
-  void start(const nn::Context& context, const Tensor& images) override;
+  void start(const nn::Context& context, const Tensor& images, std::int64_t at_once) override;
   std::vector<Term> losses(const nn::Context& context, const Tensor& images) override;
   void after_step() override;
   std::vector<Metric> statistics() override;
@@ -49,7 +49,7 @@ class VqvaeTask final : public Task {
   nn::Param pixels_;           // [2] mean and variance of the training pixels, of the full range
   double pixel_variance_ = 0;  // pixels_[1], once it was read
   CodeUsage recent_;           // over a fixed window of codes
-  Tensor codes_;               // [N h w] i32, of the last step
+  Tensors codes_;              // [N h w] i32, of each micro-batch of the last step
   // Those of the steps that are not in recent_ yet, as far as its window reaches back.
   std::deque<std::unique_ptr<HostCopy>> recent_codes_;
 };
