@@ -181,8 +181,9 @@ TEST_SUITE("picture") {
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)  // which need addresses without end
   TEST_CASE("a JPEG for which there is no memory is no bad file") {
-    const std::string file = handmade_jpeg(Image({4096, 4096, 1}, 99), {.progressive = true});
-    const AddressLimit limit(std::size_t{32} << 20);  // 16 MiB of pixels, 32 MiB of coefficients
+    // 36 MiB of pixels, 72 MiB of coefficients: more than any thread's heap has set aside (64 MiB).
+    const std::string file = handmade_jpeg(Image({6144, 6144, 1}, 99), {.progressive = true});
+    const AddressLimit limit(std::size_t{64} << 20);
     expect_error(ErrorKind::memory, {"case", "no memory for reading a JPEG"}, [&] { decode(file); });
   }
 #endif
