@@ -61,7 +61,6 @@ inline MemoryStatistics measured(const Recipe& recipe, Device& device) {
 }
 
 inline PredictedMemory predicted(const Recipe& recipe, Device& device) {
-  const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
   return predict_memory({.recipe = recipe, .device = device});
 }
 

@@ -11,6 +11,7 @@
 #include "core/error.h"
 #include "core/memory_use.h"
 #include "nn/optimizer.h"
+#include "ops/conv_algorithm.h"
 #include "train/checkpoint.h"
 #include "train/data_loader.h"
 #include "train/run_log.h"
@@ -117,6 +118,7 @@ std::string PredictedMemory::largest() const {
 }
 
 PredictedMemory predict_memory(const PlannedRun& run) {
+  const ConvAlgorithmScope algorithm(run.recipe.conv.algorithm);
   const std::unique_ptr<Device> dry = run.device.dry();
   PredictedMemory predicted;
   const std::size_t cached = run.device.allocator().statistics().cached_bytes;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ops/check/values.h"
+#include "ops/conv_algorithm.h"
 
 namespace gesso::check {
 namespace {
@@ -85,6 +86,7 @@ std::string section(const RowInfo& row) {
 }  // namespace
 
 std::string markdown_page(std::span<const RowInfo* const> rows) {
+  const ConvAlgorithmScope planned(ConvAlgorithm::automatic);  // the same page whatever this process prefers
   std::string index, sections;
   for (const RowInfo* row : rows) {
     index += fmt::format("{}[{}](#{})", index.empty() ? "" : ",\n", row->name, row->name);
