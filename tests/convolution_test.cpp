@@ -323,6 +323,7 @@ TEST_SUITE("convolution") {
 
   TEST_CASE("the plan takes Winograd for large squares and the direct way where it does not apply") {
     using convolution::Pass;
+    const ConvAlgorithmScope planned(ConvAlgorithm::automatic);
     for (const Isa isa : supported_isas())
       for (const Pass pass : {Pass::forward, Pass::input_gradient, Pass::weight_gradient}) {
         const auto chosen = [&](const ConvGeometry& g) { return convolution::plan(g, pass, isa); };
