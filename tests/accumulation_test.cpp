@@ -9,7 +9,6 @@
 #include <string>
 #include <vector>
 
-#include "core/tape.h"
 #include "ops/binary.h"
 #include "ops/loss.h"
 #include "tests/small_run.h"

@@ -167,11 +167,15 @@ TEST_SUITE("predicted memory") {
     CHECK(with < without * 3 / 4);
 
     const TemporaryDirectory folder;
-    const auto states = [&](const std::string& name, const std::string& recompute) {
-      (void)train_small({"train.steps=6", "train.recompute=" + recompute}, {.directory = folder.path() / name});
-      return state_files(folder.path() / name);
-    };
-    CHECK(states("kept", "off") == states("recomputed", "stages"));
+    for (const std::string accumulate : {"1", "3"}) {
+      const auto states = [&](const std::string& recompute) {
+        const Path run = folder.path() / (recompute + accumulate);
+        (void)train_small({"train.steps=6", "train.recompute=" + recompute, "train.accumulate=" + accumulate},
+                          {.directory = run});
+        return state_files(run);
+      };
+      CHECK(states("off") == states("stages"));
+    }
   }
 }
 
