@@ -8,7 +8,7 @@
 namespace gesso::convolution {
 namespace {
 
-// Pixels that are summed at a time: [K, kPixels] of dy and some panels of x stay in L2.
+// Pixels that are summed at a time: [kPixels, K] of dy and some panels of x stay in L2.
 constexpr std::int64_t kPixels = 256;
 // Columns a chunk: those of one tap share their pixels' addresses, and x and dy come from L3 once for all of them. With
 // 64 columns a chunk 64 -> 64 at 32x32 ran at 65 % of the FMA loop, with 192 at 73 % (one core of a Zen 3).
@@ -21,21 +21,12 @@ struct WeightGradient {
   Gather gather;                         // from the grid of y into x
   std::int64_t channels, rows, columns;  // [rows = K, columns = taps * channels]
   std::int64_t blocks;                   // of kPixels pixels
-  const float* dy;                       // [blocks][rows][kPixels]
-};
+  const float* dy;                       // [pixels of the grid, rows], pixels dy_apart floats from each other
+  std::int64_t dy_apart;
 
-// dy of one group as [blocks of pixels][group_k][kPixels].
-Tensor transpose_pixels(const Execution& run, const ConvGeometry& g, std::int64_t group_k, const float* dy) {
-  const std::int64_t pixels = g.N * g.OH * g.OW, blocks = divide_up(pixels, kPixels);
-  const GemmKernels& kernels = gemm::kernels(run.isa);
-  Tensor transposed = run.scratch({{blocks, group_k, kPixels}, DType::f32});
-  float* to = transposed.data<float>().data();
-  run.pool.run(blocks, [&](std::int64_t block, int) {
-    const std::int64_t first = block * kPixels, count = std::min(kPixels, pixels - first);
-    kernels.transpose(count, group_k, dy + first * g.K, g.K, to + block * group_k * kPixels, kPixels);
-  });
-  return transposed;
-}
+  const float* dy_of(std::int64_t block) const { return dy + block * kPixels * dy_apart; }
+  std::int64_t pixels_of(std::int64_t block) const { return std::min(kPixels, gather.rows() - block * kPixels); }
+};
 
 // Some pixels of x as columns, and what was found out about them for several panels.
 struct PixelPanel {
@@ -48,11 +39,11 @@ struct PixelPanel {
 // pixels.
 void pack_pixels(const GemmKernels& kernels, const WeightGradient& work, std::int64_t first_column,
                  std::int64_t columns, std::int64_t block, const float* zeros, PixelPanel& memory) {
-  const std::int64_t first = block * kPixels, count = std::min(kPixels, work.gather.rows() - first);
+  const std::int64_t count = work.pixels_of(block);
   for (std::int64_t column = 0; column < columns;) {
     const std::int64_t tap = (first_column + column) / work.channels, channel = (first_column + column) % work.channels;
     if (block != memory.block || tap != memory.tap) {
-      GridWalk walk(work.gather, first);
+      GridWalk walk(work.gather, block * kPixels);
       for (std::int64_t i = 0; i < count; ++i, walk.next())
         memory.pointers[static_cast<std::size_t>(i)] =
             walk.pixel(work.gather.taps[static_cast<std::size_t>(tap)], zeros);
@@ -69,25 +60,24 @@ void pack_pixels(const GemmKernels& kernels, const WeightGradient& work, std::in
 void fetch_part(const WeightGradient& work, std::int64_t block, std::int64_t part, std::int64_t parts) {
   constexpr std::int64_t kLine = 16;  // floats
   if (block >= work.blocks) return;
-  const std::int64_t lines = work.rows * kPixels / kLine;
-  const float* dy = work.dy + block * work.rows * kPixels;
-  for (std::int64_t line = lines * part / parts; line < lines * (part + 1) / parts; ++line)
-    __builtin_prefetch(dy + line * kLine, 0, 2);
+  const std::int64_t pixels = work.pixels_of(block);
+  for (std::int64_t pixel = pixels * part / parts; pixel < pixels * (part + 1) / parts; ++pixel)
+    for (std::int64_t k = 0; k < work.rows; k += kLine)
+      __builtin_prefetch(work.dy_of(block) + pixel * work.dy_apart + k, 0, 2);
 }
 
 // result[rows, columns] of the columns of one panel (+)= the sum over one block of pixels.
 void add_block(const GemmKernels& kernels, const WeightGradient& work, std::int64_t column, std::int64_t columns,
                std::int64_t block, bool add, const float* panel, float* result) {
-  const float* dy = work.dy + block * work.rows * kPixels;
   std::array<const float*, GemmKernels::kMaxRows> rows;
   std::array<std::int64_t, GemmKernels::kMaxRows> offsets;
   for (std::int64_t row = 0; row < work.rows; row += kernels.rows) {
     for (std::int64_t i = 0; i < kernels.rows; ++i) {
-      rows[static_cast<std::size_t>(i)] = dy + std::min(row + i, work.rows - 1) * kPixels;
+      rows[static_cast<std::size_t>(i)] = work.dy_of(block) + std::min(row + i, work.rows - 1);
       offsets[static_cast<std::size_t>(i)] = (row + i) * work.columns;
     }
     kernels.tile({.taps = 1,
-                  .channels = std::min(kPixels, work.gather.rows() - block * kPixels),
+                  .channels = work.pixels_of(block),
                   .rows = rows.data(),
                   .first_channel = 0,
                   .panel = panel,
@@ -96,7 +86,8 @@ void add_block(const GemmKernels& kernels, const WeightGradient& work, std::int6
                   .row_count = std::min<std::int64_t>(kernels.rows, work.rows - row),
                   .column_count = columns,
                   .add = add,
-                  .epilogue = nullptr});
+                  .epilogue = nullptr,
+                  .step = work.dy_apart});
   }
 }
 
@@ -148,18 +139,17 @@ void gradient_of_one(const Execution& run, const ConvGeometry& g, const float* x
   if (algorithm != ConvAlgorithm::direct) return weight_gradient_by_winograd(run, algorithm, g, x, dy, dweight);
   if (takes_patches(g, std::min(group_c, group_k))) return weight_gradient_by_patches(run, g, x, dy, dweight);
   for (std::int64_t group = 0; group < g.groups; ++group) {
-    WeightGradient work = {.gather = forward_gather(g, x + group * group_c, g.C),
-                           .channels = group_c,
-                           .rows = group_k,
-                           .columns = g.taps() * group_c,
-                           .blocks = divide_up(g.N * g.OH * g.OW, kPixels),
-                           .dy = nullptr};
+    const WeightGradient work = {.gather = forward_gather(g, x + group * group_c, g.C),
+                                 .channels = group_c,
+                                 .rows = group_k,
+                                 .columns = g.taps() * group_c,
+                                 .blocks = divide_up(g.N * g.OH * g.OW, kPixels),
+                                 .dy = dy + group * group_k,
+                                 .dy_apart = g.K};
     if (work.blocks == 0) {
       if (run.computes()) std::fill_n(dweight + group * size, size, 0.0f);
       continue;
     }
-    const Tensor transposed = transpose_pixels(run, g, group_k, dy + group * group_k);
-    work.dy = transposed.data<float>().data();
     multiply(run, work, dweight + group * size);
   }
 }
