@@ -61,9 +61,9 @@ class Tape {
   std::span<const Tensor> leaves() const { return leaves_; }
 
   // Gradients of sum_i <seeds[i], dy[i]> with respect to the targets, in their order; zeros where a target has no
-  // influence. Ops that lead to no target do not run. Frees records and what they saved as it goes, unless told to keep
-  // them: then a second walk is possible. Throws if a seed or a target is not on this tape, or if the records are freed
-  // already.
+  // influence; of a leaf that adds, what its destination then holds. Ops that lead to no target do not run. Frees
+  // records and what they saved as it goes, unless told to keep them: then a second walk is possible. Throws if a seed
+  // or a target is not on this tape, or if the records are freed already.
   Tensors backward(std::span<const Tensor> seeds, std::span<const Tensor> dy, std::span<const Tensor> targets,
                    bool keep = false);
   // The gradients of a scalar loss with respect to all watched leaves, into their destinations.

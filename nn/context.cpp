@@ -25,14 +25,14 @@ void StateUpdates::Share::add(const Share& next) {
     values.front() = ops::add(values.front(), next.values.front());
 }
 
-Tensor StateUpdates::Share::of(std::int64_t parts) const {
+Tensor StateUpdates::Share::whole(std::int64_t parts) const {
   if (join == Join::rows) return ops::concat_all(values, 0);
   const Tensor& sum = values.front();
   if (join == Join::sum || parts == 1) return sum;
   return ops::cast(sum, {.to = sum.dtype(), .scale = 1 / static_cast<double>(parts)});
 }
 
-StateUpdates::Pending* StateUpdates::of(const Tensor& target) {
+StateUpdates::Pending* StateUpdates::pending_for(const Tensor& target) {
   const auto found = std::ranges::find_if(pending_, [&](const Pending& p) { return p.target.same_memory(target); });
   return found == pending_.end() ? nullptr : &*found;
 }
@@ -40,7 +40,7 @@ StateUpdates::Pending* StateUpdates::of(const Tensor& target) {
 void StateUpdates::announce(const Tensor& target, Apply apply, const std::vector<Taken>& taken) {
   Pending announced{target, std::move(apply), {}};
   for (const auto& [value, join] : taken) announced.taken.push_back({{value}, join});
-  if (Pending* const before = of(target))
+  if (Pending* const before = pending_for(target))
     *before = std::move(announced);
   else
     pending_.push_back(std::move(announced));
@@ -48,7 +48,7 @@ void StateUpdates::announce(const Tensor& target, Apply apply, const std::vector
 
 void StateUpdates::join(StateUpdates next_part) {
   for (Pending& next : next_part.pending_) {
-    Pending* const whole = of(next.target);
+    Pending* const whole = pending_for(next.target);
     if (!whole) {
       pending_.push_back(std::move(next));
       continue;
@@ -68,7 +68,7 @@ Tensors StateUpdates::taken() const {
 void StateUpdates::commit(const Tensor& gate) {
   for (const Pending& pending : std::exchange(pending_, {})) {
     Tensors whole;
-    for (const Share& share : pending.taken) whole.push_back(share.of(pending.parts));
+    for (const Share& share : pending.taken) whole.push_back(share.whole(pending.parts));
     pending.apply(whole, gate);
   }
 }

@@ -53,7 +53,7 @@ class StateUpdates {
     Tensors values;
     Join join;
     void add(const Share& next);
-    Tensor of(std::int64_t parts) const;
+    Tensor whole(std::int64_t parts) const;
   };
   struct Pending {
     Tensor target;
@@ -61,7 +61,7 @@ class StateUpdates {
     std::vector<Share> taken;
     std::int64_t parts = 1;  // of the batch, that are in `taken`
   };
-  Pending* of(const Tensor& target);
+  Pending* pending_for(const Tensor& target);
   std::vector<Pending> pending_;
 };
 

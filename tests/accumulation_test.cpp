@@ -11,6 +11,7 @@
 
 #include "ops/binary.h"
 #include "ops/loss.h"
+#include "tests/expect_error.h"
 #include "tests/small_run.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
@@ -95,12 +96,8 @@ class ExactRun {
   std::vector<std::vector<double>> step(std::int64_t number, const Tensor& images) {
     state_.set(number, 0.01 / static_cast<double>(number + 1));
     nn::StateUpdates updates, none;
-    const nn::Context context{.device = reference_,
-                              .mode = nn::Mode::train,
-                              .state = state_,
-                              .updates = updates,
-                              .seed = test_seed(),
-                              .first_sample = 5};
+    const nn::Context context{
+        .device = reference_, .mode = nn::Mode::train, .state = state_, .updates = updates, .seed = test_seed()};
     const std::vector<Term> terms = differentiate(task_, context, images, k_);
     optimizer_.step(context.part(0, none), terms.front().value);
     const double open = 1;  // the optimiser's own gate is f32, which a codebook in double does not take
@@ -156,6 +153,10 @@ TEST_SUITE("gradient accumulation") {
         }
       }
     MESSAGE("largest difference ", worst);
+  }
+
+  TEST_CASE("a batch that does not divide into its micro-batches is refused") {
+    expect_error(ErrorKind::usage, {"4 images", "3 micro-batches"}, [] { Trainee({.batch = 4, .micro_batches = 3}); });
   }
 
   TEST_CASE("in float, each step of k micro-batches of b from identical state is that of a batch of k b, to 1e-5") {

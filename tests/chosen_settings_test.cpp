@@ -150,6 +150,10 @@ TEST_SUITE("chosen settings") {
          {"data.size", "data.channels", "data.validation", "data.flip", "train.batch", "train.steps", "model.hidden"})
       CHECK_MESSAGE(!chosen.says(key + std::string("=")), key);
     CHECK(Prepared(directory / "photos").recipe.data.channels == 1);
+    const Prepared whole(directory / "photos", {"data.validation=0.1"});
+    const Prepared parts(directory / "photos", {"data.validation=0.1", "train.accumulate=3"});
+    CHECK(whole.recipe.train.batch >= 3);  // a quarter of the pictures
+    CHECK(parts.recipe.train.batch == whole.recipe.train.batch / 3);
   }
 
   TEST_CASE("pictures may lie beside folders, and sizes of data sets are their own") {

@@ -44,7 +44,8 @@ class BenchedRun {
     recipe.vqvae.validate();
     task_ = make_task(recipe, device);
     task_->measure(*data);
-    recipe.train.batch = std::clamp(data->size() / recipe.train.accumulate, std::int64_t{1}, recipe.train.batch);
+    recipe.train.accumulate = std::min(recipe.train.accumulate, data->size());
+    recipe.train.batch = std::min(recipe.train.batch, data->size() / recipe.train.accumulate);
     images_ = read_images(*data, 0, recipe.train.images_a_step(), device);
     batch_.resize(images_.spec().bytes());
     images_.copy_to_host(batch_);

@@ -212,11 +212,12 @@ void choose_training_settings(RecipeFile& file, const Dataset& train_data) {
   chooser.choose("model.hidden", is_small ? 128 : 64,
                  "128 for pictures of at most 32x32, else 64: time grows with pixels times its square");
   chooser.choose("model.code_width", std::max<std::int64_t>(1, model.hidden / 2), "half of model.hidden");
-  constexpr std::int64_t kMostCodes = 16384;  // of a step
+  constexpr std::int64_t kMostCodes = 16384;  // at once
+  const std::int64_t quarter = pictures / (4 * recipe.train.accumulate);
   chooser.choose(
-      "train.batch", clamped(std::min(kMostCodes / codes, pictures / 4), 1, 32),
-      fmt::format("the least of 32, {} ({} codes a step, {} a picture) and {} (a quarter of the {} pictures)",
-                  kMostCodes / codes, kMostCodes, codes, pictures / 4, pictures));
+      "train.batch", clamped(std::min(kMostCodes / codes, quarter), 1, 32),
+      fmt::format("the least of 32, {} ({} codes at once, {} a picture) and {} (a quarter of the {} pictures a step)",
+                  kMostCodes / codes, kMostCodes, codes, quarter, pictures));
   const std::int64_t vectors = recipe.train.images_a_step() * codes;
   chooser.choose("model.codes",
                  clamped(static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(vectors / 4))), 8, 512),

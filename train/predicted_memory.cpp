@@ -94,7 +94,8 @@ std::string remedy(const PlannedRun& run, std::size_t available) {
   }
   std::string text =
       most > 0 ? fmt::format("the largest train.batch that fits is {}", most) + same_steps(run, available, most)
-               : std::string("no train.batch fits; use a smaller model or smaller images");
+               : fmt::format("no train.batch fits; use {}a smaller model or smaller images",
+                             train.accumulate > 1 ? "a lower train.accumulate, " : "");
   changed = train;
   changed.recompute = Recompute::stages;
   if (train.recompute == Recompute::off && fits_with(run, available, changed))
@@ -161,11 +162,13 @@ void tell_want_of_memory(const PlannedRun& run, const PredictedMemory& predicted
     if (error.code() != std::errc::resource_unavailable_try_again) throw;
     what = fmt::format("out of memory on the host: a thread could not be started ({})", error.what());
   }
+  const std::int64_t batch = run.recipe.train.batch;
   fail(ErrorKind::memory,
        "{}; {} of tensors were predicted for the peak, the most held by {}; the last checkpoint is {}; free memory{} "
-       "and go on with --resume, or start anew with a train.batch below {} and a higher train.accumulate",
+       "and go on with --resume, or start anew with {}",
        what, format_bytes(predicted.peak_bytes), predicted.largest(), saved_in(directory),
-       run.recipe.train.recompute == Recompute::off ? " or set train.recompute=stages" : "", run.recipe.train.batch);
+       run.recipe.train.recompute == Recompute::off ? " or set train.recompute=stages" : "",
+       batch > 1 ? fmt::format("a train.batch below {} and a higher train.accumulate", batch) : "smaller images");
 }
 
 }  // namespace gesso

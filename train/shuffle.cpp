@@ -38,7 +38,8 @@ SampleOrder::SampleOrder(std::int64_t samples, std::int64_t batch, std::uint64_t
     : samples_(samples), batch_(batch), seed_(seed) {
   if (batch < 1) fail("batches of {} samples; at least 1 is needed", batch);
   if (samples < batch)
-    fail("the data set has {} samples, less than one batch of {}; lower train.batch", samples, batch);
+    fail("the data set has {} samples, less than the {} of a step; lower train.batch or train.accumulate", samples,
+         batch);
 }
 
 std::vector<std::int64_t> SampleOrder::operator()(std::int64_t step) const {

@@ -84,7 +84,7 @@ StepValues TrainStep::run(std::int64_t step, double rate) {
   const ProfileRange range(RangeKind::step, "step");
   Device& device = images_.device();
   state_.set(step, rate);
-  if (step == 0) start(context(nn::Mode::train, updates_));
+  if (nn::StateUpdates unused; step == 0) start(context(nn::Mode::train, unused));
   if (!graph_ && warm_ && options_.replay && device.can_capture()) graph_ = device.capture([this] { work(); });
   if (graph_)
     graph_->launch();
