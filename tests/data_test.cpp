@@ -385,7 +385,7 @@ TEST_SUITE("data") {
         for (const std::int64_t index : order(step)) met.insert(index);
       CHECK(met.size() == 9);
     }
-    expect_error(ErrorKind::usage, {"10 samples", "batch of 11", "train.batch"}, [] { SampleOrder(10, 11, 0); });
+    expect_error(ErrorKind::usage, {"10 samples", "the 11 of a step", "train.batch"}, [] { SampleOrder(10, 11, 0); });
     expect_error(ErrorKind::usage, {"batches of 0"}, [] { SampleOrder(10, 0, 0); });
     expect_error(ErrorKind::usage, {"step -1"}, [&] { order(-1); });
   }
