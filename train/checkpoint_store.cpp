@@ -6,11 +6,13 @@
 #include <algorithm>
 #include <charconv>
 #include <exception>
+#include <new>
 #include <optional>
 
 #include "core/error.h"
 #include "train/file_calls.h"
 #include "train/manifest.h"
+#include "train/text.h"
 
 namespace gesso {
 namespace {
@@ -91,6 +93,7 @@ std::string damage(const Checkpoint& checkpoint, Part&& part) {
     part();
   } catch (const Error& error) {
     if (error.kind() == ErrorKind::data) return error.what();
+    if (error.kind() == ErrorKind::memory) throw;
     fail(error.kind(), "{}; if this stays so, move {} away to go on from the checkpoint before it", error.what(),
          checkpoint.directory.string());
   }
@@ -110,6 +113,7 @@ void ignoring_errors(Work&& work) {
   try {
     work();
   } catch (const Error&) {
+  } catch (const std::bad_alloc&) {
   }
 }
 
@@ -181,22 +185,22 @@ void CheckpointStore::prepare() {
 }
 
 CheckpointStore::Saved CheckpointStore::save(std::int64_t step, std::span<const CheckpointFile> files) {
-  const Path finished = directory_ / name_of(step);
+  Saved saved{directory_ / name_of(step), {}};
   const Path temporary = directory_ / (std::string(kTemporaryPrefix) + name_of(step));
   ignoring_errors([&] { remove_leftovers(files_, directory_); });
   try {
     write_directory(files_, temporary, step, files);
-    rename(files_, temporary, finished);
+    rename(files_, temporary, saved.directory);
   } catch (...) {
     ignoring_errors([&] { remove_all(files_, temporary); });
     throw;
   }
   try {
     sync_directory(files_, directory_);
-  } catch (const Error& error) {
-    return {finished, error.what()};
+  } catch (const std::exception& error) {  // it is there: not even a want of memory may say otherwise
+    saved.doubt = words_of(error);
   }
-  return {finished, {}};
+  return saved;
 }
 
 void CheckpointStore::remove(std::span<const Checkpoint> old) {

@@ -2,8 +2,9 @@
 
 #include <exception>
 #include <iterator>
-#include <new>
 #include <utility>
+
+#include "train/text.h"
 
 namespace gesso {
 
@@ -66,11 +67,7 @@ SaveReport CheckpointWriter::save() {
     report.problem = std::move(saved.doubt);
     if (!report.in_doubt) store_.keep_newest(keep_);
   } catch (const std::exception& error) {
-    try {
-      report.problem = error.what();
-    } catch (const std::bad_alloc&) {
-      report.problem = "no memory";  // short enough to need none
-    }
+    report.problem = words_of(error);
   }
   return report;
 }

@@ -7,10 +7,10 @@
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "train/crc32c.h"
+#include "train/json_text.h"
 
 namespace gesso {
 namespace {
@@ -109,7 +109,8 @@ ProtobufMessage tensor_value(std::string_view tag, std::string_view plugin, std:
 }
 
 ProtobufMessage setting_value(const std::string& json) {
-  const nlohmann::json parsed = nlohmann::json::parse(json, nullptr, false);
+  const JsonTree tree = parse_json_tree(json, "setting", ErrorKind::usage);
+  const nlohmann::json& parsed = tree.value;
   ProtobufMessage made;
   if (parsed.is_number()) return made.real(hparams_field::kNumber, parsed.get<double>());
   if (parsed.is_boolean()) return made.whole(hparams_field::kTruth, parsed.get<bool>() ? 1 : 0);

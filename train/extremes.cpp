@@ -1,9 +1,11 @@
 #include "train/extremes.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "train/comparison.h"
+#include "train/json_text.h"
 #include "train/metrics.h"
 
 namespace gesso {
@@ -26,10 +28,15 @@ std::vector<PictureError> errors_of(Task& task, const nn::Context& context, cons
   return errors;
 }
 
-nlohmann::ordered_json json_of(std::span<const PictureError> errors) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const PictureError& error : errors) list.push_back({{"index", error.index}, {"mse", error.mse}});
-  return list;
+std::string json_of(std::span<const PictureError> errors) {
+  std::vector<std::string> list;
+  for (const PictureError& error : errors) {
+    JsonObjectText object;
+    object.add("index", error.index);
+    object.add("mse", error.mse);
+    list.push_back(object.in_one_line());
+  }
+  return fmt::format("[{}]", fmt::join(list, ","));
 }
 
 // Throws what the JSON package throws.
@@ -71,20 +78,24 @@ Image picture_of(std::span<const PictureError> errors, Task& task, const nn::Con
 }
 
 std::string text_of(const Extremes& extremes) {
-  const nlohmann::ordered_json object = {{"step", extremes.step},
-                                         {"looked_at", extremes.looked_at},
-                                         {"worst", json_of(extremes.worst)},
-                                         {"best", json_of(extremes.best)}};
-  return object.dump() + "\n";
+  JsonObjectText object;
+  object.add("step", extremes.step);
+  object.add("looked_at", extremes.looked_at);
+  object.add_json("worst", json_of(extremes.worst));
+  object.add_json("best", json_of(extremes.best));
+  return object.in_one_line() + "\n";
 }
 
 std::optional<Extremes> extremes_of(std::string_view text) {
   try {
-    const nlohmann::json object = nlohmann::json::parse(text);
+    const JsonTree tree = parse_json_tree(text, "extremes", ErrorKind::data);
+    const nlohmann::json& object = tree.value;
     return Extremes{.step = object.at("step").get<std::int64_t>(),
                     .looked_at = object.at("looked_at").get<std::int64_t>(),
                     .worst = errors_in(object.at("worst")),
                     .best = errors_in(object.at("best"))};
+  } catch (const Error&) {
+    return std::nullopt;
   } catch (const nlohmann::json::exception&) {
     return std::nullopt;
   }

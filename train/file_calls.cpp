@@ -10,6 +10,8 @@
 namespace gesso {
 namespace {
 
+ErrorKind kind_of(int error) { return error == ENOMEM ? ErrorKind::memory : ErrorKind::io; }
+
 // Repeats an interrupted call. A system that interrupts without end is not waited for.
 template <class Call>
 IoResult uninterrupted(Call&& call) {
@@ -35,7 +37,7 @@ IoResult list_sorted(FileSystem& system, const Path& path, std::vector<std::stri
 }  // namespace
 
 void fail_io(std::string_view verb, const Path& path, int error) {
-  fail(ErrorKind::io, "cannot {} {}: {}", verb, path.string(), std::generic_category().message(error));
+  fail(kind_of(error), "cannot {} {}: {}", verb, path.string(), std::generic_category().message(error));
 }
 
 OpenFile OpenFile::to_read(FileSystem& system, const Path& path) {
@@ -43,10 +45,12 @@ OpenFile OpenFile::to_read(FileSystem& system, const Path& path) {
 }
 
 std::optional<OpenFile> OpenFile::to_read_if_there(FileSystem& system, const Path& path) {
+  OpenFile file(system, path, kClosed);
   const IoResult opened = uninterrupted([&] { return system.open_file(path); });
   if (opened.error == ENOENT || opened.error == ENOTDIR) return std::nullopt;
   if (opened.error != 0) fail_io("open", path, opened.error);
-  return OpenFile(system, path, static_cast<int>(opened.value));
+  file.handle_ = static_cast<int>(opened.value);
+  return file;
 }
 
 OpenFile OpenFile::to_write(FileSystem& system, const Path& path, const Path& final_path) {
@@ -58,14 +62,16 @@ OpenFile OpenFile::directory(FileSystem& system, const Path& path) {
 }
 
 std::optional<OpenFile> OpenFile::locked(FileSystem& system, const Path& path, std::string_view text) {
+  OpenFile file(system, path, kClosed);
   const IoResult locked = uninterrupted([&] { return system.lock_file(path, text); });
   if (locked.error == EWOULDBLOCK) return std::nullopt;
   if (locked.error != 0) fail_io("lock", path, locked.error);
-  return OpenFile(system, path, static_cast<int>(locked.value));
+  file.handle_ = static_cast<int>(locked.value);
+  return file;
 }
 
 OpenFile::OpenFile(OpenFile&& other) noexcept
-    : system_(other.system_), path_(std::move(other.path_)), handle_(std::exchange(other.handle_, -1)) {}
+    : system_(other.system_), path_(std::move(other.path_)), handle_(std::exchange(other.handle_, kClosed)) {}
 
 OpenFile::~OpenFile() {
   if (handle_ >= 0) system_->close(handle_);
@@ -100,7 +106,7 @@ void OpenFile::sync() const {
 }
 
 void OpenFile::close() {
-  const IoResult result = system_->close(std::exchange(handle_, -1));
+  const IoResult result = system_->close(std::exchange(handle_, kClosed));
   if (result.error != 0 && result.error != EINTR) fail_io("write", path_, result.error);
 }
 
@@ -160,7 +166,7 @@ void make_directories(FileSystem& system, const Path& path) {
 void rename(FileSystem& system, const Path& from, const Path& to) {
   const IoResult result = uninterrupted([&] { return system.rename(from, to); });
   if (result.error == 0) return;
-  fail(ErrorKind::io, "cannot rename {} to {}: {}", from.string(), to.string(),
+  fail(kind_of(result.error), "cannot rename {} to {}: {}", from.string(), to.string(),
        std::generic_category().message(result.error));
 }
 

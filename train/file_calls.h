@@ -1,5 +1,6 @@
 // A FileSystem as gesso uses it: calls are repeated where a signal interrupted them and until all bytes went through;
-// what the system refuses is thrown as ErrorKind::io with call, path and the system's words.
+// what the system refuses is thrown as ErrorKind::io with call, path and the system's words, and as ErrorKind::memory
+// where it lacks memory.
 #pragma once
 
 #include <cstdint>
@@ -46,10 +47,12 @@ class OpenFile {
   void close();
 
  private:
+  static constexpr int kClosed = -1;
+  // The path is there before the file is opened, so that no want of memory comes between.
   OpenFile(FileSystem& system, Path path, int handle) : system_(&system), path_(std::move(path)), handle_(handle) {}
   FileSystem* system_;
   Path path_;
-  int handle_;  // -1: closed
+  int handle_;
 };
 
 // The directory that a path lies in: "." where it names none.

@@ -1,5 +1,6 @@
 #include "train/file_system.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -7,7 +8,7 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <system_error>
+#include <memory>
 #include <utility>
 
 namespace gesso {
@@ -15,6 +16,10 @@ namespace {
 
 // The result of a call that answers -1 where it failed.
 IoResult result_of(std::int64_t answer) { return answer < 0 ? IoResult{.error = errno} : IoResult{.value = answer}; }
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
 
 class PosixFileSystem final : public FileSystem {
  public:
@@ -57,12 +62,17 @@ class PosixFileSystem final : public FileSystem {
   IoResult rename(const Path& from, const Path& to) override { return result_of(::rename(from.c_str(), to.c_str())); }
   IoResult remove(const Path& path) override { return result_of(::remove(path.c_str())); }
   IoResult list(const Path& path, std::vector<std::string>& names) override {
+    // Not by std::filesystem, whose iterator ends the program where it finds no memory.
     names.clear();
-    std::error_code error;
-    std::filesystem::directory_iterator entry(path, error);
-    for (; !error && entry != std::filesystem::directory_iterator(); entry.increment(error))
-      names.push_back(entry->path().filename().string());
-    return {.error = error.value()};
+    const std::unique_ptr<DIR, CloseDirectory> directory(::opendir(path.c_str()));
+    if (!directory) return {.error = errno};
+    while (true) {
+      errno = 0;  // readdir answers with nothing at the end, too
+      const dirent* entry = ::readdir(directory.get());
+      if (entry == nullptr) return {.error = errno};
+      const std::string_view name = entry->d_name;
+      if (name != "." && name != "..") names.emplace_back(name);
+    }
   }
 };
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <exception>
 #include <system_error>
 #include <utility>
 
@@ -122,8 +123,10 @@ StagedDirectory::StagedDirectory(Path final_path)
 }
 
 StagedDirectory::~StagedDirectory() {
-  std::error_code ignored;
-  if (!temporary_.empty()) std::filesystem::remove_all(temporary_, ignored);
+  try {
+    if (!temporary_.empty()) remove_all(posix_file_system(), temporary_);
+  } catch (const std::exception&) {  // it stays, under a name that says what it is
+  }
 }
 
 void StagedDirectory::publish() {

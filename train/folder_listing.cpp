@@ -48,6 +48,7 @@ class Walk {
     try {
       names = list_directory(folder_ / at.name);
     } catch (const Error& error) {
+      if (error.kind() == ErrorKind::memory) throw;
       refuse(at, escaped(error.what()));
     }
     for (const std::string& name : names)

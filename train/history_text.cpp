@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 
@@ -39,7 +38,7 @@ void add_event(RunHistory& history, std::int64_t step, const Json& object) {
 // Takes an object of scalars and stops at anything else: what nests could cost far more than the line's bytes.
 class FlatObject final : public nlohmann::json_sax<Json> {
  public:
-  Json object = Json::object();
+  JsonTree tree{Json::object()};
 
   bool null() override { return add(nullptr); }
   bool boolean(bool value) override { return add(value); }
@@ -60,7 +59,7 @@ class FlatObject final : public nlohmann::json_sax<Json> {
 
  private:
   bool add(Json value) {
-    if (inside_) object[key_] = std::move(value);
+    if (inside_) tree.value[key_] = std::move(value);
     return inside_;
   }
   bool inside_ = false;
@@ -69,11 +68,11 @@ class FlatObject final : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
-nlohmann::json object_in(std::string_view line) {
+JsonTree object_in(std::string_view line) {
   FlatObject flat;
   // The parser alone would take seconds to refuse ten million empty lines.
   const bool good = line.starts_with('{') && line.size() <= kMaxLine && Json::sax_parse(line, &flat);
-  return good ? std::move(flat.object) : Json::object();
+  return good ? std::move(flat.tree) : JsonTree(Json::object());
 }
 
 std::int64_t whole_in(const nlohmann::json& object, const char* key) {
@@ -88,7 +87,8 @@ std::int64_t step_in(const nlohmann::json& object) { return whole_in(object, "st
 void read_metrics(std::string_view text, RunHistory& history) {
   std::int64_t last = -1;
   each_line(text, [&](std::string_view line) {
-    const Json object = object_in(line);
+    const JsonTree tree = object_in(line);
+    const Json& object = tree.value;
     const std::int64_t step = step_in(object);
     const std::string split = text_at(object, "split");
     if (step >= 0 && split == kEventSplit) return add_event(history, step, object);
@@ -107,7 +107,8 @@ void read_metrics(std::string_view text, RunHistory& history) {
 
 void read_starts(std::string_view text, RunHistory& history) {
   each_line(text, [&](std::string_view line) {
-    const Json object = object_in(line);
+    const JsonTree tree = object_in(line);
+    const Json& object = tree.value;
     if (step_in(object) < 0 || history.starts.size() == kMaxStarts) return;
     history.starts.push_back({.step = step_in(object),
                               .time = text_at(object, "time"),

@@ -4,9 +4,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <string_view>
 
+#include "train/json_text.h"
 #include "train/run_history.h"
 
 namespace gesso {
@@ -23,7 +23,7 @@ void each_line(std::string_view text, Take&& take) {
   }
 }
 // An empty object for a line that is not one of JSON with nothing nested in it, or longer than any of gesso's.
-nlohmann::json object_in(std::string_view line);
+JsonTree object_in(std::string_view line);
 // A step or a number of things; -1 where there is none.
 std::int64_t whole_in(const nlohmann::json& object, const char* key);
 std::int64_t step_in(const nlohmann::json& object);

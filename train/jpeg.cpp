@@ -80,6 +80,14 @@ bool contained(Failure& failure, Body body) {
   return true;
 }
 
+// Gives back what the library holds, also where the constructor of its owner throws.
+struct Decompressor : jpeg_decompress_struct {
+  Decompressor() : jpeg_decompress_struct() {}
+  ~Decompressor() { jpeg_destroy_decompress(this); }
+  Decompressor(const Decompressor&) = delete;
+  Decompressor& operator=(const Decompressor&) = delete;
+};
+
 class Reader {
  public:
   Reader(std::span<const std::byte> bytes, const std::string& source) : source_(source), file_(bytes) {
@@ -90,7 +98,6 @@ class Reader {
     run([&] { jpeg_create_decompress(&jpeg_); });
     jpeg_.progress = &scans_.manager;
   }
-  ~Reader() { jpeg_destroy_decompress(&jpeg_); }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
 
@@ -161,7 +168,7 @@ class Reader {
   std::span<const std::byte> exif_;  // in the file; empty: there is none
   Failure failure_{};
   ScanLimit scans_{};
-  jpeg_decompress_struct jpeg_{};
+  Decompressor jpeg_;
 };
 
 // [H,W,4] cyan, magenta, yellow, key to [H,W,3], each ink taking its part of the light.

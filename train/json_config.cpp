@@ -87,19 +87,11 @@ const std::string& text_of(const Json& value, const std::string& key, const std:
   return value.get_ref<const std::string&>();
 }
 
-// Objects a line a member, all else on one line.
-void print(const nlohmann::ordered_json& value, const std::string& indent, std::string& text) {
-  if (!value.is_object() || value.empty()) {
-    text += value.dump();
-    return;
-  }
-  text += "{\n";
-  for (const auto& [key, member] : value.items()) {
-    text += indent + "  " + nlohmann::ordered_json(key).dump() + ": ";
-    print(member, indent + "  ", text);
-    text += key == std::prev(value.end()).key() ? "\n" : ",\n";
-  }
-  text += indent + "}";
+template <class T>
+std::string list_text(const std::vector<T>& values) {
+  std::vector<std::string> texts;
+  for (const T value : values) texts.push_back(Json(value).dump());
+  return fmt::format("[{}]", fmt::join(texts, ","));
 }
 
 }  // namespace
@@ -109,20 +101,24 @@ void JsonConfig::field(std::string key, bool& value, std::string doc) {
     if (!given.is_boolean()) fail("{}: {}: expected true or false, got {}", source, key, shown(given));
     value = given.get<bool>();
   };
-  add({key, "true or false", std::move(doc), false, false, set, [&value] { return Json(value); }});
+  add({key, "true or false", std::move(doc), false, false, set, [&value] { return Json(value).dump(); }});
 }
 
 void JsonConfig::field(std::string key, double& value, Range<double> range, std::string doc) {
   const Rule<double> rule = number_rule(key, range);
   const auto set = [rule, &value](const Json& given, const std::string& source) { value = rule.check(given, source); };
-  add({key, rule.expected, std::move(doc), false, false, set, [&value] { return Json(value); }});
+  add({key, rule.expected, std::move(doc), false, false, set, [&value] { return Json(value).dump(); }});
 }
 
 void JsonConfig::field(std::string key, std::string& value, std::string doc) {
   const auto set = [key, &value](const Json& given, const std::string& source) {
     value = text_of(given, key, "text", source);
   };
-  add({key, "text", std::move(doc), true, false, set, [&value] { return Json(value); }});
+  const auto get = [key, &value] {
+    if (!is_utf8(value)) fail("configuration: {}: {} is no text in UTF-8", key, in_quotes(value));
+    return Json(value).dump();
+  };
+  add({key, "text", std::move(doc), true, false, set, get});
 }
 
 void JsonConfig::field(std::string key, std::string& value, const std::vector<std::string>& choices, std::string doc) {
@@ -138,7 +134,8 @@ void JsonConfig::field(std::string key, std::vector<std::int64_t>& values, Range
   const auto set = [rule, &values](const Json& given, const std::string& source) {
     rule.check_list(given, source, values);
   };
-  add({key, "a list, each " + rule.expected, std::move(doc), false, true, set, [&values] { return Json(values); }});
+  add({key, "a list, each " + rule.expected, std::move(doc), false, true, set,
+       [&values] { return list_text(values); }});
 }
 
 void JsonConfig::field(std::string key, std::vector<double>& values, Range<double> each, std::string doc) {
@@ -146,7 +143,8 @@ void JsonConfig::field(std::string key, std::vector<double>& values, Range<doubl
   const auto set = [rule, &values](const Json& given, const std::string& source) {
     rule.check_list(given, source, values);
   };
-  add({key, "a list, each " + rule.expected, std::move(doc), false, true, set, [&values] { return Json(values); }});
+  add({key, "a list, each " + rule.expected, std::move(doc), false, true, set,
+       [&values] { return list_text(values); }});
 }
 
 void JsonConfig::add_whole(std::string key, Range<std::int64_t> range, std::function<void(std::int64_t)> set,
@@ -154,7 +152,7 @@ void JsonConfig::add_whole(std::string key, Range<std::int64_t> range, std::func
   const Rule<std::int64_t> rule = whole_rule(key, range);
   add({std::move(key), rule.expected, std::move(doc), false, false,
        [rule, set](const Json& given, const std::string& source) { set(rule.check(given, source)); },
-       [get] { return Json(get()); }});
+       [get] { return Json(get()).dump(); }});
 }
 
 void JsonConfig::add_choice(std::string key, std::vector<std::string> names, std::function<void(std::size_t)> set,
@@ -171,7 +169,7 @@ void JsonConfig::add_choice(std::string key, std::vector<std::string> names, std
     }
     set(static_cast<std::size_t>(choice - names.begin()));
   };
-  add({key, expected, std::move(doc), true, false, set_by_name, [names, get] { return Json(names[get()]); }});
+  add({key, expected, std::move(doc), true, false, set_by_name, [names, get] { return Json(names[get()]).dump(); }});
 }
 
 void JsonConfig::add(Field field) {
@@ -206,7 +204,7 @@ bool JsonConfig::is_auto(std::string_view key) const {
   return field != nullptr && field->is_auto;
 }
 
-nlohmann::json JsonConfig::Field::value() const { return is_auto ? Json(kAuto) : get(); }
+std::string JsonConfig::Field::value() const { return is_auto ? Json(kAuto).dump() : get(); }
 
 std::vector<std::string> JsonConfig::keys_in(const std::string& section) const {
   std::vector<std::string> keys;
@@ -230,7 +228,9 @@ void JsonConfig::fail_unknown(const std::string& key, const std::string& source)
 void JsonConfig::set(const std::string& key, const Json& value, const std::string& source) {
   if (find(key) != nullptr) {
     Field& field = declared(key);
-    field.is_auto = field.may_be_auto && value == kAuto;
+    // By its text: nlohmann's comparison makes a value of its own, and ends the program where there is no memory for
+    // it.
+    field.is_auto = field.may_be_auto && value.is_string() && value.get_ref<const std::string&>() == kAuto;
     return field.is_auto ? void() : field.set(value, source);
   }
   if (const std::vector<std::string> keys = keys_in(key); !keys.empty()) {
@@ -244,7 +244,8 @@ void JsonConfig::set(const std::string& key, const Json& value, const std::strin
 
 void JsonConfig::load(std::string_view text, std::string_view source) {
   if (text.size() > kMaxBytes) fail("{}: {} bytes are above the limit of {}", source, text.size(), kMaxBytes);
-  for (const auto& [key, value] : flatten_json(text, source, kMaxDepth)) set(key, value, std::string(source));
+  for (const auto& [key, given] : flatten_json(text, source, ErrorKind::usage, JsonComments::allowed, kMaxDepth))
+    set(key, given.value, std::string(source));
 }
 
 void JsonConfig::load_file(const Path& path) {
@@ -252,7 +253,8 @@ void JsonConfig::load_file(const Path& path) {
   try {
     text = read_text_file(path, kMaxBytes);
   } catch (const Error& error) {
-    fail("{}", error.what());  // whatever it was, it is the configuration that cannot be had
+    if (error.kind() == ErrorKind::memory) throw;
+    fail("{}", error.what());  // whatever else it was, it is the configuration that cannot be had
   }
   load(text, path.string());
 }
@@ -267,32 +269,43 @@ void JsonConfig::assign(std::string_view assignment) {
   const Field* field = find(key);
   if (field == nullptr || field->is_text) return set(key, Json(text), source);
   const std::string list = field->is_list && !text.starts_with("[") ? "[" + text + "]" : text;
-  const Json value = Json::parse(list, nullptr, /*allow_exceptions=*/false);
-  set(key, value.is_discarded() ? Json(text) : value, source);
+  JsonTree given;
+  try {
+    given = parse_json_tree(list, source, ErrorKind::usage);
+  } catch (const Error&) {
+    given = JsonTree(text);
+  }
+  set(key, given.value, source);
+}
+
+// The fields whose keys begin with `section`: a line a member, and in it the sections below.
+void JsonConfig::print(std::string_view section, const std::string& indent, std::string& text) const {
+  std::vector<std::string_view> printed;
+  text += "{";
+  for (const Field& field : fields_) {
+    if (!field.key.starts_with(section)) continue;
+    const std::string_view rest = std::string_view(field.key).substr(section.size());
+    const std::string_view member = rest.substr(0, rest.find('.'));
+    if (std::ranges::find(printed, member) != printed.end()) continue;
+    text += fmt::format("{}\n{}  {}: ", printed.empty() ? "" : ",", indent, Json(member).dump());
+    printed.push_back(member);
+    if (member.size() == rest.size())
+      text += field.value();
+    else
+      print(fmt::format("{}{}.", section, member), indent + "  ", text);
+  }
+  text += fmt::format("{}}}", printed.empty() ? "" : "\n" + indent);
 }
 
 std::string JsonConfig::text() const {
-  nlohmann::ordered_json root = nlohmann::ordered_json::object();
-  for (const Field& field : fields_) {
-    nlohmann::ordered_json* node = &root;
-    std::string_view rest = field.key;
-    for (auto dot = rest.find('.'); dot != std::string_view::npos; dot = rest.find('.')) {
-      node = &(*node)[std::string(rest.substr(0, dot))];
-      rest.remove_prefix(dot + 1);
-    }
-    const Json value = field.value();
-    if (value.is_string() && !is_utf8(value.get_ref<const std::string&>()))
-      fail("configuration: {}: {} is no text in UTF-8", field.key, in_quotes(value.get<std::string>()));
-    (*node)[std::string(rest)] = nlohmann::ordered_json(value);
-  }
   std::string text;
-  print(root, "", text);
+  print("", "", text);
   return text + "\n";
 }
 
 std::vector<JsonConfig::Description> JsonConfig::describe() const {
   std::vector<Description> rows;
-  for (const Field& field : fields_) rows.push_back({field.key, field.expected, field.value().dump(), field.doc});
+  for (const Field& field : fields_) rows.push_back({field.key, field.expected, field.value(), field.doc});
   return rows;
 }
 

@@ -98,10 +98,10 @@ class JsonConfig {
     std::string key, expected, doc;
     bool is_text, is_list;
     std::function<void(const Json& value, const std::string& source)> set;
-    std::function<Json()> get;
+    std::function<std::string()> get;  // as JSON
     bool may_be_auto = false, is_auto = false;
 
-    Json value() const;  // as text() prints it
+    std::string value() const;  // as text() prints it
   };
   void add(Field field);
   void add_whole(std::string key, Range<std::int64_t> range, std::function<void(std::int64_t)> set,
@@ -112,6 +112,7 @@ class JsonConfig {
   [[noreturn]] void fail_unknown(const std::string& key, const std::string& source) const;
   const Field* find(std::string_view key) const;
   Field& declared(std::string_view key);
+  void print(std::string_view section, const std::string& indent, std::string& text) const;
   // The keys that start with "section.".
   std::vector<std::string> keys_in(const std::string& section) const;
 

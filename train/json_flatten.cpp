@@ -15,77 +15,82 @@ using Json = nlohmann::json;
 
 class Flattener final : public JsonHandler {
  public:
-  Flattener(std::string_view source, std::size_t max_depth) : source_(source), max_depth_(max_depth) {}
+  Flattener(std::string_view source, ErrorKind kind, std::size_t max_depth)
+      : source_(source), kind_(kind), max_depth_(max_depth) {}
 
-  std::vector<std::pair<std::string, Json>> leaves;
+  std::vector<std::pair<std::string, JsonTree>> leaves;
 
   bool start_object(std::size_t) override {
-    if (in_list_) fail("{}: {}: objects in a list are not known", source_, in_quotes(path()));
-    if (levels_.size() == max_depth_) fail("{}: {}: nested deeper than {} objects", source_, in_quotes(path()), max_depth_);
+    if (in_list_) fail(kind_, "{}: {}: objects in a list are not known", source_, in_quotes(path()));
+    if (levels_.size() == max_depth_)
+      fail(kind_, "{}: {}: nested deeper than {} objects", source_, in_quotes(path()), max_depth_);
     levels_.emplace_back();
     return true;
   }
   bool end_object() override {
     const bool had_members = !levels_.back().empty();
     levels_.pop_back();
-    return had_members || levels_.empty() ? true : add(Json::object());
+    return had_members || levels_.empty() ? true : add(JsonTree(Json::object()));
   }
   bool key(std::string& key) override {
     constexpr std::size_t kMaxKeyBytes = 64;  // else a long key above many short ones takes memory by the product
-    if (key.size() > kMaxKeyBytes) fail("{}: key {} is longer than {} bytes", source_, in_quotes(key), kMaxKeyBytes);
+    if (key.size() > kMaxKeyBytes)
+      fail(kind_, "{}: key {} is longer than {} bytes", source_, in_quotes(key), kMaxKeyBytes);
     levels_.back() = std::move(key);
     return seen(path());
   }
   bool start_array(std::size_t) override {
     check_inside("a list");
-    if (in_list_) fail("{}: {}: lists in a list are not known", source_, in_quotes(path()));
+    if (in_list_) fail(kind_, "{}: {}: lists in a list are not known", source_, in_quotes(path()));
     in_list_ = true;
-    list_ = Json::array();
+    list_ = JsonTree(Json::array());
     return true;
   }
   bool end_array() override {
     in_list_ = false;
     return add(std::move(list_));
   }
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(std::int64_t value) override { return add(value); }
-  bool number_unsigned(std::uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
-  bool string(std::string& value) override { return add(std::move(value)); }
+  bool null() override { return add(JsonTree()); }
+  bool boolean(bool value) override { return add(JsonTree(value)); }
+  bool number_integer(std::int64_t value) override { return add(JsonTree(value)); }
+  bool number_unsigned(std::uint64_t value) override { return add(JsonTree(value)); }
+  bool number_float(double value, const std::string&) override { return add(JsonTree(value)); }
+  bool string(std::string& value) override { return add(JsonTree(std::move(value))); }
 
  private:
   void check_inside(std::string_view given) const {
-    if (levels_.empty()) fail("{}: expected a JSON object, got {}", source_, given);
+    if (levels_.empty()) fail(kind_, "{}: expected a JSON object, got {}", source_, given);
   }
-  bool add(Json value) {
-    check_inside(value.type_name());
+  bool add(JsonTree given) {
+    check_inside(given.value.type_name());
     if (in_list_)
-      list_.push_back(std::move(value));
+      list_.value.push_back(std::move(given.value));
     else
-      leaves.emplace_back(path(), std::move(value));
+      leaves.emplace_back(path(), std::move(given));
     return true;
   }
   bool seen(const std::string& path) {
-    if (!paths_.insert(path).second) fail("{}: key {} is there twice", source_, in_quotes(path));
+    if (!paths_.insert(path).second) fail(kind_, "{}: key {} is there twice", source_, in_quotes(path));
     return true;
   }
   std::string path() const { return fmt::format("{}", fmt::join(levels_, ".")); }
 
   std::string source_;
+  ErrorKind kind_;
   std::size_t max_depth_;
   std::vector<std::string> levels_;  // the current key of each open object; empty before its first
   std::set<std::string> paths_;
   bool in_list_ = false;
-  Json list_;
+  JsonTree list_;
 };
 
 }  // namespace
 
-std::vector<std::pair<std::string, Json>> flatten_json(std::string_view text, std::string_view source,
-                                                       std::size_t max_depth) {
-  Flattener flattener(source, max_depth);
-  parse_json(text, source, ErrorKind::usage, JsonComments::allowed, flattener);
+std::vector<std::pair<std::string, JsonTree>> flatten_json(std::string_view text, std::string_view source,
+                                                           ErrorKind kind, JsonComments comments,
+                                                           std::size_t max_depth) {
+  Flattener flattener(source, kind, max_depth);
+  parse_json(text, source, kind, comments, flattener);
   return std::move(flattener.leaves);
 }
 

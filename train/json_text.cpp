@@ -1,5 +1,7 @@
 #include "train/json_text.h"
 
+#include <fmt/format.h>
+
 #include "train/text.h"
 
 namespace gesso {
@@ -27,6 +29,64 @@ std::size_t utf8_length(std::string_view text) {
   }
   return 0;
 }
+
+// Recursive: JsonTree comes from parsers that bound the depth.
+void empty(nlohmann::json& value) noexcept {
+  if (!value.is_structured()) return;
+  for (nlohmann::json& member : value) empty(member);
+  value.clear();
+}
+
+class TreeBuilder final : public JsonHandler {
+ public:
+  TreeBuilder(std::string_view source, ErrorKind kind, std::size_t max_depth)
+      : source_(source), kind_(kind), max_depth_(max_depth) {}
+
+  JsonTree tree;
+
+  bool null() override { return add(nullptr); }
+  bool boolean(bool value) override { return add(value); }
+  bool number_integer(std::int64_t value) override { return add(value); }
+  bool number_unsigned(std::uint64_t value) override { return add(value); }
+  bool number_float(double value, const std::string&) override { return add(value); }
+  bool string(std::string& value) override { return add(std::move(value)); }
+  bool start_object(std::size_t) override { return open(nlohmann::json::object()); }
+  bool start_array(std::size_t) override { return open(nlohmann::json::array()); }
+  bool end_object() override { return close(); }
+  bool end_array() override { return close(); }
+  bool key(std::string& key) override {
+    key_ = std::move(key);
+    return true;
+  }
+
+ private:
+  nlohmann::json& place() {
+    if (open_.empty()) return tree.value;
+    nlohmann::json& around = *open_.back();
+    return around.is_array() ? around.emplace_back() : around[key_];
+  }
+  bool add(nlohmann::json&& scalar) {
+    place() = std::move(scalar);
+    return true;
+  }
+  bool open(nlohmann::json&& none) {
+    if (open_.size() == max_depth_) fail(kind_, "{}: nested deeper than {}", source_, max_depth_);
+    nlohmann::json& here = place();
+    here = std::move(none);
+    open_.push_back(&here);
+    return true;
+  }
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  std::string source_;
+  ErrorKind kind_;
+  std::size_t max_depth_;
+  std::vector<nlohmann::json*> open_;  // lists and objects, from the outermost in
+  std::string key_;                    // the current one of the innermost object
+};
 
 }  // namespace
 
@@ -59,5 +119,19 @@ void parse_json(std::string_view text, std::string_view source, ErrorKind kind, 
     fail(kind, "{}: not JSON: {}", source, error.words);
   }
 }
+
+JsonTree::~JsonTree() { empty(value); }
+
+JsonTree parse_json_tree(std::string_view text, std::string_view source, ErrorKind kind, std::size_t max_depth) {
+  TreeBuilder builder(source, kind, max_depth);
+  parse_json(text, source, kind, JsonComments::refused, builder);
+  return std::move(builder.tree);
+}
+
+void JsonObjectText::add_json(std::string_view key, std::string_view json) {
+  members_.push_back(fmt::format("{}:{}", nlohmann::json(key).dump(), json));
+}
+std::string JsonObjectText::in_one_line() const { return fmt::format("{{{}}}", fmt::join(members_, ",")); }
+std::string JsonObjectText::in_lines() const { return fmt::format("{{\n  {}\n}}", fmt::join(members_, ",\n  ")); }
 
 }  // namespace gesso

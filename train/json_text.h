@@ -2,9 +2,12 @@
 // NUL byte, skips a byte order mark, and checks UTF-8 only inside strings.
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/error.h"
 
@@ -23,6 +26,36 @@ enum class JsonComments : bool { refused, allowed };
 // Parses one JSON value that fills the text. Throws ErrorKind `kind`, its text starting with `source`.
 void parse_json(std::string_view text, std::string_view source, ErrorKind kind, JsonComments comments,
                 JsonHandler& handler);
+
+// A value that ends without taking memory. nlohmann's destructor lays what a list or an object holds into a list of its
+// own, and ends the program where there is no memory for that; this one empties them first, from the innermost out.
+class JsonTree {
+ public:
+  explicit JsonTree(nlohmann::json given = nullptr) noexcept : value(std::move(given)) {}
+  JsonTree(JsonTree&& other) noexcept : value(std::move(other.value)) {}
+  JsonTree& operator=(JsonTree&& other) noexcept {
+    std::swap(value, other.value);
+    return *this;
+  }
+  ~JsonTree();
+
+  nlohmann::json value;
+};
+// The value that fills the text. Throws as parse_json(), and on what nests deeper than max_depth.
+JsonTree parse_json_tree(std::string_view text, std::string_view source, ErrorKind kind, std::size_t max_depth = 16);
+
+// An object as text, member by member, without a tree of them.
+class JsonObjectText {
+ public:
+  void add(std::string_view key, const nlohmann::json& scalar) { add_json(key, scalar.dump()); }
+  void add_json(std::string_view key, std::string_view json);
+
+  std::string in_one_line() const;  // {"step":1,"loss":2}
+  std::string in_lines() const;     // a line a member
+
+ private:
+  std::vector<std::string> members_;
+};
 
 // Whether the bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view text);

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
+#include "train/json_text.h"
 #include "train/text.h"
 
 namespace gesso {
@@ -75,7 +76,8 @@ Manifest parse_manifest(std::string_view text) {
     fail(ErrorKind::data, "the manifest does not have the checksum that it ends with");
   Manifest manifest;
   try {
-    manifest = manifest_of(nlohmann::json::parse(text));
+    const JsonTree tree = parse_json_tree(text, "the manifest", ErrorKind::data);
+    manifest = manifest_of(tree.value);
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::data, "the manifest cannot be read: {}", in_quotes(error.what()));
   }

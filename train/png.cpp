@@ -6,6 +6,7 @@
 #include <csetjmp>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "core/error.h"
@@ -28,14 +29,17 @@ void on_error(png_structp png, png_const_charp words) {
 }
 void on_warning(png_structp, png_const_charp) {}  // damage that matters is an error; odd ancillary chunks are skipped
 
-// Of a chunk above its own limits the library does no more than warn, and takes the memory all the same, whatever
-// the file holds. Without it, it passes over the chunk. A row of a million pixels has as much.
-constexpr png_alloc_size_t kMostBytes = 8 << 20;
 void* allocate(png_structp png, png_alloc_size_t bytes) {
-  if (bytes > kMostBytes) return nullptr;
   void* memory = std::malloc(bytes);
   if (memory == nullptr) static_cast<Failure*>(png_get_mem_ptr(png))->no_memory = true;
   return memory;
+}
+
+// Of a chunk above its own limits the library does no more than warn, and takes the memory all the same, whatever
+// the file holds. Without it, it passes over the chunk. A row of a million pixels has as much.
+constexpr png_alloc_size_t kMostBytes = 8 << 20;
+void* allocate_for_reading(png_structp png, png_alloc_size_t bytes) {
+  return bytes > kMostBytes ? nullptr : allocate(png, bytes);
 }
 void release(png_structp, void* memory) { std::free(memory); }
 
@@ -64,8 +68,8 @@ class Reader {
  public:
   Reader(std::span<const std::byte> bytes, const std::string& source)
       : source_(source), file_bytes_(bytes.size()), input_{bytes} {
-    png_ =
-        png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning, &failure_, allocate, release);
+    png_ = png_create_read_struct_2(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning, &failure_,
+                                    allocate_for_reading, release);
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     if (info_ == nullptr) {
       png_destroy_read_struct(&png_, nullptr, nullptr);
@@ -144,20 +148,21 @@ class Reader {
 
 void append_bytes(png_structp png, png_bytep from, std::size_t count) {
   auto& output = *static_cast<std::vector<std::byte>*>(png_get_io_ptr(png));
-  bool stored = true;
+  auto& failure = *static_cast<Failure*>(png_get_error_ptr(png));
   try {
     const auto* bytes = reinterpret_cast<const std::byte*>(from);
     output.insert(output.end(), bytes, bytes + count);
   } catch (const std::bad_alloc&) {
-    stored = false;  // libpng's frames must not see an exception
+    failure.no_memory = true;  // libpng's frames must not see an exception
   }
-  if (!stored) png_error(png, "out of memory");
+  if (failure.no_memory) png_error(png, "out of memory");
 }
 
 class Writer {
  public:
   Writer() {
-    png_ = png_create_write_struct(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning);
+    png_ =
+        png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &failure_, on_error, on_warning, &failure_, allocate, release);
     if (png_ != nullptr) info_ = png_create_info_struct(png_);
     if (info_ == nullptr) {
       png_destroy_write_struct(&png_, nullptr);
@@ -185,6 +190,7 @@ class Writer {
         png_write_row(png_, reinterpret_cast<png_const_bytep>(image.pixels.data() + y * row_values));
       png_write_end(png_, nullptr);
     });
+    if (failure_.no_memory) fail(ErrorKind::memory, "png: no memory for writing a picture of {}", image.shape.text());
     if (!done) fail("png: cannot write a picture of {}: {}", image.shape.text(), failure_.words);
   }
 

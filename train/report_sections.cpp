@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <nlohmann/json.hpp>
 #include <numeric>
 
 #include "core/error.h"
 #include "train/history_text.h"
 #include "train/html.h"
+#include "train/json_text.h"
 #include "train/png.h"
 #include "train/text.h"
 
@@ -70,7 +70,8 @@ std::string film(const std::vector<RunPicture>& pictures) {
 
 // A setting's JSON as the command line takes it.
 std::string plain_value(const std::string& json) {
-  const nlohmann::json parsed = nlohmann::json::parse(json, nullptr, false);
+  const JsonTree tree = parse_json_tree(json, "setting", ErrorKind::usage);
+  const nlohmann::json& parsed = tree.value;
   if (parsed.is_string()) return parsed.get<std::string>();
   return parsed.is_array() ? json.substr(1, json.size() - 2) : json;
 }

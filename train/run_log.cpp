@@ -7,10 +7,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 #include <ranges>
+#include <utility>
 
 #include "train/history_text.h"
+#include "train/json_text.h"
 #include "train/run_history.h"
 
 namespace gesso {
@@ -33,7 +34,7 @@ std::string lines_up_to(std::string_view text, std::int64_t step) {
   std::string kept;
   text.remove_suffix(text.size() - (text.rfind('\n') + 1));
   each_line(text, [&](std::string_view line) {
-    if (const std::int64_t its_step = step_in(object_in(line)); its_step >= 0 && its_step <= step)
+    if (const std::int64_t its_step = step_in(object_in(line).value); its_step >= 0 && its_step <= step)
       kept.append(line) += '\n';
   });
   return kept;
@@ -46,14 +47,21 @@ Path without_lines_behind(const Path& path, std::int64_t step) {
   return path;
 }
 
-std::string line_of(nlohmann::ordered_json object, const std::vector<Metric>& metrics) {
+std::string line_of(JsonObjectText object, const std::vector<Metric>& metrics) {
   for (const Metric& metric : metrics) {
     if (std::isfinite(metric.value))
-      object[metric.name] = metric.value;
+      object.add(metric.name, metric.value);
     else
-      object[metric.name] = fmt::format("{}", metric.value);
+      object.add(metric.name, fmt::format("{}", metric.value));
   }
-  return object.dump() + '\n';
+  return object.in_one_line() + '\n';
+}
+
+JsonObjectText object_of(std::int64_t step, std::string_view split) {
+  JsonObjectText object;
+  object.add("step", step);
+  object.add("split", split);
+  return object;
 }
 
 std::string format_number(double value) {
@@ -73,12 +81,15 @@ MetricsFile::MetricsFile(const Path& run, std::int64_t from_step)
     : file_(without_lines_behind(run / kMetricsFile, from_step), AppendFile::Open::at_end) {}
 
 std::string metrics_line(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
-  return line_of({{"step", step}, {"split", split}}, metrics);
+  return line_of(object_of(step, split), metrics);
 }
 
 void MetricsFile::write_event(std::int64_t step, std::string_view kind, std::string_view text,
                               const std::vector<Metric>& metrics) {
-  file_.append(line_of({{"step", step}, {"split", kEventSplit}, {"event", kind}, {"text", text}}, metrics));
+  JsonObjectText object = object_of(step, kEventSplit);
+  object.add("event", kind);
+  object.add("text", text);
+  file_.append(line_of(std::move(object), metrics));
 }
 
 void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {

@@ -4,11 +4,11 @@
 #include <fmt/ranges.h>
 
 #include <ctime>
-#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "core/isa.h"
 #include "core/thread_pool.h"
+#include "train/json_text.h"
 #include "train/png.h"
 #include "train/text.h"
 
@@ -25,14 +25,15 @@ std::string time_text() {
 }
 
 void add_start(const Path& run, const RunStart& start) {
-  const nlohmann::ordered_json object = {{"step", start.step},
-                                         {"time", start.time},
-                                         {"command", start.command},
-                                         {"version", start.version},
-                                         {"device", start.device},
-                                         {"machine", start.machine},
-                                         {"test_images", start.test_images}};
-  AppendFile(run / kStartsFile, AppendFile::Open::at_end).append(object.dump() + '\n');
+  JsonObjectText object;
+  object.add("step", start.step);
+  object.add("time", start.time);
+  object.add("command", start.command);
+  object.add("version", start.version);
+  object.add("device", start.device);
+  object.add("machine", start.machine);
+  object.add("test_images", start.test_images);
+  AppendFile(run / kStartsFile, AppendFile::Open::at_end).append(object.in_one_line() + '\n');
 }
 
 std::vector<EventFile::Setting> settings_of(const Recipe& recipe) {

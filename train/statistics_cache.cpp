@@ -3,11 +3,11 @@
 #include <xxhash.h>
 
 #include <cstdlib>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "core/error.h"
+#include "train/json_text.h"
 
 namespace gesso {
 namespace {
@@ -37,7 +37,8 @@ std::string checksum(const std::string& set, const PixelStatistics& statistics) 
 std::optional<PixelStatistics> read(const Path& path, const std::string& set) {
   constexpr std::size_t kMostBytes = 4096;
   try {
-    const nlohmann::json file = nlohmann::json::parse(read_text_file(path, kMostBytes));
+    const JsonTree tree = parse_json_tree(read_text_file(path, kMostBytes), path.string(), ErrorKind::data);
+    const nlohmann::json& file = tree.value;
     const PixelStatistics statistics{file.at("mean").get<double>(), file.at("variance").get<double>()};
     if (file.at("checksum").get<std::string>() == checksum(set, statistics)) return statistics;
   } catch (const Error&) {
@@ -49,9 +50,11 @@ std::optional<PixelStatistics> read(const Path& path, const std::string& set) {
 void write(const Path& path, const std::string& set, const PixelStatistics& statistics) {
   try {
     make_directories(path.parent_path());
-    const nlohmann::json file = {
-        {"mean", statistics.mean}, {"variance", statistics.variance}, {"checksum", checksum(set, statistics)}};
-    write_file_atomically(path, file.dump() + "\n");
+    JsonObjectText file;
+    file.add("mean", statistics.mean);
+    file.add("variance", statistics.variance);
+    file.add("checksum", checksum(set, statistics));
+    write_file_atomically(path, file.in_one_line() + "\n");
   } catch (const Error&) {  // measured again the next time
   }
 }

@@ -8,14 +8,18 @@
 #include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.h"
+#include "train/json_flatten.h"
+#include "train/json_text.h"
 #include "train/text.h"
 
 namespace gesso {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
+using Leaves = std::vector<std::pair<std::string, JsonTree>>;
 using ops::StepVerdict;
 
 constexpr std::array<std::string_view, 5> kVerdicts = {"passed", "spike", "skipped", "too many spikes", "not finite"};
@@ -41,22 +45,32 @@ double value_of(const std::string& bits) {
   return static_cast<double>(std::bit_cast<float>(word));
 }
 
-StepRecord record_of(const Json& object) {
-  StepRecord record{.step = object.at("step").get<std::int64_t>()};
-  const auto verdict = std::ranges::find(kVerdicts, object.at("verdict").get<std::string>());
+template <class T>
+T get(const Leaves& leaves, std::string_view key) {
+  const auto found = std::ranges::find(leaves, key, &Leaves::value_type::first);
+  if (found == leaves.end()) fail(ErrorKind::data, "it has no {}", key);
+  return found->second.value.get<T>();
+}
+
+StepRecord record_of(const Leaves& leaves) {
+  StepRecord record{.step = get<std::int64_t>(leaves, "step")};
+  const auto verdict = std::ranges::find(kVerdicts, get<std::string>(leaves, "verdict"));
   if (verdict == kVerdicts.end()) fail(ErrorKind::data, "its verdict is none that gesso knows");
   record.decision = {.verdict = static_cast<StepVerdict>(verdict - kVerdicts.begin()),
-                     .steps_known = object.at("steps_known").get<std::int64_t>(),
-                     .loss_limit = object.at("loss_limit").get<double>(),
-                     .norm_limit = object.at("grad_norm_limit").get<double>()};
-  for (const auto& [name, value] : object.at("values").items())
-    record.values.push_back({name, value_of(value.at("bits").get<std::string>())});
-  record.samples = object.at("samples").get<std::vector<std::int64_t>>();
-  record.first_bad = object.at("first_bad").get<std::string>();
-  record.complaint = object.at("complaint").get<std::string>();
-  record.device = object.at("device").get<std::string>();
-  record.isa = object.at("isa").get<std::string>();
-  record.version = object.at("version").get<std::string>();
+                     .steps_known = get<std::int64_t>(leaves, "steps_known"),
+                     .loss_limit = get<double>(leaves, "loss_limit"),
+                     .norm_limit = get<double>(leaves, "grad_norm_limit")};
+  constexpr std::string_view kBefore = "values.", kBehind = ".bits";  // around a name; the loss comes first
+  for (const auto& [key, leaf] : leaves)
+    if (key.starts_with(kBefore) && key.ends_with(kBehind) && key.size() > kBefore.size() + kBehind.size())
+      record.values.push_back({key.substr(kBefore.size(), key.size() - kBefore.size() - kBehind.size()),
+                               value_of(leaf.value.get<std::string>())});
+  record.samples = get<std::vector<std::int64_t>>(leaves, "samples");
+  record.first_bad = get<std::string>(leaves, "first_bad");
+  record.complaint = get<std::string>(leaves, "complaint");
+  record.device = get<std::string>(leaves, "device");
+  record.isa = get<std::string>(leaves, "isa");
+  record.version = get<std::string>(leaves, "version");
   if (record.step < 1 || record.values.empty()) fail(ErrorKind::data, "it has no step, or no loss");
   return record;
 }
@@ -88,28 +102,32 @@ std::string StepRecord::what() const {
 }
 
 std::string text_of(const StepRecord& record) {
-  Json values = Json::object();
-  for (const Metric& value : record.values)
-    values[value.name] = {{"value", fmt::format("{}", static_cast<float>(value.value))},
-                          {"bits", fmt::format("{:08x}", bits_of(value.value))}};
-  const Json object = {{"step", record.step},
-                       {"verdict", name_of(record.decision.verdict)},
-                       {"steps_known", record.decision.steps_known},
-                       {"loss_limit", record.decision.loss_limit},
-                       {"grad_norm_limit", record.decision.norm_limit},
-                       {"values", values},
-                       {"samples", record.samples},
-                       {"first_bad", record.first_bad},
-                       {"complaint", record.complaint},
-                       {"device", record.device},
-                       {"isa", record.isa},
-                       {"version", record.version}};
-  return object.dump(2) + '\n';
+  JsonObjectText values, object;
+  for (const Metric& metric : record.values) {
+    JsonObjectText value;
+    value.add("value", fmt::format("{}", static_cast<float>(metric.value)));
+    value.add("bits", fmt::format("{:08x}", bits_of(metric.value)));
+    values.add_json(metric.name, value.in_one_line());
+  }
+  object.add("step", record.step);
+  object.add("verdict", name_of(record.decision.verdict));
+  object.add("steps_known", record.decision.steps_known);
+  object.add("loss_limit", record.decision.loss_limit);
+  object.add("grad_norm_limit", record.decision.norm_limit);
+  object.add_json("values", values.in_one_line());
+  object.add_json("samples", fmt::format("[{}]", fmt::join(record.samples, ",")));
+  object.add("first_bad", record.first_bad);
+  object.add("complaint", record.complaint);
+  object.add("device", record.device);
+  object.add("isa", record.isa);
+  object.add("version", record.version);
+  return object.in_lines() + '\n';
 }
 
 StepRecord parse_step_record(std::string_view text) {
+  constexpr std::size_t kMaxDepth = 3;
   try {
-    return record_of(Json::parse(text));
+    return record_of(flatten_json(text, "the record", ErrorKind::data, JsonComments::refused, kMaxDepth));
   } catch (const nlohmann::json::exception& error) {
     fail(ErrorKind::data, "it cannot be read: {}", in_quotes(error.what()));
   }

@@ -36,6 +36,14 @@ std::string in_quotes(std::string_view text) {
   return result + "'";
 }
 
+std::string words_of(const std::exception& error) noexcept {
+  try {
+    return error.what();
+  } catch (const std::bad_alloc&) {
+    return "no memory";  // short enough to need none
+  }
+}
+
 std::string in_shell(std::string_view word) {
   constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
   if (!word.empty() && word.find_first_not_of(kPlain) == std::string_view::npos) return std::string(word);

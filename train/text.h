@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,9 @@ namespace gesso {
 std::string escaped(std::string_view text);
 // Single quotes around `text`, escaped and cut after 80 bytes: file content never floods a terminal either.
 std::string in_quotes(std::string_view text);
+
+// What an error says; "no memory" where there is none to say it.
+std::string words_of(const std::exception& error) noexcept;
 
 // One word of a shell's command line that stands for exactly this text, in quotes where it needs them.
 std::string in_shell(std::string_view word);
