@@ -42,6 +42,7 @@ class StartedProgram {
     if (process_ > 0 && waitpid(process_, &status_, WNOHANG) == process_) process_ = 0;
     return process_ > 0;
   }
+  pid_t process() const { return process_; }  // 0: ended
   void send(int signal) {
     if (runs()) kill(process_, signal);
   }
