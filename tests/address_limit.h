@@ -1,7 +1,6 @@
 // `ulimit -v` for this process, while it lives.
 #pragma once
 
-#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -12,9 +11,8 @@ namespace gesso {
 
 class AddressLimit {
  public:
-  // Room for that many bytes more than are in use; what was freed is given back first, as far as it can be.
+  // Room for that many bytes more than are in use.
   explicit AddressLimit(std::size_t room) {
-    malloc_trim(0);
     std::size_t pages = 0;
     std::ifstream("/proc/self/statm") >> pages;
     getrlimit(RLIMIT_AS, &before_);

@@ -109,9 +109,10 @@ ProtobufMessage tensor_value(std::string_view tag, std::string_view plugin, std:
 }
 
 ProtobufMessage setting_value(const std::string& json) {
-  const JsonTree tree = parse_json_tree(json, "setting", ErrorKind::usage);
-  const nlohmann::json& parsed = tree.value;
+  const std::optional<JsonTree> tree = json_in(json);
   ProtobufMessage made;
+  if (!tree) return made.text(hparams_field::kText, json);
+  const nlohmann::json& parsed = tree->value;
   if (parsed.is_number()) return made.real(hparams_field::kNumber, parsed.get<double>());
   if (parsed.is_boolean()) return made.whole(hparams_field::kTruth, parsed.get<bool>() ? 1 : 0);
   return made.text(hparams_field::kText, parsed.is_string() ? parsed.get<std::string>() : json);

@@ -269,13 +269,8 @@ void JsonConfig::assign(std::string_view assignment) {
   const Field* field = find(key);
   if (field == nullptr || field->is_text) return set(key, Json(text), source);
   const std::string list = field->is_list && !text.starts_with("[") ? "[" + text + "]" : text;
-  JsonTree given;
-  try {
-    given = parse_json_tree(list, source, ErrorKind::usage);
-  } catch (const Error&) {
-    given = JsonTree(text);
-  }
-  set(key, given.value, source);
+  const std::optional<JsonTree> given = json_in(list);
+  given ? set(key, given->value, source) : set(key, Json(text), source);
 }
 
 // The fields whose keys begin with `section`: a line a member, and in it the sections below.

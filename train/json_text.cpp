@@ -128,6 +128,14 @@ JsonTree parse_json_tree(std::string_view text, std::string_view source, ErrorKi
   return std::move(builder.tree);
 }
 
+std::optional<JsonTree> json_in(std::string_view text) {
+  try {
+    return parse_json_tree(text, "text", ErrorKind::usage);
+  } catch (const Error&) {
+    return std::nullopt;
+  }
+}
+
 void JsonObjectText::add_json(std::string_view key, std::string_view json) {
   members_.push_back(fmt::format("{}:{}", nlohmann::json(key).dump(), json));
 }

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -43,6 +44,8 @@ class JsonTree {
 };
 // The value that fills the text. Throws as parse_json(), and on what nests deeper than max_depth.
 JsonTree parse_json_tree(std::string_view text, std::string_view source, ErrorKind kind, std::size_t max_depth = 16);
+// The same, and nothing where it would throw for the text's sake.
+std::optional<JsonTree> json_in(std::string_view text);
 
 // An object as text, member by member, without a tree of them.
 class JsonObjectText {

@@ -70,8 +70,9 @@ std::string film(const std::vector<RunPicture>& pictures) {
 
 // A setting's JSON as the command line takes it.
 std::string plain_value(const std::string& json) {
-  const JsonTree tree = parse_json_tree(json, "setting", ErrorKind::usage);
-  const nlohmann::json& parsed = tree.value;
+  const std::optional<JsonTree> tree = json_in(json);
+  if (!tree) return json;
+  const nlohmann::json& parsed = tree->value;
   if (parsed.is_string()) return parsed.get<std::string>();
   return parsed.is_array() ? json.substr(1, json.size() - 2) : json;
 }
