@@ -2,7 +2,6 @@
 
 #include <dlfcn.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <limits>
@@ -14,13 +13,16 @@
 namespace {
 
 constexpr std::int64_t kNone = std::numeric_limits<std::int64_t>::max();
-std::atomic<std::int64_t> asked = 0, first = kNone, last = kNone, refused_count = 0;
+std::int64_t asked = 0, first = kNone, last = kNone, refused_count = 0;
 
-bool refuses() noexcept {
-  if (first.load(std::memory_order_relaxed) == kNone) return false;
-  const std::int64_t number = asked.fetch_add(1);
-  if (number < first || number > last) return false;
-  refused_count.fetch_add(1);
+// Asked before the address sanitizer is ready to look at an access: neither this nor what it calls may be instrumented,
+// as std::atomic's functions would be.
+[[gnu::no_sanitize_address]] bool refuses() noexcept {
+  if (__atomic_load_n(&first, __ATOMIC_SEQ_CST) == kNone) return false;
+  const std::int64_t number = __atomic_fetch_add(&asked, 1, __ATOMIC_SEQ_CST);
+  if (number < __atomic_load_n(&first, __ATOMIC_SEQ_CST) || number > __atomic_load_n(&last, __ATOMIC_SEQ_CST))
+    return false;
+  __atomic_fetch_add(&refused_count, 1, __ATOMIC_SEQ_CST);
   errno = ENOMEM;
   return true;
 }
@@ -60,22 +62,26 @@ void* aligned_alloc(std::size_t alignment, std::size_t bytes) {
 // The sanitizer's operators do not ask malloc. They are asked themselves, so that it still tells new from new[].
 namespace {
 
-template <class... Alignment>
-void* from_sanitizer(const char* name, std::size_t bytes, Alignment... alignment) {
-  using Operator = void* (*)(std::size_t, Alignment...);
+template <class... More>
+void* from_sanitizer(const char* name, std::size_t bytes, More... more) {
+  using Operator = void* (*)(std::size_t, More...);
+  return reinterpret_cast<Operator>(dlsym(RTLD_NEXT, name))(bytes, more...);
+}
+template <class... More>
+void* from_sanitizer_or_throw(const char* name, std::size_t bytes, More... more) {
   if (refuses()) throw std::bad_alloc();
-  return reinterpret_cast<Operator>(dlsym(RTLD_NEXT, name))(bytes, alignment...);
+  return from_sanitizer<More...>(name, bytes, more...);
 }
 
 }  // namespace
 
-void* operator new(std::size_t bytes) { return from_sanitizer("_Znwm", bytes); }
-void* operator new[](std::size_t bytes) { return from_sanitizer("_Znam", bytes); }
+void* operator new(std::size_t bytes) { return from_sanitizer_or_throw("_Znwm", bytes); }
+void* operator new[](std::size_t bytes) { return from_sanitizer_or_throw("_Znam", bytes); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return from_sanitizer("_ZnwmSt11align_val_t", bytes, alignment);
+  return from_sanitizer_or_throw("_ZnwmSt11align_val_t", bytes, alignment);
 }
 void* operator new[](std::size_t bytes, std::align_val_t alignment) {
-  return from_sanitizer("_ZnamSt11align_val_t", bytes, alignment);
+  return from_sanitizer_or_throw("_ZnamSt11align_val_t", bytes, alignment);
 }
 void* operator new(std::size_t bytes, const std::nothrow_t& nothrow) noexcept {
   return refuses() ? nullptr : from_sanitizer<const std::nothrow_t&>("_ZnwmRKSt9nothrow_t", bytes, nothrow);
@@ -85,13 +91,13 @@ void* operator new(std::size_t bytes, const std::nothrow_t& nothrow) noexcept {
 namespace gesso {
 
 FailingMemory::FailingMemory(std::int64_t number, OutOfMemory how) {
-  asked = 0;
-  refused_count = 0;
-  last = how == OutOfMemory::once ? number : kNone;
-  first = number;
+  __atomic_store_n(&asked, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&refused_count, 0, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&last, how == OutOfMemory::once ? number : kNone, __ATOMIC_SEQ_CST);
+  __atomic_store_n(&first, number, __ATOMIC_SEQ_CST);
 }
-FailingMemory::~FailingMemory() { first = kNone; }
-std::int64_t FailingMemory::refused() { return refused_count; }
+FailingMemory::~FailingMemory() { __atomic_store_n(&first, kNone, __ATOMIC_SEQ_CST); }
+std::int64_t FailingMemory::refused() { return __atomic_load_n(&refused_count, __ATOMIC_SEQ_CST); }
 
 }  // namespace gesso
 #endif
