@@ -36,17 +36,10 @@ void add_event(RunHistory& history, std::int64_t step, const Json& object) {
 }
 
 // Takes an object of scalars and stops at anything else: what nests could cost far more than the line's bytes.
-class FlatObject final : public nlohmann::json_sax<Json> {
+class FlatObject final : public JsonScalarHandler {
  public:
   JsonTree tree{Json::object()};
 
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(std::int64_t value) override { return add(value); }
-  bool number_unsigned(std::uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
-  bool string(std::string& value) override { return add(std::move(value)); }
-  bool binary(Json::binary_t&) override { return false; }
   bool start_object(std::size_t) override { return !std::exchange(inside_, true); }
   bool key(std::string& key) override {
     key_ = std::move(key);
@@ -58,7 +51,7 @@ class FlatObject final : public nlohmann::json_sax<Json> {
   bool parse_error(std::size_t, const std::string&, const Json::exception&) override { return false; }
 
  private:
-  bool add(Json value) {
+  bool scalar(Json&& value) override {
     if (inside_) tree.value[key_] = std::move(value);
     return inside_;
   }

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-class Flattener final : public JsonHandler {
+class Flattener final : public JsonScalarHandler {
  public:
   Flattener(std::string_view source, ErrorKind kind, std::size_t max_depth)
       : source_(source), kind_(kind), max_depth_(max_depth) {}
@@ -50,17 +50,12 @@ class Flattener final : public JsonHandler {
     in_list_ = false;
     return add(std::move(list_));
   }
-  bool null() override { return add(JsonTree()); }
-  bool boolean(bool value) override { return add(JsonTree(value)); }
-  bool number_integer(std::int64_t value) override { return add(JsonTree(value)); }
-  bool number_unsigned(std::uint64_t value) override { return add(JsonTree(value)); }
-  bool number_float(double value, const std::string&) override { return add(JsonTree(value)); }
-  bool string(std::string& value) override { return add(JsonTree(std::move(value))); }
 
  private:
   void check_inside(std::string_view given) const {
     if (levels_.empty()) fail(kind_, "{}: expected a JSON object, got {}", source_, given);
   }
+  bool scalar(Json&& value) override { return add(JsonTree(std::move(value))); }
   bool add(JsonTree given) {
     check_inside(given.value.type_name());
     if (in_list_)

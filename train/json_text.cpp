@@ -37,19 +37,13 @@ void empty(nlohmann::json& value) noexcept {
   value.clear();
 }
 
-class TreeBuilder final : public JsonHandler {
+class TreeBuilder final : public JsonScalarHandler {
  public:
   TreeBuilder(std::string_view source, ErrorKind kind, std::size_t max_depth)
       : source_(source), kind_(kind), max_depth_(max_depth) {}
 
   JsonTree tree;
 
-  bool null() override { return add(nullptr); }
-  bool boolean(bool value) override { return add(value); }
-  bool number_integer(std::int64_t value) override { return add(value); }
-  bool number_unsigned(std::uint64_t value) override { return add(value); }
-  bool number_float(double value, const std::string&) override { return add(value); }
-  bool string(std::string& value) override { return add(std::move(value)); }
   bool start_object(std::size_t) override { return open(nlohmann::json::object()); }
   bool start_array(std::size_t) override { return open(nlohmann::json::array()); }
   bool end_object() override { return close(); }
@@ -65,8 +59,8 @@ class TreeBuilder final : public JsonHandler {
     nlohmann::json& around = *open_.back();
     return around.is_array() ? around.emplace_back() : around[key_];
   }
-  bool add(nlohmann::json&& scalar) {
-    place() = std::move(scalar);
+  bool scalar(nlohmann::json&& value) override {
+    place() = std::move(value);
     return true;
   }
   bool open(nlohmann::json&& none) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -19,7 +20,22 @@ namespace gesso {
 class JsonHandler : public nlohmann::json_sax<nlohmann::json> {
  public:
   bool binary(nlohmann::json::binary_t&) final { return true; }  // not in JSON text
-  bool parse_error(std::size_t position, const std::string& last_token, const nlohmann::json::exception& error) final;
+  bool parse_error(std::size_t position, const std::string& last_token,
+                   const nlohmann::json::exception& error) override;
+};
+
+// A handler to which scalars of all kinds are alike.
+class JsonScalarHandler : public JsonHandler {
+ public:
+  bool null() final { return scalar(nullptr); }
+  bool boolean(bool value) final { return scalar(value); }
+  bool number_integer(std::int64_t value) final { return scalar(value); }
+  bool number_unsigned(std::uint64_t value) final { return scalar(value); }
+  bool number_float(double value, const std::string&) final { return scalar(value); }
+  bool string(std::string& value) final { return scalar(std::move(value)); }
+
+ private:
+  virtual bool scalar(nlohmann::json&& value) = 0;
 };
 
 enum class JsonComments : bool { refused, allowed };
