@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <random>
+#include <regex>
 
 #include "tests/expect_error.h"
 #include "tests/program.h"
@@ -131,6 +132,27 @@ TEST_SUITE("report") {
     line.y[50000] = std::numeric_limits<double>::infinity();
     CHECK(!holds(svg_chart(std::span(&line, 1), {}), "nan"));
     CHECK(!holds(svg_chart(std::span(&line, 1), {}), "inf"));
+  }
+
+  TEST_CASE("no label of a chart leaves the picture, in a font of wide digits either") {
+    constexpr double kWidth = 380, kDigit = 0.637 * 12;  // DejaVu Sans at the style's 12px; other signs are narrower
+    std::mt19937_64 random(test_seed());
+    std::uniform_real_distribution<double> exponent(-6, 9), share(0, 1);
+    const std::regex label("<text x=\"([^\"]*)\" y=\"[^\"]*\" class=\"(end|middle)\">([^<]*)</text>");
+    std::size_t labels = 0;
+    for (int round = 0; round < 500; ++round) {
+      const double last = std::floor(std::pow(10, std::abs(exponent(random)))), high = std::pow(10, exponent(random));
+      const ChartLine line{
+          .colour = 0, .x = {0, round % 2 ? std::ceil(last / 5) * 5 : last}, .y = {high * share(random), high}};
+      const std::string chart = svg_chart(std::span(&line, 1), {.logarithmic = round % 3 == 0});
+      for (std::sregex_iterator i(chart.begin(), chart.end(), label), end; i != end; ++i, ++labels) {
+        const double x = std::stod((*i)[1]), width = kDigit * static_cast<double>((*i)[3].length());
+        const double left = (*i)[2] == "end" ? x - width : x - width / 2;
+        CHECK_MESSAGE(left >= 0, (*i)[0].str());
+        CHECK_MESSAGE(left + width <= kWidth, (*i)[0].str());
+      }
+    }
+    CHECK(labels > 2000);
   }
 
   TEST_CASE("no values make no chart, and one or equal or extreme ones make one without nonsense") {

@@ -11,8 +11,8 @@
 namespace gesso {
 namespace {
 
-// Units of the picture; a letter of its font is about 6.5 wide.
-constexpr double kWidth = 380, kHeight = 220, kTop = 10, kRight = 14, kBottom = 24, kLetter = 6.5;
+// Units of the picture; no digit of the fonts in question is wider than kLetter (DejaVu Sans: 0.636 of 12).
+constexpr double kWidth = 380, kHeight = 220, kTop = 10, kRight = 14, kBottom = 24, kLetter = 7.7;
 
 // A stretch of x or y, and where it lies in the picture.
 struct Axis {
