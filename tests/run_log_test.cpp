@@ -33,10 +33,12 @@ TEST_SUITE("run log") {
   TEST_CASE("a progress line says where training is, how fast it goes and where its time goes") {
     CHECK(progress_text("vqvae", example(), std::string::npos) ==
           "vqvae 120/1000 12% | loss 0.25 (average 0.3) | nmse 0.2 | grad_norm 1.5 | 12.5 steps/s | 400 img/s | eta "
-          "1m11s | data 2% | compute 95% save 1% | 3.0 MiB");
+          "1m11s | data 2% | compute 95% | save 1% | 3.0 MiB");
     Progress early = example();
     early.seconds_left = -1;
     CHECK(progress_text("vqvae", early, std::string::npos).find("eta") == std::string::npos);
+    early.seconds_left = 59.97;
+    CHECK(progress_text("vqvae", early, std::string::npos).find("eta 1m00s") != std::string::npos);
   }
 
   TEST_CASE("a narrow terminal loses what matters least, and never a part of a number") {

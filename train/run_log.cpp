@@ -114,8 +114,8 @@ std::string progress_text(const std::string& name, const Progress& progress, std
   parts.push_back({fmt::format("{:.0f} img/s", progress.images_per_second), 2});
   if (progress.seconds_left >= 0) parts.push_back({fmt::format("eta {}", format_seconds(progress.seconds_left)), 0});
   parts.push_back({fmt::format("data {:.0f}%", 100 * progress.data_share), 3});
-  parts.push_back(
-      {fmt::format("compute {:.0f}% save {:.0f}%", 100 * progress.compute_share, 100 * progress.checkpoint_share), 7});
+  parts.push_back({fmt::format("compute {:.0f}%", 100 * progress.compute_share), 7});
+  parts.push_back({fmt::format("save {:.0f}%", 100 * progress.checkpoint_share), 7});
   parts.push_back({format_bytes(progress.memory_bytes), 4});
   const auto line = [&] {
     std::string text = parts.front().text;
@@ -167,7 +167,7 @@ std::string format_bytes(std::size_t bytes) {
 
 std::string format_seconds(double seconds) {
   const auto whole = static_cast<std::int64_t>(seconds + 0.5);
-  if (seconds < 60) return fmt::format("{:.1f}s", seconds);
+  if (whole < 60) return fmt::format("{:.1f}s", seconds);
   if (whole < 3600) return fmt::format("{}m{:02}s", whole / 60, whole % 60);
   return fmt::format("{}h{:02}m", whole / 3600, whole % 3600 / 60);
 }
