@@ -178,23 +178,25 @@ TEST_SUITE("folder") {
     refused({"'closed/'", "cannot list", "make it readable"});
   }
 
-  TEST_CASE("the samples of a folder are known by their names and sizes, not by where it lies") {
+  TEST_CASE("the samples of a folder are known by their names and contents, not by where it lies") {
     TemporaryDirectory directory;
     for (const char* folder : {"one", "other"}) {
       std::filesystem::create_directory(directory / folder);
       directory.write(folder + "/a.png"s, grey_png(columns(8, 11)));
       directory.write(folder + "/b.png"s, grey_png(columns(8, 12)));
     }
-    const auto files = [&](const char* folder) {
-      return open_folder_dataset(all_of(directory / folder), Split::train)->files();
+    const auto contents = [&](const char* folder) {
+      return open_folder_dataset(all_of(directory / folder), Split::train)->contents().value();
     };
-    CHECK(files("one") == files("other"));
-    directory.write("other/b.png", grey_png(columns(64, 60)));
-    CHECK(files("one") != files("other"));
+    CHECK(contents("one") == contents("other"));
+    Image altered = columns(8, 12);
+    altered.pixels[5] ^= 1;
+    directory.write("other/b.png", grey_png(altered));
+    CHECK(contents("one") != contents("other"));
     std::filesystem::rename(directory / "one/b.png", directory / "one/c.png");
-    const std::string renamed = files("one");
+    const std::uint64_t renamed = contents("one");
     std::filesystem::rename(directory / "one/c.png", directory / "one/b.png");
-    CHECK(files("one") != renamed);
+    CHECK(contents("one") != renamed);
   }
 
   TEST_CASE("a folder that cannot be used says what was expected") {

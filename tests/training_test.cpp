@@ -199,6 +199,37 @@ TEST_SUITE("training") {
     });
   }
 
+  TEST_CASE("a run goes on with the same samples wherever they lie, and with no others of their number") {
+    const TemporaryDirectory folder;
+    write_idx(folder, "idx", 13);
+    write_cifar(folder, "cifar10");
+    const auto flip_a_bit = [](const Path& path, std::size_t at) {
+      std::string content = read_text_file(path, 1 << 20);
+      content[at] ^= 1;
+      std::ofstream(path, std::ios::binary) << content;
+    };
+    const auto goes_on_with = [&](const std::string& kind, const Path& data) {
+      return run(folder / ("run-" + kind), {"train.steps=2", "data.path=" + data.string()}, true).step == 2;
+    };
+    const std::vector<std::tuple<std::string, std::string, std::size_t>> places = {
+        {"idx", "train-images-idx3-ubyte", 500},
+        {"idx", "train-labels-idx1-ubyte", 11},
+        {"cifar10", "data_batch_3.bin", 4000},
+        {"cifar10", "data_batch_5.bin", 3073}};
+    for (const auto& [kind, file, at] : places) {
+      INFO(kind << " " << file);
+      const Path data = folder / kind, run_folder = folder / ("run-" + kind), copy = folder / (kind + "-copy");
+      run(run_folder, {"train.steps=1", "data.kind=" + kind, "data.path=" + data.string()});
+      std::filesystem::copy(data, copy);
+      CHECK(goes_on_with(kind, copy));
+      flip_a_bit(copy / file, at);
+      expect_error(ErrorKind::data, {"was trained on", "now holds", "--data", "--out"},
+                   [&] { (void)goes_on_with(kind, copy); });
+      std::filesystem::remove_all(copy);
+      std::filesystem::remove_all(run_folder);
+    }
+  }
+
   TEST_CASE("what an earlier start skipped is not told where nothing is skipped now") {
     const TemporaryDirectory folder;
     std::filesystem::create_directory(folder / "run");

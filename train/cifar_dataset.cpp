@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/thread_pool.h"
 #include "train/byte_stream.h"
+#include "train/manifest.h"
 
 namespace gesso {
 namespace {
@@ -111,12 +112,18 @@ std::unique_ptr<Dataset> open_cifar_dataset(const Path& directory, Split split) 
       files[i] = read_records(paths[i]);
   });
   std::size_t size = 0;
-  for (const Records& file : files) size += file.size();
+  Checksum contents;
+  for (const Records& file : files) {
+    size += file.size();
+    contents.add(std::as_bytes(std::span(file.pixels)));
+    contents.add(std::as_bytes(std::span(file.labels)));
+  }
   Dataset::Info info{.name = directory.string(),
                      .size = static_cast<std::int64_t>(size),
                      .image_shape = kShape,
                      .class_names = {kClasses.begin(), kClasses.end()},
-                     .identity = std::move(identity)};
+                     .identity = std::move(identity),
+                     .contents = contents.value()};
   return std::make_unique<CifarDataset>(std::move(info), std::move(files));
 }
 

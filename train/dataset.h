@@ -34,7 +34,9 @@ class Dataset {
     // Files are listed before anybody knows which can be used: the places in that list of those that cannot, rising.
     // The samples stand at the others, in order.
     std::vector<std::int64_t> gaps{};
-    std::string files{};  // where each sample is a file: a hash of their names and sizes, in order
+    // A hash of the samples and labels in order, wherever they lie: of pixels, or of files with their names. Samples
+    // that are made by a rule have none.
+    std::optional<std::uint64_t> contents{};
   };
   virtual ~Dataset() = default;
 
@@ -50,7 +52,7 @@ class Dataset {
 
   const std::string& identity() const { return info_.identity; }
   const std::vector<std::string>& skipped() const { return info_.skipped; }
-  const std::string& files() const { return info_.files; }
+  std::optional<std::uint64_t> contents() const { return info_.contents; }
 
   // Of the list that training goes through: the samples, and the gaps between them. Which files turn out to be bad
   // moves no other one in it.

@@ -167,13 +167,13 @@ std::string identity_of(const FolderOptions& options, const std::vector<Entry<T>
 }
 
 template <class T>
-std::string hash_of_files(const std::vector<Entry<T>>& entries) {
+std::uint64_t hash_of_files(const std::vector<Entry<T>>& entries) {
   std::string text;
   for (const Entry<T>& entry : entries) {
     text += entry.file.name;
-    text += entry.usable ? fmt::format("{}{} ", '\0', entry.stamp.size) : std::string("\0bad ", 5);
+    text += entry.usable ? fmt::format("{}{:x} ", '\0', entry.checksum) : std::string("\0bad ", 5);
   }
-  return fmt::format("{:016x}", random_key(0, Purpose::data, text));
+  return checksum_of(std::as_bytes(std::span(text)));
 }
 
 template <class T>
@@ -189,7 +189,7 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
     skipped.push_back(entries[i].file.problem);
     gaps.push_back(static_cast<std::int64_t>(i));
   }
-  const std::string hash = hash_of_files(entries);
+  const std::uint64_t contents = hash_of_files(entries);
   const std::int64_t files = std::ssize(entries) + count_files(options, listing.files);
   check_bad_files(options.path.string(), skipped, files, options.max_bad, kMendOrSkip);
   std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable; });
@@ -206,7 +206,7 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
                      .identity = identity_of(options, entries),
                      .skipped = std::move(skipped),
                      .gaps = std::move(gaps),
-                     .files = hash};
+                     .contents = contents};
   return std::make_unique<FolderDataset<T>>(std::move(info), options, std::move(entries));
 }
 

@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "train/idx.h"
+#include "train/manifest.h"
 
 namespace gesso {
 namespace {
@@ -101,11 +102,15 @@ std::unique_ptr<Dataset> open_idx_dataset(const Path& directory, Split split) {
   int last_class = 0;
   for (const IdxArray* array : {&std::as_const(labels), &others})
     for (const std::uint8_t label : array->values) last_class = std::max<int>(last_class, label);
+  Checksum contents;
+  contents.add(std::as_bytes(std::span(images.values)));
+  contents.add(std::as_bytes(std::span(labels.values)));
   Dataset::Info info{.name = directory.string(),
                      .size = shape[0],
                      .image_shape = {shape[1], shape[2], shape.rank() == 4 ? shape[3] : 1},
                      .class_names = class_names(directory, last_class + 1),
-                     .identity = std::move(identity)};
+                     .identity = std::move(identity),
+                     .contents = contents.value()};
   return std::make_unique<IdxDataset>(std::move(info), std::move(images), std::move(labels));
 }
 

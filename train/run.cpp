@@ -66,15 +66,15 @@ void fresh_config(const RunRequest& request, RecipeFile& file) {
 // The samples and their order, wherever they lie: other ones would continue the run differently.
 std::string contents_of(const Dataset& data) {
   const std::string contents = fmt::format("{} images {}", data.size(), data.image_shape().text());
-  return data.files().empty() ? contents : contents + ", files " + data.files();
+  return data.contents() ? fmt::format("{}, contents {:016x}", contents, *data.contents()) : contents;
 }
 
 void record_data(const RunRequest& request, const Dataset& data, std::string& recorded) {
   std::string found = contents_of(data);
   if (request.resume && !recorded.empty() && recorded != found)
     fail(ErrorKind::data,
-         "run {} was trained on {}, but {} now holds {} (files: a hash of names and sizes); give the same data with "
-         "--data, or start another run with --out",
+         "run {} was trained on {}, but {} now holds {} (contents: a hash); give the same data with --data, or start "
+         "another run with --out",
          request.directory.string(), recorded, data.name(), found);
   recorded = std::move(found);
 }
