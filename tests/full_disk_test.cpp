@@ -49,6 +49,18 @@ train train vqvae-shapes --out "$folder/disk/run" --resume checkpoint.keep=1
 cp -r "$folder/disk/run" "$folder/run"
 )";
 
+// $1, $2 and the other words as above, training in $2/run. Until step 3 is logged, what would go to standard output lies
+// above the limit on the size of files, as no other file does. Prints the exit code.
+constexpr const char* kRefusedForAWhile = R"(set -eu
+gesso=$1 folder=$2
+shift 2
+truncate -s 8M "$folder/lines"
+( ulimit -S -f 8192; exec "$gesso" "$@" >>"$folder/lines" 2>"$folder/errors" ) &
+until grep -q "\"step\":3," "$folder/run/metrics.jsonl"; do kill -0 $!; sleep 0.02; done 2>/dev/null
+prlimit --pid $! --fsize=unlimited:
+code=0; wait $! || code=$?; echo $code
+)";
+
 std::string program_path() { return std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gesso"; }
 
 TEST_SUITE("full disk") {
@@ -93,6 +105,31 @@ TEST_SUITE("full disk") {
     StartedProgram program("/dev/full", tiny_training(folder / "run", 5, false));
     CHECK(program.wait() == static_cast<int>(ErrorKind::io));
     CHECK(list_checkpoints(folder / "run").back().step == 5);
+  }
+
+  TEST_CASE("where standard output refuses lines for a while, the exit code says that results are missing") {
+    const TemporaryDirectory folder;
+    const auto words = tiny_training(folder / "run", 1500, false,
+                                     {"checkpoint.every=1000000", "log.every=1", "--log-format", "json"});
+    const OwnProcess done = run_command(fmt::format("sh -c '{}' sh {} {} {}", kRefusedForAWhile, program_path(),
+                                                    folder.path().string(), fmt::join(words, " ")));
+    CHECK_MESSAGE(done.output == "6\n", done.output);
+    CHECK(list_checkpoints(folder / "run").back().step == 1500);
+    const std::string lines = read_text_file(folder / "lines", 1 << 26);
+    CHECK_MESSAGE(lines.find("\"step\":1500,") != std::string::npos, "it was not for a while only");
+    CHECK(lines.find("\"step\":1,") == std::string::npos);
+    const std::string told = read_text_file(folder / "errors", 1 << 20);
+    CHECK_MESSAGE(told.find("cannot write the results to standard output") != std::string::npos, told);
+  }
+
+  TEST_CASE("a run that is stopped and saved says so, although its results were not written") {
+    const TemporaryDirectory folder;
+    StartedProgram program("/dev/full", tiny_training(folder / "run", kForever, false), folder / "errors");
+    while (!std::filesystem::exists(folder / "run" / "checkpoints") || list_checkpoints(folder / "run").empty())
+      REQUIRE(program.runs());
+    CHECK(program.end(SIGTERM) == 75);
+    const std::string told = read_text_file(folder / "errors", 1 << 20);
+    CHECK_MESSAGE(told.find("cannot write the results to standard output") != std::string::npos, told);
   }
 
   TEST_CASE("a run fills a small tmpfs, and goes on from what it saved when there is room") {

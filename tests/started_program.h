@@ -17,8 +17,9 @@ namespace gesso {
 
 class StartedProgram {
  public:
-  // Its two outputs go to the file `output`.
-  StartedProgram(const std::filesystem::path& output, std::vector<std::string> words) {
+  // Its two outputs go to the file `output`, or standard error to `errors`.
+  StartedProgram(const std::filesystem::path& output, std::vector<std::string> words,
+                 const std::filesystem::path& errors = {}) {
     const std::string program = std::filesystem::read_symlink("/proc/self/exe").parent_path() / "gesso";
     words.insert(words.begin(), program);
     std::vector<char*> arguments;
@@ -27,7 +28,10 @@ class StartedProgram {
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    if (errors.empty())
+      posix_spawn_file_actions_adddup2(&actions, 1, 2);
+    else
+      posix_spawn_file_actions_addopen(&actions, 2, errors.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0666);
     const int problem = posix_spawn(&process_, program.c_str(), &actions, nullptr, arguments.data(), environ);
     posix_spawn_file_actions_destroy(&actions);
     if (problem != 0) fail(ErrorKind::io, "cannot start {}", program);

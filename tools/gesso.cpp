@@ -14,15 +14,17 @@
 #include "cuda/devices.h"
 #include "tools/verbs.h"
 #include "tools/version.h"
-#include "train/run_log.h"
+#include "train/standard_streams.h"
 #include "train/task.h"
 #include "train/text.h"
 
 namespace gesso {
 
-void print_json(const nlohmann::json& object) {
-  fmt::print("{}\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+std::string json_line(const nlohmann::json& object) {
+  return object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
 }
+
+void print_json(const nlohmann::json& object) { fmt::print("{}", json_line(object)); }
 
 nlohmann::ordered_json json_of(const std::vector<Metric>& metrics) {
   nlohmann::ordered_json object = nlohmann::ordered_json::object();
@@ -39,6 +41,17 @@ VerbOption add_json_option(Verb verb, bool& json) {
 }
 
 namespace {
+
+// Standard output forgets what it could not write, but not that it could not. That a run is saved counts for more.
+int exit_code_of(const Outcome& outcome) {
+  const int error = std::fflush(stdout) == 0 ? 0 : errno;
+  if (error == 0 && std::ferror(stdout) == 0) return outcome.exit_code;
+  const std::string why = error != 0 ? std::generic_category().message(error) : "some of them were refused";
+  const std::string text = fmt::format("cannot write the results to standard output: {}", why);
+  if (outcome.exit_code != kInterrupted) fail(ErrorKind::io, "{}", text);
+  tell(fmt::format("gesso: {}\n", text));
+  return kInterrupted;
+}
 
 int run(int argc, char** argv) {
   register_cuda_devices();
@@ -68,9 +81,7 @@ int run(int argc, char** argv) {
   add_bench(program, outcome);
   add_info(program, outcome);
   if (!command_line.parse(argc, argv)) return static_cast<int>(ErrorKind::usage);
-  if (std::fflush(stdout) != 0)
-    fail(ErrorKind::io, "cannot write the results to standard output: {}", std::generic_category().message(errno));
-  return outcome.exit_code;
+  return exit_code_of(outcome);
 }
 
 }  // namespace

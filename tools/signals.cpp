@@ -1,9 +1,10 @@
 #include "tools/signals.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <cerrno>
+
+#include "train/standard_streams.h"
 
 namespace gesso {
 namespace {
@@ -26,8 +27,7 @@ extern "C" void on_stop(int number) {
   if (is_second || !controls.looked_after) {
     end_by(number);
   } else if (!controls.stop.exchange(true)) {
-    constexpr char kText[] = "\nstopping after this step; Ctrl-C, twice in all, stops at once\n";
-    [[maybe_unused]] const ssize_t ignored = write(STDERR_FILENO, kText, sizeof kText - 1);
+    tell("\nstopping after this step; Ctrl-C, twice in all, stops at once\n");
   }
   errno = error;
 }

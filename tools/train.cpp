@@ -12,7 +12,7 @@
 #include "tools/version.h"
 #include "train/report.h"
 #include "train/run.h"
-#include "train/run_log.h"
+#include "train/standard_streams.h"
 #include "train/text.h"
 #include "train/trainer.h"
 
@@ -43,6 +43,23 @@ std::string written_report(const Path& run) {
     return {};
   }
   return page.string();
+}
+
+// page: of the report; empty where there is none.
+std::string result_text(const Path& run, const RunSummary& summary, const std::string& page, bool json) {
+  if (json) {
+    nlohmann::ordered_json object = {{"run", run.string()}, {"step", summary.step}};
+    object.update(json_of(summary.metrics));
+    object["sample"] = summary.sample.string();
+    object["checkpoint"] = summary.checkpoint.string();
+    object["report"] = page;
+    return json_line(object);
+  }
+  std::string text = fmt::format("run         {}\n", run.string());
+  if (!summary.sample.empty()) text += fmt::format("pictures    {}\n", summary.sample.string());
+  text += fmt::format("checkpoint  {}\n", summary.checkpoint.string());
+  if (!page.empty()) text += fmt::format("report      {}\n", page);
+  return text;
 }
 
 // A folder is easily given as a word of its own.
@@ -77,20 +94,11 @@ void run_train(TrainOptionsOfVerb& options, Outcome& outcome) {
   if (options.dry_run) return print_plan(training_plan(file.recipe(), *prepared.data, run), options.json);
 
   const RunSummary summary = train(file.recipe(), *prepared.data, run);
-  const std::string report = written_report(run.directory);
+  const std::string page = written_report(run.directory);
   if (summary.end == RunEnd::interrupted) outcome.exit_code = kInterrupted;
-  if (options.json) {
-    nlohmann::ordered_json object = {{"run", options.request.directory.string()}, {"step", summary.step}};
-    object.update(json_of(summary.metrics));
-    object["sample"] = summary.sample.string();
-    object["checkpoint"] = summary.checkpoint.string();
-    object["report"] = report;
-    return print_json(object);
-  }
-  fmt::print("run         {}\n", options.request.directory.string());
-  if (!summary.sample.empty()) fmt::print("pictures    {}\n", summary.sample.string());
-  fmt::print("checkpoint  {}\n", summary.checkpoint.string());
-  if (!report.empty()) fmt::print("report      {}\n", report);
+  const bool taken = hand_over(result_text(run.directory, summary, page, options.json), &controls.stop);
+  if (!taken && summary.end == RunEnd::finished)
+    fail(ErrorKind::io, "asked to stop while standard output did not take the results; the run is finished and saved");
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ void add_report(Verb program, Outcome& outcome);
 void add_train(Verb program, Outcome& outcome);
 
 // Results go to standard output, diagnostics to standard error; with --json the last line is one object.
+std::string json_line(const nlohmann::json& object);
 void print_json(const nlohmann::json& object);
 nlohmann::ordered_json json_of(const std::vector<Metric>& metrics);
 

@@ -12,6 +12,7 @@
 #include "train/chosen_settings.h"
 #include "train/open_dataset.h"
 #include "train/run_log.h"
+#include "train/standard_streams.h"
 #include "train/trainer.h"
 
 namespace gesso {

@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
 #include <ranges>
 #include <utility>
 
 #include "train/history_text.h"
 #include "train/json_text.h"
 #include "train/run_history.h"
+#include "train/standard_streams.h"
 
 namespace gesso {
 namespace {
@@ -72,11 +72,6 @@ std::string format_number(double value) {
 
 }  // namespace
 
-void tell(const std::string& text) {
-  std::fputs(text.c_str(), stderr);
-  std::fflush(stderr);
-}
-
 MetricsFile::MetricsFile(const Path& run, std::int64_t from_step)
     : file_(without_lines_behind(run / kMetricsFile, from_step), AppendFile::Open::at_end) {}
 
@@ -129,8 +124,11 @@ std::string progress_text(const std::string& name, const Progress& progress, std
   return line().substr(0, width);
 }
 
-ProgressLine::ProgressLine(std::string name, LogFormat format)
-    : name_(std::move(name)), format_(format), terminal_(format == LogFormat::text && isatty(STDERR_FILENO) == 1) {}
+ProgressLine::ProgressLine(std::string name, LogFormat format, const std::atomic<bool>* stop)
+    : name_(std::move(name)),
+      format_(format),
+      stop_(stop),
+      terminal_(format == LogFormat::text && isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
   if (open_) tell("\n");
@@ -140,8 +138,7 @@ void ProgressLine::show(const Progress& progress, bool due) {
   constexpr std::int64_t kShortestPauseMs = 100;
   if (!terminal_ && !due) return;
   if (format_ == LogFormat::json) {
-    std::fputs(progress.record.c_str(), stdout);
-    std::fflush(stdout);
+    (void)hand_over(progress.record, stop_);  // given up only in a run that stops, which the exit code says
     return;
   }
   if (!terminal_) return tell(progress_text(name_, progress, std::string::npos) + '\n');

@@ -1,6 +1,7 @@
 // What a run says: metrics.jsonl, one object a line, and lines for whoever watches.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -10,9 +11,6 @@
 #include "train/task.h"
 
 namespace gesso {
-
-// To standard error. Where that takes nothing (a log on a full disk) nobody is told, and work goes on.
-void tell(const std::string& text);
 
 // {"step":step,"split":split,"loss":...} and a line's end; a value that is not finite is written as a string.
 std::string metrics_line(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
@@ -53,7 +51,8 @@ enum class LogFormat : std::uint8_t { text, json };
 // without control characters. Goes to standard error: results have standard output for themselves.
 class ProgressLine {
  public:
-  ProgressLine(std::string name, LogFormat format);
+  // stop: see hand_over().
+  ProgressLine(std::string name, LogFormat format, const std::atomic<bool>* stop);
   ~ProgressLine();  // leaves the terminal on a fresh line
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
@@ -66,6 +65,7 @@ class ProgressLine {
  private:
   std::string name_;
   LogFormat format_;
+  const std::atomic<bool>* stop_;
   bool terminal_;
   bool open_ = false;  // an unfinished line stands on the terminal
   std::int64_t last_ms_ = 0;

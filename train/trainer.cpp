@@ -147,7 +147,8 @@ Run::Run(const Recipe& recipe, const Dataset& train_data, const Dataset& test_da
       task_(make_task(recipe, device_)),
       optimizer_(task_->store(), recipe.optimizer, recipe.spikes) {
   const std::string configuration = text_of(recipe);
-  line_ = std::make_unique<ProgressLine>(recipe.model, options.log_format);
+  line_ = std::make_unique<ProgressLine>(recipe.model, options.log_format,
+                                         options.controls ? &options.controls->stop : nullptr);
   if (options.resume)
     load();
   else
