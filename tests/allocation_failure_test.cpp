@@ -318,7 +318,7 @@ TEST_SUITE("allocation failures") {
                 }},
                {"history", [&] { require(read_history(folder.path()).metrics.size() == 2, "another history"); }},
                {"line of metrics", [&] {
-                  MetricsFile(folder.path(), 2).write_event(2, "spike", "text", {{"loss", 1}});
+                  MetricsFile(folder.path(), 2).append(event_line(2, "spike", "text", {{"loss", 1}}));
                 }}});
   }
 

@@ -49,8 +49,8 @@ train train vqvae-shapes --out "$folder/disk/run" --resume checkpoint.keep=1
 cp -r "$folder/disk/run" "$folder/run"
 )";
 
-// $1, $2 and the other words as above, training in $2/run. Until step 3 is logged, what would go to standard output lies
-// above the limit on the size of files, as no other file does. Prints the exit code.
+// $1, $2 and the other words as above, training in $2/run. Until step 3 is logged, what would go to standard output
+// lies above the limit on the size of files, as no other file does. Prints the exit code.
 constexpr const char* kRefusedForAWhile = R"(set -eu
 gesso=$1 folder=$2
 shift 2
@@ -109,8 +109,8 @@ TEST_SUITE("full disk") {
 
   TEST_CASE("where standard output refuses lines for a while, the exit code says that results are missing") {
     const TemporaryDirectory folder;
-    const auto words = tiny_training(folder / "run", 1500, false,
-                                     {"checkpoint.every=1000000", "log.every=1", "--log-format", "json"});
+    const auto words =
+        tiny_training(folder / "run", 1500, false, {"checkpoint.every=1000000", "log.every=1", "--log-format", "json"});
     const OwnProcess done = run_command(fmt::format("sh -c '{}' sh {} {} {}", kRefusedForAWhile, program_path(),
                                                     folder.path().string(), fmt::join(words, " ")));
     CHECK_MESSAGE(done.output == "6\n", done.output);

@@ -10,6 +10,7 @@
 
 #include "tests/program.h"
 #include "tests/temporary_directory.h"
+#include "tests/tiny_training.h"
 #include "train/step_times.h"
 
 namespace gesso {
@@ -90,6 +91,19 @@ TEST_SUITE("run log") {
     CHECK(trained.errors.find(" img/s") == std::string::npos);
     CHECK(trained.errors.find("memory ") != std::string::npos);
     CHECK(run_program(folder.path(), {"train", "vqvae-shapes", "--log-format", "xml"}).exit_code == 2);
+  }
+
+  TEST_CASE("with --log-format json steps that were spikes are lines on standard output, too") {
+    const TemporaryDirectory folder;
+    const Program trained =
+        run_program(folder.path(), tiny_training(folder / "run", 200, false,
+                                                 {"checkpoint.every=1000", "spikes.policy=log", "spikes.deviations=1",
+                                                  "--json", "--log-format", "json"}));
+    REQUIRE_MESSAGE(trained.exit_code == 0, trained.errors);
+    const std::string metrics = read_text_file(folder / "run" / "metrics.jsonl", 1 << 20);
+    CHECK(metrics.find("\"split\":\"event\",\"event\":\"spike\"") != std::string::npos);
+    REQUIRE(trained.out.starts_with(metrics));
+    CHECK(nlohmann::json::parse(trained.out.substr(metrics.size())).at("step") == 200);
   }
 }
 

@@ -198,7 +198,7 @@ TEST_SUITE("run record") {
                                     "model.residual_hidden=2", "model.codes=16", "model.code_width=4", "--json"});
     REQUIRE_MESSAGE(trained.exit_code == 0, trained.errors);
     CHECK(nlohmann::json::parse(trained.out).at("report") == run + "/report.html");
-    for (const char* word : {"(average ", " steps/s | ", " img/s | ", "| data ", "| compute ", "% save "})
+    for (const char* word : {"(average ", " steps/s | ", " img/s | ", "| data ", "| compute ", "| save "})
       CHECK(trained.errors.find(word) != std::string::npos);
     const std::string page = read_text_file(Path(run) / "report.html", 1 << 24);
     CHECK(page.find("my run&#39;") != std::string::npos);  // in the command, in the quotes that a shell needs

@@ -263,9 +263,11 @@ TEST_SUITE("stopped run") {
   TEST_CASE("the program stops with exit code 4, makes the step again, and says where it does not go wrong again") {
     const TemporaryDirectory folder;
     std::vector<std::string> words = tiny_training(folder / "run", 100, false, diverging());
-    words.insert(words.end(), {"checkpoint.every=100", "train.steps=60"});
+    words.insert(words.end(), {"checkpoint.every=100", "train.steps=60", "--log-format", "json"});
     const Program stopped = run_program(folder.path(), words);
     CHECK(stopped.exit_code == static_cast<int>(ErrorKind::numeric));
+    CHECK(stopped.out == read_text_file(folder / "run" / "metrics.jsonl", 1 << 20));
+    CHECK_MESSAGE(holds(stopped.out, "\"not finite\""), stopped.out);
     CHECK_MESSAGE(holds(stopped.errors, "gesso replay "), stopped.errors);
 
     const Program again = run_program(folder.path(), {"replay", folder / "run", "--json", "--ops", "--threads", "3"});

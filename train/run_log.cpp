@@ -79,16 +79,12 @@ std::string metrics_line(std::int64_t step, std::string_view split, const std::v
   return line_of(object_of(step, split), metrics);
 }
 
-void MetricsFile::write_event(std::int64_t step, std::string_view kind, std::string_view text,
-                              const std::vector<Metric>& metrics) {
+std::string event_line(std::int64_t step, std::string_view kind, std::string_view text,
+                       const std::vector<Metric>& metrics) {
   JsonObjectText object = object_of(step, kEventSplit);
   object.add("event", kind);
   object.add("text", text);
-  file_.append(line_of(std::move(object), metrics));
-}
-
-void MetricsFile::write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics) {
-  file_.append(metrics_line(step, split, metrics));
+  return line_of(std::move(object), metrics);
 }
 
 std::string progress_text(const std::string& name, const Progress& progress, std::size_t width) {
@@ -137,16 +133,17 @@ ProgressLine::~ProgressLine() {
 void ProgressLine::show(const Progress& progress, bool due) {
   constexpr std::int64_t kShortestPauseMs = 100;
   if (!terminal_ && !due) return;
-  if (format_ == LogFormat::json) {
-    (void)hand_over(progress.record, stop_);  // given up only in a run that stops, which the exit code says
-    return;
-  }
+  if (format_ == LogFormat::json) return hand_on(progress.record);
   if (!terminal_) return tell(progress_text(name_, progress, std::string::npos) + '\n');
   if (now_ms() - last_ms_ < kShortestPauseMs && progress.step != progress.steps) return;
   last_ms_ = now_ms();
   constexpr const char* kEraseLine = "\r\x1b[K";
   tell(kEraseLine + progress_text(name_, progress, terminal_width()));
   open_ = true;
+}
+
+void ProgressLine::hand_on(std::string_view line) {
+  if (format_ == LogFormat::json) (void)hand_over(line, stop_);  // it gives up where the run stops, and says so
 }
 
 void ProgressLine::say(const std::string& text) {

@@ -14,6 +14,9 @@ namespace gesso {
 
 // {"step":step,"split":split,"loss":...} and a line's end; a value that is not finite is written as a string.
 std::string metrics_line(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
+// {"step":step,"split":"event","event":kind,"text":text,"loss":...}, likewise: what happened in one step.
+std::string event_line(std::int64_t step, std::string_view kind, std::string_view text,
+                       const std::vector<Metric>& metrics);
 
 // metrics.jsonl of a run directory. Lines of steps behind `from_step` (left by a run that went on after its last
 // checkpoint) are dropped when it is opened, so that no step stands there twice.
@@ -21,10 +24,8 @@ class MetricsFile {
  public:
   MetricsFile(const Path& run, std::int64_t from_step);
 
-  // A metrics_line. Throws ErrorKind::io where it cannot be written whole; nothing of it stands there then.
-  void write(std::int64_t step, std::string_view split, const std::vector<Metric>& metrics);
-  // {"step":step,"split":"event","event":kind,"text":text,"loss":...}: what happened in one step. Throws as write().
-  void write_event(std::int64_t step, std::string_view kind, std::string_view text, const std::vector<Metric>& metrics);
+  // One of those above. Throws ErrorKind::io where it cannot be written whole; nothing of it stands there then.
+  void append(std::string_view line) { file_.append(line); }
 
  private:
   AppendFile file_;
@@ -44,7 +45,7 @@ struct Progress {
 // In at most `width` characters: where they do not suffice, what matters least is left out first, the time left last.
 std::string progress_text(const std::string& name, const Progress& progress, std::size_t width);
 
-// text: for people. json: of each log interval its line of metrics.jsonl, to standard output.
+// text: for people. json: each line of metrics.jsonl, to standard output.
 enum class LogFormat : std::uint8_t { text, json };
 
 // As text, one line on a terminal, overwritten at most ten times a second; elsewhere one whole line a log interval,
@@ -59,6 +60,8 @@ class ProgressLine {
 
   // due: whether a log interval ended with this step; on a terminal every step is welcome.
   void show(const Progress& progress, bool due);
+  // As json: a line of metrics.jsonl.
+  void hand_on(std::string_view line);
   // A whole line of its own.
   void say(const std::string& text);
 

@@ -54,6 +54,14 @@ std::string as_code(std::string_view text) {
 
 }  // namespace
 
+std::string event_line(const StepRecord& record) {
+  return event_line(record.step, name_of(record.decision.verdict), record.what(),
+                    {{"loss", record.loss()},
+                     {"grad_norm", record.norm()},
+                     {"loss_limit", record.decision.loss_limit},
+                     {"grad_norm_limit", record.decision.norm_limit}});
+}
+
 RunRecord::RunRecord(const Path& run, const Recipe& recipe, RunStart start)
     : run_(run), recipe_(recipe), start_(std::move(start)), metrics_(run, start_.step) {
   start_.time = time_text();
@@ -68,18 +76,13 @@ void RunRecord::begin() {
 }
 
 void RunRecord::metrics(std::int64_t step, const std::vector<Metric>& metrics) {
-  metrics_.write(step, "train", metrics);
+  metrics_.append(metrics_line(step, "train", metrics));
   if (events_) events_->scalars(step, "train", metrics);
 }
 
 void RunRecord::event(const StepRecord& record) {
-  const std::string text = record.what();
-  metrics_.write_event(record.step, name_of(record.decision.verdict), text,
-                       {{"loss", record.loss()},
-                        {"grad_norm", record.norm()},
-                        {"loss_limit", record.decision.loss_limit},
-                        {"grad_norm_limit", record.decision.norm_limit}});
-  if (events_) events_->text(record.step, "events", as_code(text));
+  metrics_.append(event_line(record));
+  if (events_) events_->text(record.step, "events", as_code(record.what()));
 }
 
 std::vector<std::byte> RunRecord::png_of(std::int64_t step, const Image& picture) const {

@@ -20,6 +20,9 @@
 
 namespace gesso {
 
+// Its line of metrics.jsonl.
+std::string event_line(const StepRecord& record);
+
 class RunRecord {
  public:
   // Of a run that goes on from start.step, in a directory that is there. start.time and start.machine are set here;

@@ -89,6 +89,7 @@ class Run {
   Batch next_batch(std::int64_t step);
   void train_step(std::int64_t step, Batch batch);
   void read_last();
+  void record_event(const StepRecord& record);
   [[noreturn]] void stop_at(StepRecord& record);
   void finish_interval(std::int64_t step, bool due);
   void make_pictures(std::int64_t step);
@@ -240,6 +241,11 @@ void Run::read_last() {
   if (ops::stops(record.decision.verdict)) stop_at(record);
   if (record.decision.verdict == ops::StepVerdict::passed) return;
   line_->say(record.what());
+  record_event(record);
+}
+
+void Run::record_event(const StepRecord& record) {
+  line_->hand_on(event_line(record));
   try_to([&] { record_->event(record); });
 }
 
@@ -255,7 +261,7 @@ void Run::stop_at(StepRecord& record) {
                                             .images = images_,
                                             .step = *step_},
                                            record);
-  try_to([&] { record_->event(record); });
+  record_event(record);
   fail(ErrorKind::numeric, "{}", message);
 }
 
