@@ -98,6 +98,10 @@ TEST_SUITE("mistakes") {
     refused(kData, {"vqvae-folder", "--data", folder.path()}, {"no PNG or JPEG to train on"});
     refused(kData, {"vqvae-mnist", "--data", folder.path()}, {"train-images-idx3-ubyte"});
     refused(kData, {"vqvae-cifar10", "--data", folder.path()}, {"data_batch_1"});
+    refused(kUsage, {"vqvae-shapes", "--data", folder.path()},
+            {"data.path (--data) is '" + folder.path().string(), "data.kind is shapes", "leave --data out", "vqvae"});
+    expect_refusal(folder, kUsage, {"data", "info", "nowhere", "--recipe", "vqvae-shapes"},
+                   {"data.path (--data) is 'nowhere'"});
   }
 
   TEST_CASE("runs that are not there, or are there already, are told with what to do") {
@@ -118,6 +122,9 @@ TEST_SUITE("mistakes") {
     expect_refusal(folder, kData, train(folder.path(), "--resume"), {"no config.json in it", "leave out --resume"});
     expect_refusal(folder, kUsage, train(file), {file + " is a file; name the run's folder with --out"});
     expect_refusal(folder, kIo, train("/proc/gesso"), {"/proc/gesso"});
+    expect_refusal(folder, kUsage, {"evaluate", run, "--data", none}, {"data.path (--data) is '" + none});
+    for (const char* verb : {"encode", "reconstruct"})
+      expect_refusal(folder, kUsage, {verb, run, "--data", none, "--out", folder / "made"}, {"data.kind is shapes"});
     for (const char* verb : {"report", "evaluate"}) {
       expect_refusal(folder, kData, {verb, none}, {"run " + none + ": no such folder"});
       expect_refusal(folder, kData, {verb, folder.path()},
