@@ -19,9 +19,11 @@
 #include "tests/gzip.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
+#include "tests/xz.h"
 #include "train/comparison.h"
 #include "train/data_loader.h"
 #include "train/idx_dataset.h"
+#include "train/open_dataset.h"
 #include "train/pixel_range.h"
 #include "train/shape_outline.h"
 #include "train/shapes_dataset.h"
@@ -97,6 +99,21 @@ class CacheFolder {
 };
 
 TEST_SUITE("data") {
+  TEST_CASE("the files of an IDX directory may be plain, .xz or .gz, and the plain one of several is read") {
+    const TemporaryDirectory directory;
+    directory.write("train-images-idx3-ubyte.xz", xz(idx({3, 1, 2}, "abcdef")));
+    directory.write("train-labels-idx1-ubyte.gz", gzip(idx({3}, "\0\x02\x01"s)));
+    directory.write("t10k-images-idx3-ubyte.xz", xz(idx({2, 1, 2}, "\x00\xFF\xFF\xFF"s)));
+    directory.write("t10k-labels-idx1-ubyte.xz", xz(idx({2}, "\x01\0"s)));
+    CHECK(kind_of_data(directory.path()) == "idx");
+    const auto train = open_idx_dataset(directory.path(), Split::train);
+    CHECK(train->image(2).pixels == std::vector<std::uint8_t>{'e', 'f'});
+    CHECK(train->classes() == 3);
+    CHECK(open_idx_dataset(directory.path(), Split::validation)->size() == 2);
+    directory.write("train-images-idx3-ubyte", idx({3, 1, 2}, "ghijkl"));
+    CHECK(open_idx_dataset(directory.path(), Split::train)->image(0).pixels == std::vector<std::uint8_t>{'g', 'h'});
+  }
+
   TEST_CASE("an IDX directory is read, plain and packed, with the classes of both splits") {
     TemporaryDirectory directory;
     write_tiny_set(directory);

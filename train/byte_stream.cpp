@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "core/error.h"
@@ -172,6 +174,13 @@ void ByteStream::expect_end() {
     fail(ErrorKind::data, "{}: more content than the {} bytes expected", source_, delivered_);
   if (!rest_.empty())
     fail(ErrorKind::data, "{}: {} bytes behind the end of the content of {} bytes", source_, rest_.size(), delivered_);
+}
+
+Path find_plain_or_packed(const Path& directory, const std::string& name) {
+  std::error_code ignored;
+  for (const char* ending : {"", ".xz", ".gz"})
+    if (Path path = directory / (name + ending); std::filesystem::exists(path, ignored)) return path;
+  return {};
 }
 
 }  // namespace gesso

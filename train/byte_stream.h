@@ -7,6 +7,8 @@
 #include <span>
 #include <string>
 
+#include "train/file_calls.h"
+
 namespace gesso {
 
 // `file` must outlive the stream; `source` starts the messages. All errors are ErrorKind::data, but for memory.
@@ -36,5 +38,8 @@ class ByteStream {
   std::unique_ptr<Unpacker> unpacker_;
   bool ended_ = false;  // of what is packed
 };
+
+// The file of this name in the directory, plain or else with .xz or .gz behind it; empty where there is none.
+Path find_plain_or_packed(const Path& directory, const std::string& name);
 
 }  // namespace gesso

@@ -33,12 +33,10 @@ std::vector<std::string> file_names(Split split) {
        directory.string(), what);
 }
 
-// The file, plain before packed.
 Path find(const Path& directory, const std::string& name) {
-  std::error_code ignored;
-  for (const char* ending : {"", ".xz", ".gz"})
-    if (std::filesystem::exists(directory / (name + ending), ignored)) return directory / (name + ending);
-  fail_missing(directory, "has no " + name);
+  Path path = find_plain_or_packed(directory, name);
+  if (path.empty()) fail_missing(directory, "has no " + name);
+  return path;
 }
 
 struct Records {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "train/byte_stream.h"
 #include "train/idx.h"
 #include "train/manifest.h"
 
@@ -18,10 +19,9 @@ std::string labels_name(Split split) { return fmt::format("{}-labels-idx1-ubyte"
 
 [[noreturn]] void fail_missing(const Path& directory, const std::string& what) {
   fail(ErrorKind::data,
-       "data path '{}': {}; expected a directory with the files {}, {}, {} and {}, each plain or with .gz, as Debian's "
-       "package dataset-fashion-mnist installs them in /usr/share/datasets/fashion-mnist; images of several channels "
-       "have "
-       "idx4 in their names",
+       "data path '{}': {}; expected a directory with the files {}, {}, {} and {}, each plain or with .xz or .gz, as "
+       "Debian's package dataset-fashion-mnist installs them in /usr/share/datasets/fashion-mnist; images of several "
+       "channels have idx4 in their names",
        directory.string(), what, images_name(Split::train), labels_name(Split::train), images_name(Split::validation),
        labels_name(Split::validation));
 }
@@ -33,22 +33,15 @@ void check_directory(const Path& directory) {
   if (!std::filesystem::is_directory(directory, ignored)) fail_missing(directory, "is no directory");
 }
 
-// The file, plain before packed; empty where there is none.
-Path find(const Path& directory, const std::string& name) {
-  std::error_code ignored;
-  for (const std::string& candidate : {name, name + ".gz"})
-    if (std::filesystem::exists(directory / candidate, ignored)) return directory / candidate;
-  return {};
-}
 Path find_images(const Path& directory, Split split) {
-  Path path = find(directory, images_name(split));
-  if (path.empty()) path = find(directory, images_name(split, 4));
+  Path path = find_plain_or_packed(directory, images_name(split));
+  if (path.empty()) path = find_plain_or_packed(directory, images_name(split, 4));
   if (path.empty()) fail_missing(directory, "has no " + images_name(split));
   return path;
 }
 
 IdxArray read_labels(const Path& directory, Split split) {
-  const Path path = find(directory, labels_name(split));
+  const Path path = find_plain_or_packed(directory, labels_name(split));
   if (path.empty()) fail_missing(directory, "has no " + labels_name(split));
   IdxArray labels = read_idx(path);
   if (labels.shape.rank() != 1)
