@@ -1,11 +1,13 @@
 // gesso data, and what it draws with.
 #include <doctest/doctest.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "tests/expect_error.h"
@@ -15,9 +17,16 @@
 #include "train/contact_sheet.h"
 #include "train/font.h"
 #include "train/picture.h"
+#include "train/png.h"
+#include "train/run.h"
 
 namespace gesso {
 namespace {
+
+std::string png_text(const Image& image) {
+  const std::vector<std::byte> bytes = encode_png(image);
+  return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
 
 nlohmann::json last_object(const Program& program) {
   CHECK_MESSAGE(program.exit_code == 0, program.errors);
@@ -81,8 +90,9 @@ TEST_SUITE("data verb") {
     std::filesystem::create_directory(directory / "set");
     write_mixed_folder(directory, "set/apples", 43, 1);
     write_mixed_folder(directory, "set/pears\xFF", 33, 2);
-    const nlohmann::json facts = last_object(
-        run_program(directory.path(), {"data", "info", (directory / "set").string(), "data.size=16", "--json"}));
+    const std::string set = (directory / "set").string(), classes = "data.classes=true";
+    const nlohmann::json facts =
+        last_object(run_program(directory.path(), {"data", "info", set, classes, "data.size=16", "--json"}));
     CHECK(facts["kind"] == "folder");
     CHECK(facts["train"].get<int>() + facts["validation"].get<int>() == 70);
     CHECK(facts["height"] == 16);
@@ -94,7 +104,7 @@ TEST_SUITE("data verb") {
     CHECK(facts["classes"][0]["name"] == "apples");
     CHECK(facts["classes"][0]["train"].get<int>() + facts["classes"][0]["validation"].get<int>() == 40);
     CHECK(facts["skipped"].size() == 6);
-    const Program text = run_program(directory.path(), {"data", "info", (directory / "set").string(), "data.bits=16"});
+    const Program text = run_program(directory.path(), {"data", "info", set, classes, "data.bits=16", "data.size=32"});
     CHECK(text.exit_code == 0);
     for (const char* words : {"32x32x3, 16 bits", "apples", "skipped     6 files", "'apples/broken-cut.jpg'"})
       CHECK_MESSAGE(text.out.find(words) != std::string::npos, text.out);
@@ -127,8 +137,9 @@ TEST_SUITE("data verb") {
     const nlohmann::json facts =
         last_object(run_program(directory.path(), {"data", "info", set, "data.validation=0", "--json"}));
     CHECK(facts["train"] == 1);
+    CHECK(facts["height"] == 32);  // of a set too small to choose by, too
     CHECK(facts["validation"] == 0);
-    const Program text = run_program(directory.path(), {"data", "info", set, "data.validation=0"});
+    const Program text = run_program(directory.path(), {"data", "info", set, "data.validation=0", "data.classes=true"});
     for (const char* words : {"train       1 image\n", "validation  0 images\n", "  red\\x1b[31m\\x0a "})
       CHECK_MESSAGE(text.out.find(words) != std::string::npos, text.out);
     CHECK(text.out.find('\x1B') == std::string::npos);
@@ -136,6 +147,51 @@ TEST_SUITE("data verb") {
         directory.path(), {"data", "info", "--kind", "shapes", "data.count=5", "data.test_count=2", "--json"}));
     CHECK(shapes["train"] == 5);
     CHECK(shapes["validation"] == 2);
+  }
+
+  TEST_CASE("data looks at a folder as training on it by recipe vqvae does") {
+    const TemporaryDirectory directory;
+    std::filesystem::create_directories(directory / "album/2024");
+    for (const auto& [name, height, width] : {std::tuple("a", 70, 300), {"b", 400, 80}, {"c", 90, 90}, {"d", 200, 70}})
+      for (const char* folder : {"album/", "album/2024/"})
+        directory.write(fmt::format("{}{}.png", folder, name), png_text(Image({height, width, 1})));
+    const std::string album = (directory / "album").string();
+    RecipeFile file;
+    const PreparedRun run = prepare_run(
+        {.recipe = "vqvae", .directory = directory / "run", .assignments = {"data.path=" + album}, .look_only = true},
+        file);
+    const nlohmann::json facts = last_object(run_program(directory.path(), {"data", "info", album, "--json"}));
+    CHECK(facts["train"] == run.data->size());
+    CHECK(facts["validation"] == 8 - run.data->size());
+    CHECK(facts["height"] == 64);
+    CHECK(facts["channels"] == 1);
+    CHECK(facts["stored"] == nlohmann::json({{"height", {70, 400}}, {"width", {70, 300}}}));
+    const nlohmann::json scan = last_object(run_program(directory.path(), {"data", "scan", album, "--json"}));
+    CHECK(scan["usable"] == 8);
+    CHECK(scan["bad"].empty());
+    const Program text = run_program(directory.path(), {"data", "info", album});
+    for (const char* words :
+         {"shape       64x64x1, 8 bits\n", "prepared    shorter side brought to 64, any part of the longer one; grey",
+          "stored      heights 70 to 400, widths 70 to 300\n", "classes     0; data.classes=true"})
+      CHECK_MESSAGE(text.out.find(words) != std::string::npos, text.out);
+  }
+
+  TEST_CASE("data counts the files that it leaves out as no pictures, in both splits") {
+    const TemporaryDirectory directory;
+    std::filesystem::create_directory(directory / "set");
+    for (const char* name : {"a.png", "b"}) directory.write(fmt::format("set/{}", name), png_text(Image({40, 40, 1})));
+    for (int i = 0; i < 6; ++i) directory.write(fmt::format("set/{}.webp", i), "RIFF....WEBP");
+    const std::string set = (directory / "set").string(), told = "6 files, no PNG or JPEG by name or content";
+    for (const char* look : {"scan", "info"}) {
+      CHECK(last_object(run_program(directory.path(), {"data", look, set, "--json"}))["left_out"] == 6);
+      const Program text = run_program(directory.path(), {"data", look, set});
+      CHECK_MESSAGE(text.out.find("left out    " + told) != std::string::npos, text.out);
+    }
+    std::filesystem::remove(directory / "set/a.png");
+    std::filesystem::remove(directory / "set/b");
+    const Program none = run_program(directory.path(), {"data", "scan", set});
+    CHECK(none.exit_code == 3);
+    CHECK_MESSAGE(none.errors.find("no PNG or JPEG among its 6 files") != std::string::npos, none.errors);
   }
 
   TEST_CASE("data asks for what it needs") {

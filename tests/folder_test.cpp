@@ -104,7 +104,7 @@ TEST_SUITE("folder") {
     CHECK(data->skipped().empty());
     directory.write("beside.png", grey_png(Image({8, 8, 1}, 4)));
     FolderOptions options = all_of(directory.path());
-    expect_error(ErrorKind::data, {"1 of 4", "data.max_bad=0.25", "'beside.png'", "no class"},
+    expect_error(ErrorKind::data, {"1 of 4", "data.max_bad=0.25", "'beside.png'", "no class; data.classes=false"},
                  [&] { open_folder_dataset(options, Split::train); });
     options.max_bad = 0.25;
     CHECK(open_folder_dataset(options, Split::train)->size() == 3);

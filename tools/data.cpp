@@ -28,6 +28,16 @@ struct DataVerbOptions {
   bool augmented = false, json = false;
 };
 
+// As training would choose. A folder that training would refuse, for too few pictures or too small ones, is looked at
+// all the same.
+void choose_settings_to_look(RecipeFile& file) {
+  try {
+    choose_data_settings(file);
+  } catch (const Error& error) {
+    if (file.recipe().data.kind != "folder" || error.kind() != ErrorKind::data) throw;
+  }
+}
+
 // A look at a set refuses none for its broken files; it tells them.
 Recipe recipe_of(DataVerbOptions options) {
   const bool needs_path = options.recipe.empty() && options.kind != "shapes";
@@ -38,16 +48,13 @@ Recipe recipe_of(DataVerbOptions options) {
     fail(
         "data: nothing to look at; give the folder of a data set, --recipe with the name of a recipe, or --kind "
         "shapes");
-  if (!options.recipe.empty()) file.config().load_file(recipe_path(options.recipe));
+  file.config().load_file(recipe_path(options.recipe.empty() ? "vqvae" : options.recipe));
   DataOptions& data = file.recipe().data;
   data.max_bad = 1;
   if (!options.path.empty()) data.path = options.path;
-  if (!options.kind.empty())
-    file.config().assign("data.kind=" + options.kind);
-  else if (options.recipe.empty())
-    data.kind = kind_of_data(options.path);
+  if (!options.kind.empty()) file.config().assign("data.kind=" + options.kind);
   for (const std::string& assignment : options.assignments) file.config().assign(assignment);
-  choose_data_settings(file);
+  choose_settings_to_look(file);
   file.recipe().validate();
   return file.recipe();
 }
@@ -67,6 +74,10 @@ std::vector<std::int64_t> count_classes(const Dataset& data) {
   return counts;
 }
 
+nlohmann::ordered_json json_of(const SizeRange& sizes) {
+  return {{"height", {sizes.least.height, sizes.most.height}}, {"width", {sizes.least.width, sizes.most.width}}};
+}
+
 nlohmann::ordered_json facts_of(const Recipe& recipe) {
   const std::unique_ptr<Dataset> train = open(recipe, Split::train), validation = open(recipe, Split::validation, true);
   const PixelStatistics pixels = cached_pixel_statistics(*train);
@@ -83,31 +94,56 @@ nlohmann::ordered_json facts_of(const Recipe& recipe) {
                                 {"train", in_train[i]},
                                 {"validation", in_validation[i]}});
   facts["skipped"] = bad_files_of(*train, *validation);
+  facts["left_out"] = train->left_out() + validation->left_out();
+  facts["prepared"] = preparation_of(recipe.data);
+  if (const auto stored = united(train->stored(), validation->stored())) facts["stored"] = json_of(*stored);
   return facts;
 }
 
+// Nothing where no file was.
+void print_left_out(std::int64_t files) {
+  if (files > 0)
+    fmt::print("left out    {}, no PNG or JPEG by name or content\n", counted(static_cast<std::size_t>(files), "file"));
+}
+
+// What a folder of files of any size adds to the shape.
+void print_preparation(const nlohmann::ordered_json& facts) {
+  fmt::print("prepared    {}\n", facts["prepared"].get<std::string>());
+  const auto range = [&](const char* side) {
+    const auto [least, most] = facts["stored"][side].get<std::pair<std::int64_t, std::int64_t>>();
+    return least == most ? fmt::format("{}", least) : fmt::format("{} to {}", least, most);
+  };
+  fmt::print("stored      heights {}, widths {}\n", range("height"), range("width"));
+}
+
 void run_info(const DataVerbOptions& options) {
-  const nlohmann::ordered_json facts = facts_of(recipe_of(options));
+  const Recipe recipe = recipe_of(options);
+  const nlohmann::ordered_json facts = facts_of(recipe);
   if (options.json) return print_json(facts);
   fmt::print("name        {}\nkind        {}\n", facts["name"].get<std::string>(), facts["kind"].get<std::string>());
   fmt::print("train       {}\nvalidation  {}\n", counted(facts["train"].get<std::size_t>(), "image"),
              counted(facts["validation"].get<std::size_t>(), "image"));
   fmt::print("shape       {}x{}x{}, {} bits\n", facts["height"].get<std::int64_t>(), facts["width"].get<std::int64_t>(),
              facts["channels"].get<std::int64_t>(), facts["bits"].get<int>());
+  if (facts.contains("stored")) print_preparation(facts);
   fmt::print("pixels      mean {:.6g}, standard deviation {:.6g} of the full range\n", facts["mean"].get<double>(),
              facts["std"].get<double>());
-  fmt::print("classes     {}\n", facts["classes"].size());
+  const bool may_have_classes = recipe.data.kind == "folder" && !recipe.data.classes;
+  fmt::print("classes     {}{}\n", facts["classes"].size(),
+             may_have_classes ? "; data.classes=true takes the folders in it as classes" : "");
   for (const auto& row : facts["classes"])
     fmt::print("  {:<20} {:>8} train {:>8} validation\n", escaped(row["name"].get<std::string>()),
                row["train"].get<std::int64_t>(), row["validation"].get<std::int64_t>());
   fmt::print("skipped     {}\n", counted(facts["skipped"].size(), "file"));
   for (const auto& file : facts["skipped"]) fmt::print("  {}\n", file.get<std::string>());
+  print_left_out(facts["left_out"].get<std::int64_t>());
 }
 
 // Every file of both splits that cannot be used. Of a set that is no folder of pictures the first fault is told.
 struct Scan {
   std::size_t usable = 0;
   std::vector<std::string> bad;  // each with the reason
+  std::int64_t left_out = 0;     // files that are no pictures, and not meant as such
 };
 Scan scan_of(Recipe recipe) {
   recipe.data.max_bad = 1;
@@ -118,21 +154,24 @@ Scan scan_of(Recipe recipe) {
       const std::unique_ptr<Dataset> data = open(recipe, split, true);
       scan.usable += static_cast<std::size_t>(data->size());
       scan.bad.insert(scan.bad.end(), data->skipped().begin(), data->skipped().end());
+      scan.left_out += data->left_out();
     } catch (const Error& error) {
       if (recipe.data.kind == "folder" || error.kind() != ErrorKind::data) throw;
       scan.bad.push_back(escaped(error.what()));
     }
   }
-  if (scan.usable == 0 && scan.bad.empty()) fail(ErrorKind::data, "{}: no PNG or JPEG in it", recipe.data.path);
+  if (scan.usable == 0 && scan.bad.empty())
+    fail(ErrorKind::data, "{}: no PNG or JPEG among its {} files", recipe.data.path, scan.left_out);
   return scan;
 }
 
 void run_scan(const DataVerbOptions& options, Outcome& outcome) {
   const Scan scan = scan_of(recipe_of(options));
   if (!scan.bad.empty()) outcome.exit_code = static_cast<int>(ErrorKind::data);
-  if (options.json) return print_json({{"usable", scan.usable}, {"bad", scan.bad}});
+  if (options.json) return print_json({{"usable", scan.usable}, {"bad", scan.bad}, {"left_out", scan.left_out}});
   fmt::print("usable      {}\nbad         {}\n", counted(scan.usable, "image"), counted(scan.bad.size(), "file"));
   for (const std::string& file : scan.bad) fmt::print("  {}\n", file);
+  print_left_out(scan.left_out);
 }
 
 void run_preview(const DataVerbOptions& options, const std::string& command_line) {
@@ -161,7 +200,7 @@ Verb add_look(Verb data, const char* name, const char* what, DataVerbOptions& op
   Verb verb = data.add_verb(name, what);
   verb.add("path", options.path, "The folder of the data set");
   verb.add("assignments", options.assignments, "data.key=value: as in a recipe");
-  verb.add("--recipe", options.recipe, "Take the data keys from a recipe, by name or file");
+  verb.add("--recipe", options.recipe, "Take the data keys from a recipe, by name or file; default: vqvae");
   verb.add("--kind", options.kind, "idx, cifar10, folder or shapes; default: what the path holds");
   add_json_option(verb, options.json);
   return verb;
@@ -174,7 +213,7 @@ void add_data(Verb program, Outcome& outcome) {
   data.require_verb();
   data.footer("Example: gesso data info /usr/share/datasets/fashion-mnist");
   auto options = std::make_shared<DataVerbOptions>();
-  Verb info = add_look(data, "info", "Prints sizes, classes, pixel statistics and unusable files", *options);
+  Verb info = add_look(data, "info", "Prints sizes, classes, pixel statistics and files that are not used", *options);
   info.footer("Example: gesso data info pictures data.size=128 --json");
   info.runs([options] { run_info(*options); });
   Verb scan =

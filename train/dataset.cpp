@@ -9,6 +9,16 @@
 
 namespace gesso {
 
+std::optional<SizeRange> united(const std::optional<SizeRange>& a, const std::optional<SizeRange>& b) {
+  if (!a || !b) return a ? a : b;
+  const auto each = [](const ImageShape& x, const ImageShape& y, const auto& of) {
+    return ImageShape{of(x.height, y.height), of(x.width, y.width), of(x.channels, y.channels)};
+  };
+  const auto least = [](std::int64_t x, std::int64_t y) { return std::min(x, y); };
+  const auto most = [](std::int64_t x, std::int64_t y) { return std::max(x, y); };
+  return SizeRange{each(a->least, b->least, least), each(a->most, b->most, most)};
+}
+
 Dataset::Dataset(Info info) : info_(std::move(info)) {}
 
 namespace {

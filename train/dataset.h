@@ -21,6 +21,13 @@ struct View {
   bool flip = false;
 };
 
+// The least and the most of each side.
+struct SizeRange {
+  ImageShape least, most;
+};
+// Of both together.
+std::optional<SizeRange> united(const std::optional<SizeRange>& a, const std::optional<SizeRange>& b);
+
 class Dataset {
  public:
   struct Info {
@@ -37,6 +44,8 @@ class Dataset {
     // A hash of the samples and labels in order, wherever they lie: of pixels, or of files with their names. Samples
     // that are made by a rule have none.
     std::optional<std::uint64_t> contents{};
+    std::int64_t left_out = 0;          // files among the others that are no pictures, and not meant as such
+    std::optional<SizeRange> stored{};  // of samples with files of their own, as they lie there: not yet upright
   };
   virtual ~Dataset() = default;
 
@@ -53,6 +62,8 @@ class Dataset {
   const std::string& identity() const { return info_.identity; }
   const std::vector<std::string>& skipped() const { return info_.skipped; }
   std::optional<std::uint64_t> contents() const { return info_.contents; }
+  std::int64_t left_out() const { return info_.left_out; }
+  const std::optional<SizeRange>& stored() const { return info_.stored; }
 
   // Of the list that training goes through: the samples, and the gaps between them. Which files turn out to be bad
   // moves no other one in it.

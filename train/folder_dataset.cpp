@@ -60,7 +60,8 @@ struct Entry {
   ListedFile file;
   FileStamp stamp{};
   std::uint64_t checksum = 0;  // of its content
-  BasicImage<T> picture{};     // empty: decode the file
+  ImageShape stored{};
+  BasicImage<T> picture{};  // empty: decode the file
   bool usable = false;
 };
 
@@ -113,8 +114,12 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
       const std::vector<std::byte> content = read_listed(options, file.name);
       entry.checksum = checksum_of(content);
       BasicImage<T> picture = prepared<T>(options, file.name, content);
+      entry.stored = picture_shape(content, in_quotes(file.name));
       entry.usable = file.label != ListedFile::kNoClass;
-      if (!entry.usable) file.problem = in_quotes(file.name) + " lies beside the class folders, so it has no class";
+      if (!entry.usable)
+        file.problem = in_quotes(file.name) +
+                       " lies beside the class folders, so it has no class; data.classes=false takes pictures wherever "
+                       "they lie";
       const auto bytes = static_cast<std::int64_t>(picture.pixels.size() * sizeof(T));
       if (entry.usable && cached.fetch_add(bytes) + bytes <= options.cache_bytes) entry.picture = std::move(picture);
     } catch (const Error& error) {
@@ -167,6 +172,13 @@ std::string identity_of(const FolderOptions& options, const std::vector<Entry<T>
 }
 
 template <class T>
+std::optional<SizeRange> stored_sizes(const std::vector<Entry<T>>& entries) {
+  std::optional<SizeRange> sizes;
+  for (const Entry<T>& entry : entries) sizes = united(sizes, SizeRange{entry.stored, entry.stored});
+  return sizes;
+}
+
+template <class T>
 std::uint64_t hash_of_files(const std::vector<Entry<T>>& entries) {
   std::string text;
   for (const Entry<T>& entry : entries) {
@@ -181,7 +193,8 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
   FolderListing listing = list_folder(options.path, options.classes);
   std::vector<Entry<T>> entries = entries_of<T>(options, split, listing.files);
   scan(options, entries);
-  std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable && entry.file.problem.empty(); });
+  const std::size_t left_out =
+      std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable && entry.file.problem.empty(); });
   std::vector<std::string> skipped;
   std::vector<std::int64_t> gaps;
   for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -206,7 +219,9 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
                      .identity = identity_of(options, entries),
                      .skipped = std::move(skipped),
                      .gaps = std::move(gaps),
-                     .contents = contents};
+                     .contents = contents,
+                     .left_out = static_cast<std::int64_t>(left_out),
+                     .stored = stored_sizes(entries)};
   return std::make_unique<FolderDataset<T>>(std::move(info), options, std::move(entries));
 }
 

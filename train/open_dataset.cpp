@@ -1,5 +1,7 @@
 #include "train/open_dataset.h"
 
+#include <fmt/format.h>
+
 #include "core/error.h"
 #include "train/cifar_dataset.h"
 #include "train/folder_dataset.h"
@@ -25,12 +27,21 @@ std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, s
                                 .may_be_empty = may_be_empty},
                                split);
   if (!options.path.empty())
-    fail("data.path (--data) is {}, but data.kind is shapes, which gesso draws itself and reads from nowhere; leave "
-         "--data out, or take another recipe or run, such as recipe vqvae for a folder of pictures",
-         in_quotes(options.path));
+    fail(
+        "data.path (--data) is {}, but data.kind is shapes, which gesso draws itself and reads from nowhere; leave "
+        "--data out, or take another recipe or run, such as recipe vqvae for a folder of pictures",
+        in_quotes(options.path));
   const std::int64_t count = split == Split::train ? options.count : options.test_count;
   return make_shapes_dataset({.count = count, .image_size = options.size, .channels = options.channels, .seed = seed},
                              split);
+}
+
+std::string preparation_of(const DataOptions& options) {
+  if (options.kind != "folder") return {};
+  return fmt::format("shorter side brought to {}, {} of the longer one; {}, {} bits{}", options.size,
+                     options.crop == Crop::random ? "any part" : "the middle",
+                     options.channels == 1 ? "grey" : "colour", options.bits,
+                     options.flip ? "; mirrored half of the time" : "");
 }
 
 std::string kind_of_data(const Path& path) {

@@ -11,6 +11,7 @@
 #include "train/history_text.h"
 #include "train/html.h"
 #include "train/json_text.h"
+#include "train/open_dataset.h"
 #include "train/png.h"
 #include "train/text.h"
 
@@ -125,15 +126,6 @@ std::string chosen_settings(std::span<const RunHistory> runs) {
                         alone ? "" : " for ", alone ? "" : marked_name(runs, i), chosen_table(chosen));
   }
   return text;
-}
-
-// What the model sees of the files of a folder.
-std::string preparation_of(const RunHistory& run) {
-  const DataOptions& data = run.recipe.data;
-  if (data.kind != "folder") return {};
-  return fmt::format("shorter side brought to {}, {} of the longer one; {}, {} bits{}", data.size,
-                     data.crop == Crop::random ? "any part" : "the middle", data.channels == 1 ? "grey" : "colour",
-                     data.bits, data.flip ? "; mirrored half of the time" : "");
 }
 
 // Whether the reason stands in the table of what gesso chose.
@@ -255,7 +247,7 @@ std::string data_report(std::span<const RunHistory> runs) {
     const std::int64_t images = run.starts.empty() ? -1 : run.starts.back().test_images;
     return images < 0 ? std::string() : fmt::format("{} images", images);
   });
-  table.row("prepared", preparation_of);
+  table.row("prepared", [](const RunHistory& run) { return preparation_of(run.recipe.data); });
   table.row("unusable files", [](const RunHistory& run) { return fmt::format("{}", run.skipped_count); });
   std::string text = table.text();
   for (std::size_t i = 0; i < runs.size(); ++i) {
