@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "cuda/devices.h"
 #include "tools/bench_ops.h"
@@ -62,9 +63,13 @@ void add_ops(Verb verb) {
   ops.runs([options] {
     const DeviceKind kind = device_kind(options->device);
     const bool of_suite = !options->suite.empty();
-    print_header(kind, of_suite);
-    const Bench bench = of_suite ? bench_suite(suite_named(options->suite), options->filter, kind, print_row)
-                                 : bench_ops(options->filter, kind, print_row);
+    bool begun = false;  // the table: what is refused begins none
+    const RowTold tell_row = [&](const BenchRow& row) {
+      if (!std::exchange(begun, true)) print_header(kind, of_suite);
+      print_row(row);
+    };
+    const Bench bench = of_suite ? bench_suite(suite_named(options->suite), options->filter, kind, tell_row)
+                                 : bench_ops(options->filter, kind, tell_row);
     if (of_suite) print_sums(bench);
     print_ceilings(bench);
     if (options->json) print_json(json_of(bench));

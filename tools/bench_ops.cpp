@@ -123,14 +123,14 @@ class BenchCase {
         kernels_(row.kernels(run_.device.kind(), trial_.specs())),
         shape_(c.name.empty() ? trial_.shapes() : c.name) {}
 
-  void forward(Bench& bench, void (*on_row)(const BenchRow&)) {
+  void forward(Bench& bench, const RowTold& on_row) {
     const Work work = {row_.flops(trial_.attrs(), trial_.specs()), row_.bytes(trial_.attrs(), trial_.specs())};
     Tensors out = trial_.out();
     const auto call = [&] { kernels_.forward(trial_.attrs(), {run_, trial_.in(), out}); };
     add(bench, on_row, std::string(kForward), work, call, [&] { return forward_rival(); });
   }
 
-  void backward(Bench& bench, void (*on_row)(const BenchRow&)) {
+  void backward(Bench& bench, const RowTold& on_row) {
     const Operands all = trial_.differentiable(), large = large_operands(trial_);
     if (all == 0 || trial_.floating_outputs() == 0) return;
     trial_.forward();
@@ -141,7 +141,7 @@ class BenchCase {
   }
 
   // Of the first two operands as far as wanted, each alone.
-  void gradients_alone(Bench& bench, void (*on_row)(const BenchRow&), Operands wanted) {
+  void gradients_alone(Bench& bench, const RowTold& on_row, Operands wanted) {
     if (wanted == 0) return;
     trial_.forward();
     if (has(wanted, 0)) gradient(bench, on_row, std::string(kInputGradient), operands(0), 1);
@@ -160,7 +160,7 @@ class BenchCase {
     return {calls, ours[0], theirs[0]};
   }
 
-  void gradient(Bench& bench, void (*on_row)(const BenchRow&), std::string pass, Operands wanted, int times) {
+  void gradient(Bench& bench, const RowTold& on_row, std::string pass, Operands wanted, int times) {
     const auto keep = [](const Tensors& from, Operands which) {
       Tensors kept = from;
       for (std::size_t i = 0; i < kept.size(); ++i)
@@ -195,7 +195,7 @@ class BenchCase {
     }
   }
 
-  void add(Bench& bench, void (*on_row)(const BenchRow&), std::string pass, const Work& work, const Call& call,
+  void add(Bench& bench, const RowTold& on_row, std::string pass, const Work& work, const Call& call,
            const std::function<Rival()>& make_rival) {
     BenchRow row{.name = std::string(row_.name), .shape = shape_, .pass = std::move(pass), .times = times_};
     const std::uint64_t launches = setup_.check ? setup_.check->launches() : 0;
@@ -220,7 +220,7 @@ class BenchCase {
     finish(row.tf32, tf32);
     bench.ceilings.gflops = std::max(bench.ceilings.gflops, here.gflops);
     bench.ceilings.gbps = std::max(bench.ceilings.gbps, here.gbps);
-    if (on_row != nullptr) on_row(row);
+    if (on_row) on_row(row);
     bench.rows.push_back(std::move(row));
   }
 
@@ -292,7 +292,7 @@ std::vector<BenchSum> sums_of(const Bench& bench) {
 
 }  // namespace
 
-Bench bench_suite(const Suite& suite, std::string_view filter, DeviceKind device, void (*on_row)(const BenchRow&)) {
+Bench bench_suite(const Suite& suite, std::string_view filter, DeviceKind device, const RowTold& on_row) {
   if (device != DeviceKind::cpu && device != DeviceKind::cuda)
     fail("bench ops: {} is not made to be fast, so a whole suite would take hours; take cpu or cuda", name_of(device));
   std::vector<SuiteCall> calls = suite.calls(suite.batch);
@@ -309,7 +309,7 @@ Bench bench_suite(const Suite& suite, std::string_view filter, DeviceKind device
   return bench;
 }
 
-Bench bench_ops(std::string_view filter, DeviceKind device, void (*on_row)(const BenchRow&)) {
+Bench bench_ops(std::string_view filter, DeviceKind device, const RowTold& on_row) {
   const auto matches = [&](const RowInfo* row) { return row->name.find(filter) != std::string_view::npos; };
   if (std::ranges::none_of(all_rows(), matches)) row_named(filter);  // throws, with the names that there are
   if (device == DeviceKind::reference)

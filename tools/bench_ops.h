@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -56,13 +57,14 @@ struct Bench {
   BenchCeilings ceilings = {};
 };
 
+using RowTold = std::function<void(const BenchRow&)>;
+
 // Rows whose name holds `filter`; progress is told to `on_row` as it comes. The emulated device gets the largest cases
 // that the checks give it. Throws where no row has such a name, or the device cannot be timed.
-Bench bench_ops(std::string_view filter, DeviceKind device, void (*on_row)(const BenchRow&) = nullptr);
+Bench bench_ops(std::string_view filter, DeviceKind device, const RowTold& on_row = {});
 
 // The calls of a suite whose op's name holds `filter`, and their sums. Throws where none does, or the device is not
 // made to be fast.
-Bench bench_suite(const Suite& suite, std::string_view filter, DeviceKind device,
-                  void (*on_row)(const BenchRow&) = nullptr);
+Bench bench_suite(const Suite& suite, std::string_view filter, DeviceKind device, const RowTold& on_row = {});
 
 }  // namespace gesso
