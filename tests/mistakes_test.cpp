@@ -2,6 +2,7 @@
 // to do.
 #include <doctest/doctest.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 
@@ -65,6 +66,9 @@ TEST_SUITE("mistakes") {
     refused({"vqave"}, {"there is no recipe 'vqave'; did you mean 'vqvae'? Recipes are "});
     refused({"gan"}, {"there is no recipe 'gan'; recipes are ", "vqvae-shapes", "a path to a JSON file"});
     refused({"mine.json"}, {"recipe mine.json: no such file"});
+    refused({folder.path()}, {"recipe " + folder.path().string() + ": is a folder; give the name of a recipe, or a"});
+    REQUIRE(mkfifo((folder / "pipe.json").c_str(), 0600) == 0);
+    refused({folder / "pipe.json"}, {"pipe.json: is no regular file; give the name of a recipe, or a JSON file"});
     refused({"vqvae-shapes", "train.step=5"}, {"unknown key 'train.step'; did you mean 'train.steps'?"});
     refused({"vqvae-shapes", "steps=5"}, {"did you mean 'train.steps'?"});
     refused({"vqvae-shapes", "train.steps=many"}, {"train.steps: expected a whole number from 1", "many"});

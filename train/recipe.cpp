@@ -193,6 +193,9 @@ void Recipe::validate() const {
 Path recipe_path(const std::string& name_or_path) {
   if (std::filesystem::is_regular_file(name_or_path)) return name_or_path;
   const bool is_name = name_or_path.find('/') == std::string::npos && !name_or_path.ends_with(".json");
+  if (!is_name && std::filesystem::exists(name_or_path))
+    fail("recipe {}: is {}; give the name of a recipe, or a JSON file", name_or_path,
+         std::filesystem::is_directory(name_or_path) ? "a folder" : "no regular file");
   if (!is_name) fail("recipe {}: no such file", name_or_path);
   const Path folder = recipes_folder();
   const Path path = folder / (name_or_path + ".json");
