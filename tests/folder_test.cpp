@@ -211,7 +211,9 @@ TEST_SUITE("folder") {
     directory.write("empty/a.png", grey_png(Image({8, 8, 1})));
     refused(directory / "empty", {"to test with", "data.validation", "0 of the files"}, Split::validation);
     directory.write("empty/long.png", grey_png(Image({8, 65, 1})));
-    refused(directory / "empty", {"1 of 2", "'long.png': 65x8", "8 times as long"});
+    refused(directory / "empty", {"1 of 2", "'long.png': 65x8", "8 times as long", "go on without them"});
+    std::filesystem::remove(directory / "empty/a.png");  // then none is left to go on with
+    refused(directory / "empty", {"1 of 1", "mend or remove them (gesso data scan lists all): 'long.png'"});
   }
 
   TEST_CASE("a file stays in its split when others join, and the splits share the files by the given part") {

@@ -23,5 +23,7 @@ void check_bad_files(const std::string& name, std::span<const std::string> reaso
 // Before a run.
 inline constexpr std::string_view kMendOrSkip =
     "mend or remove them (gesso data scan lists all), or go on without them by data.max_bad={}";
+// The same where none would be left to go on with.
+inline constexpr std::string_view kMend = kMendOrSkip.substr(0, kMendOrSkip.rfind(", or "));
 
 }  // namespace gesso

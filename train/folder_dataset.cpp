@@ -204,7 +204,8 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
   }
   const std::uint64_t contents = hash_of_files(entries);
   const std::int64_t files = std::ssize(entries) + count_files(options, listing.files);
-  check_bad_files(options.path.string(), skipped, files, options.max_bad, kMendOrSkip);
+  check_bad_files(options.path.string(), skipped, files, options.max_bad,
+                  gaps.size() == entries.size() ? kMend : kMendOrSkip);
   std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable; });
   if (entries.empty() && !options.may_be_empty)
     fail(ErrorKind::data, "{}: no PNG or JPEG {}", options.path.string(),
