@@ -237,7 +237,7 @@ TEST_SUITE("codes") {
     for (const char* name : {"cat.png", "cat-2.png"})
       CHECK(read_text_file(folder / "made" / name, 1 << 20) == read_text_file(folder / "decoded" / name, 1 << 20));
 
-    expect_error(ErrorKind::usage, {"dog.png", "13x2", "9x8", "encode them apart"},
+    expect_error(ErrorKind::usage, {"dog.png", "13x2", "9x8", "encode them apart", "--data FOLDER"},
                  [&] { encode_pictures(tokenizer, three, folder / "none", ""); });
     expect_error(ErrorKind::usage, {"33x30x3", "36x29x3", "--out FOLDER"},
                  [&] { reconstruct_pictures(tokenizer, three, folder / "none.png", {}); });
@@ -294,10 +294,15 @@ TEST_SUITE("codes") {
     const PatternDataset small({8, 8, 3}, 1024), large({64, 64, 3}, 1024);
     reconstruct_pictures(tokenizer, {.data = &small}, folder / "grid.PNG", {});
     CHECK(read_picture(folder / "grid.PNG").shape == ImageShape{256 * (7 * 8 + 2) + 2, 8 * (7 * 8 + 2) + 2, 3});
-    expect_error(ErrorKind::usage, {"2048 pictures of 64x64x3", "16898x530", "--count", "--out FOLDER"},
+    expect_error(ErrorKind::usage,
+                 {"2048 pictures of 64x64x3", "16898x530", "take fewer pictures, or name a folder with --out FOLDER"},
                  [&] { reconstruct_pictures(tokenizer, {.data = &large}, folder / "x.png", {}); });
     PictureOutput<std::uint8_t> output(folder / "x.png", GridKind::pictures, 1024, {}, {});
     output.expect({64, 64, 3});  // half as many
+    PictureOutput<std::uint8_t> one(folder / "x.png", GridKind::comparison, 1, {"photo"}, {});
+    expect_error(ErrorKind::usage, {"9000x64", "in all); name a folder with --out FOLDER"}, [&] {
+      one.expect({9000, 64, 3});
+    });
     CHECK(list_directory(folder.path()) == std::vector<std::string>{"grid.PNG"});
   }
 

@@ -143,6 +143,9 @@ TEST_SUITE("data verb") {
     for (const char* words : {"train       1 image\n", "validation  0 images\n", "  red\\x1b[31m\\x0a "})
       CHECK_MESSAGE(text.out.find(words) != std::string::npos, text.out);
     CHECK(text.out.find('\x1B') == std::string::npos);
+    const Program sheet =
+        run_program(directory.path(), {"data", "preview", set, "data.validation=0", "--out", directory / "sheet.png"});
+    CHECK(sheet.out == (directory / "sheet.png").string() + ": 1 of 1 picture\n");
     const nlohmann::json shapes = last_object(run_program(
         directory.path(), {"data", "info", "--kind", "shapes", "data.count=5", "data.test_count=2", "--json"}));
     CHECK(shapes["train"] == 5);
@@ -207,6 +210,8 @@ TEST_SUITE("data verb") {
     refused({"data", "info", directory.path().string(), "--kind", "tar"}, 2, "data.kind");
     refused({"data", "info", directory.path().string()}, 3, "no PNG or JPEG");
     refused({"data", "preview", directory.path().string()}, 2, "--out");
+    refused({"data", "preview", "--recipe", "vqvae-shapes", "--out", "x.jpeg"}, 2,
+            "x.jpeg: pictures are written as PNG, not as .jpeg; give a name that ends in .png");
     refused({"data", "preview", "--recipe", "vqvae-shapes", "data.size=256", "data.count=4096", "--count", "4096",
              "--out", "x.png"},
             2, "contact sheet: 4096 pictures of 256x256x3");

@@ -46,7 +46,9 @@ TEST_SUITE("verbs") {
     CHECK(read_text_file(folder / "decoded" / "000039.png", 1 << 20).find(" decode ") != std::string::npos);
 
     write_png(folder / "tall.png", Image({70, 31, 3}, 90));
-    json_of(folder, {"reconstruct", run, folder / "tall.png", "--out", folder / "grid.png"});
+    const Program one =
+        run_program(folder.path(), {"reconstruct", run, folder / "tall.png", "--out", folder / "grid.png"});
+    CHECK(one.out == (folder / "grid.png").string() + ": 1 picture above its reconstruction\n");
     CHECK(read_picture(folder / "grid.png").shape == ImageShape{2 * 72 + 2, 31 + 4, 3});
     const Program none = run_program(folder.path(), {"reconstruct", run, folder / "no.png", "--out", folder / "x.png"});
     CHECK(none.exit_code == static_cast<int>(ErrorKind::io));
@@ -80,6 +82,8 @@ TEST_SUITE("verbs") {
     refused({"encode", run, "--out", run + "/config.json"}, "among the files of run");
     refused({"decode", run, codes, "--out", run + "/grid.png"}, "among the files of run");
     refused({"reconstruct", run, "--out", run + "/pictures/"}, "among the files of run");
+    refused({"reconstruct", run, picture, "--out", folder / "x.JPG"}, "x.JPG: pictures are written as PNG");
+    refused({"decode", run, codes, "--out", folder / "x.webp"}, "not as .webp; give a name that ends in .png");
     refused({"encode", run, picture, "--data", "nowhere", "--out", folder / "x"}, "--data");
     refused({"encode", run, picture, "--count", "3", "--out", folder / "x"}, "--count");
     refused({"reconstruct", run, picture, "--split", "train", "--out", folder / "x"}, "--split");

@@ -78,14 +78,15 @@ void run_encode(const CodesOptions& options) {
                        {"codebook", info.codebook},
                        {"tokenizer", info.tokenizer},
                        {"step", work.run->step}});
-  fmt::print("{}: {} images as {}x{} codes of tokenizer {}\n", options.out, info.images, info.height, info.width,
-             info.tokenizer);
+  fmt::print("{}: {} as {}x{} codes of tokenizer {}\n", options.out,
+             counted(static_cast<std::size_t>(info.images), "image"), info.height, info.width, info.tokenizer);
 }
 
 void print_written(const CodesOptions& options, const PicturesWritten& written, std::int64_t step,
                    std::string_view what) {
   if (options.json) return print_json({{"out", options.out}, {"images", written.images}, {"step", step}});
-  fmt::print("{}: {} pictures{}\n", options.out, written.images, written.as_grid ? what : "");
+  fmt::print("{}: {}{}\n", options.out, counted(static_cast<std::size_t>(written.images), "picture"),
+             written.as_grid ? what : "");
 }
 
 void run_decode(const CodesOptions& options, const std::string& command_line) {
@@ -100,7 +101,8 @@ void run_reconstruct(const CodesOptions& options, const std::string& command_lin
   work.open_pictures(options);
   const PicturesWritten written =
       reconstruct_pictures(*work.tokenizer, work.source, options.out, {{"Comment", command_line}});
-  print_written(options, written, work.run->step, ", each above its reconstruction");
+  print_written(options, written, work.run->step,
+                written.images == 1 ? " above its reconstruction" : ", each above its reconstruction");
 }
 
 constexpr const char* kOutPictures =

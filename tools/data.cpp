@@ -14,6 +14,7 @@
 #include "train/contact_sheet.h"
 #include "train/data_loader.h"
 #include "train/open_dataset.h"
+#include "train/picture.h"
 #include "train/png.h"
 #include "train/statistics_cache.h"
 #include "train/text.h"
@@ -175,6 +176,7 @@ void run_scan(const DataVerbOptions& options, Outcome& outcome) {
 }
 
 void run_preview(const DataVerbOptions& options, const std::string& command_line) {
+  check_named_for_png(options.out);
   const Recipe recipe = recipe_of(options);
   const std::unique_ptr<Dataset> data = open(recipe, options.split == "train" ? Split::train : Split::validation);
   const auto seed = static_cast<std::uint64_t>(recipe.train.seed);
@@ -193,7 +195,7 @@ void run_preview(const DataVerbOptions& options, const std::string& command_line
   write_png(options.out, contact_sheet(pictures, labels),
             {{"Comment", command_line}, {"Description", fmt::format("seed {}", seed)}});
   if (options.json) return print_json({{"out", options.out}, {"images", count}});
-  fmt::print("{}: {} of {} pictures\n", options.out, count, data->size());
+  fmt::print("{}: {} of {}\n", options.out, count, counted(static_cast<std::size_t>(data->size()), "picture"));
 }
 
 Verb add_look(Verb data, const char* name, const char* what, DataVerbOptions& options) {

@@ -64,6 +64,14 @@ std::string ending_of(const Path& path) {
   return ending;
 }
 
+void check_named_for_png(const Path& out) {
+  constexpr std::array kOthers = {".jpg",  ".jpeg", ".jpe", ".jfif", ".webp", ".gif",  ".bmp", ".tif",
+                                  ".tiff", ".ppm",  ".pgm", ".pnm",  ".avif", ".heic", ".jxl", ".svg"};
+  const std::string ending = ending_of(out);
+  if (std::ranges::find(kOthers, ending) != kOthers.end())
+    fail("{}: pictures are written as PNG, not as {}; give a name that ends in .png", out.string(), ending);
+}
+
 bool is_meant_as_picture(const Path& path) {
   if (const std::string ending = ending_of(path); ending == ".png" || ending == ".jpg" || ending == ".jpeg")
     return true;

@@ -27,6 +27,9 @@ inline constexpr std::size_t kMaxPictureBytes = std::size_t{1} << 30;  // of a f
 // The ending of a file's name in lower case, with its dot (".png").
 std::string ending_of(const Path& path);
 
+// Pictures are written as PNG. Throws ErrorKind::usage where the name for one ends as those of another format do.
+void check_named_for_png(const Path& out);
+
 // Whether the file is meant to be a picture: by its name, or else because it starts as PNG or JPEG does.
 bool is_meant_as_picture(const Path& path);
 

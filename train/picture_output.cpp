@@ -13,6 +13,7 @@ template <class T>
 PictureOutput<T>::PictureOutput(const Path& out, GridKind kind, std::int64_t count, std::vector<std::string> names,
                                 const PngText& text)
     : out_(out), kind_(kind), count_(count), names_(std::move(names)), text_(text) {
+  check_named_for_png(out);
   if (!names_grid(out))
     folder_.emplace(out);
   else if (count > kMostInGrid)
@@ -26,7 +27,9 @@ void PictureOutput<T>::expect(const ImageShape& shape) {
   if (expected_.count() > 0)
     fail("{}: a grid needs pictures of one size, but there are {} and {}; name a folder with --out FOLDER",
          out_.string(), expected_.text(), shape.text());
-  check_grid(kind_, count_, shape, "lower --count, or name a folder with --out FOLDER");
+  check_grid(
+      kind_, count_, shape,
+      count_ == 1 ? "name a folder with --out FOLDER" : "take fewer pictures, or name a folder with --out FOLDER");
   expected_ = shape;
 }
 

@@ -24,7 +24,7 @@ class PictureOutput {
   static constexpr std::int64_t kMostInGrid = 1024;
 
   // text: for every file. names: of the files in a folder, without .png; none: their numbers. Throws where a folder is
-  // there already, and where a grid is to hold too many.
+  // there already, where a grid is to hold too many, and where `out` ends as pictures of other formats do.
   PictureOutput(const Path& out, GridKind kind, std::int64_t count, std::vector<std::string> names,
                 const PngText& text);
   // Before the work on pictures of that shape. Throws where the others have another one, or where so many are more than

@@ -98,9 +98,12 @@ CodesInfo encode_as(const Tokenizer& tokenizer, const PictureSource& source, con
           writer.emplace(out, info);
         }
         if (codes.height != info.height || codes.width != info.width)
-          fail("{}: {} has {}x{} codes and {} has {}x{}; a codes file needs pictures of one size, so encode them apart",
-               out.string(), source.files[0], info.height, info.width, source.files[all_sizes.size() / 2], codes.height,
-               codes.width);
+          fail(
+              "{}: {} has {}x{} codes and {} has {}x{}; a codes file needs pictures of one size, so encode them apart, "
+              "or, by a run that was trained on a folder, those of a folder with --data FOLDER, which brings them to "
+              "one size",
+              out.string(), source.files[0], info.height, info.width, source.files[all_sizes.size() / 2], codes.height,
+              codes.width);
         writer->add(codes);
         if (info.has_labels) all_labels.insert(all_labels.end(), labels.begin(), labels.end());
         if (source.data) return;
