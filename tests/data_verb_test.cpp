@@ -210,7 +210,7 @@ TEST_SUITE("data verb") {
     refused({"data", "info", directory.path().string(), "--kind", "tar"}, 2, "data.kind");
     refused({"data", "info", directory.path().string()}, 3, "no PNG or JPEG");
     refused({"data", "preview", directory.path().string()}, 2, "--out");
-    refused({"data", "preview", "--recipe", "vqvae-shapes", "--out", "x.jpeg"}, 2,
+    refused({"data", "preview", "--recipe", "vqvae-shapes", "--out", directory / "x.jpeg"}, 2,
             "x.jpeg: pictures are written as PNG, not as .jpeg; give a name that ends in .png");
     refused({"data", "preview", "--recipe", "vqvae-shapes", "data.size=256", "data.count=4096", "--count", "4096",
              "--out", "x.png"},
