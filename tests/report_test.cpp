@@ -3,10 +3,9 @@
 #include <doctest/doctest.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
-#include <limits>
 #include <random>
-#include <regex>
 
 #include "tests/expect_error.h"
 #include "tests/program.h"
@@ -90,87 +89,6 @@ TEST_SUITE("report") {
       REQUIRE(std::system(command.c_str()) == 0);
       CHECK(read_text_file(folder / "out", 1 << 10) == word);
     }
-  }
-
-  TEST_CASE("numbers on axes are short and round") {
-    CHECK(short_number(0) == "0");
-    CHECK(short_number(0.05) == "0.05");
-    CHECK(short_number(1500) == "1500");
-    CHECK(short_number(15000) == "15k");
-    CHECK(short_number(2.5e6) == "2.5M");
-    CHECK(short_number(-3e9) == "-3G");
-    CHECK(short_number(3e-5) == "3e-05");
-    CHECK(chart_ticks(0, 100, false) == std::vector<double>{0, 20, 40, 60, 80, 100});
-    CHECK(chart_ticks(0.02, 30, true) == std::vector<double>{0.1, 1, 10});
-    CHECK(chart_ticks(-1, 1, false) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
-  }
-
-  TEST_CASE("ticks lie within their range and are few, whatever the range") {
-    std::mt19937_64 random(test_seed());
-    std::uniform_real_distribution<double> exponent(-29, 29), share(1e-13, 1);
-    for (int round = 0; round < 2000; ++round) {
-      const double high = std::pow(10, exponent(random)), low = high * (1 - share(random));
-      for (const bool logarithmic : {false, true}) {
-        if (logarithmic && low <= 0) continue;
-        const std::vector<double> ticks = chart_ticks(low, high, logarithmic);
-        CHECK(ticks.size() <= 12);
-        for (const double tick : ticks) CHECK((tick >= low * (1 - 1e-9) && tick <= high * (1 + 1e-9)));
-      }
-    }
-  }
-
-  TEST_CASE("a chart keeps peaks, leaves gaps where values are not finite, and stays small") {
-    ChartLine line;
-    for (int i = 0; i < 100000; ++i) {
-      line.x.push_back(i);
-      line.y.push_back(i == 54321 ? 1000.0 : 1.0);
-    }
-    const std::string chart = svg_chart(std::span(&line, 1), {});
-    CHECK(chart.size() < 20000);
-    CHECK(holds(chart, "1000"));
-    line.y[10] = std::nan("");
-    line.y[50000] = std::numeric_limits<double>::infinity();
-    CHECK(!holds(svg_chart(std::span(&line, 1), {}), "nan"));
-    CHECK(!holds(svg_chart(std::span(&line, 1), {}), "inf"));
-  }
-
-  TEST_CASE("no label of a chart leaves the picture, in a font of wide digits either") {
-    constexpr double kWidth = 380, kDigit = 0.637 * 12;  // DejaVu Sans at the style's 12px; other signs are narrower
-    std::mt19937_64 random(test_seed());
-    std::uniform_real_distribution<double> exponent(-6, 9), share(0, 1);
-    const std::regex label("<text x=\"([^\"]*)\" y=\"[^\"]*\" class=\"(end|middle)\">([^<]*)</text>");
-    std::size_t labels = 0;
-    for (int round = 0; round < 500; ++round) {
-      const double last = std::floor(std::pow(10, std::abs(exponent(random)))), high = std::pow(10, exponent(random));
-      const ChartLine line{
-          .colour = 0, .x = {0, round % 2 ? std::ceil(last / 5) * 5 : last}, .y = {high * share(random), high}};
-      const std::string chart = svg_chart(std::span(&line, 1), {.logarithmic = round % 3 == 0});
-      for (std::sregex_iterator i(chart.begin(), chart.end(), label), end; i != end; ++i, ++labels) {
-        const double x = std::stod((*i)[1]), width = kDigit * static_cast<double>((*i)[3].length());
-        const double left = (*i)[2] == "end" ? x - width : x - width / 2;
-        CHECK_MESSAGE(left >= 0, (*i)[0].str());
-        CHECK_MESSAGE(left + width <= kWidth, (*i)[0].str());
-      }
-    }
-    CHECK(labels > 2000);
-  }
-
-  TEST_CASE("no values make no chart, and one or equal or extreme ones make one without nonsense") {
-    CHECK(svg_chart({}, {}).empty());
-    const ChartLine nothing{.colour = 0, .x = {1}, .y = {std::nan("")}};
-    CHECK(svg_chart(std::span(&nothing, 1), {}).empty());
-    const std::vector<std::vector<double>> cases = {
-        {0}, {5}, {-5, -5}, {1e-320, 1}, {1e29, -1e29}, {1e16, 1e16 + 2}, {1e-31, 1e29}, {0, 0, 0}};
-    for (const std::vector<double>& values : cases)
-      for (const bool logarithmic : {false, true}) {
-        ChartLine line;
-        for (std::size_t i = 0; i < values.size(); ++i) line.x.push_back(static_cast<double>(i) * 1e15);
-        line.y = values;
-        const std::string chart = svg_chart(std::span(&line, 1), {.logarithmic = logarithmic, .smoothed = true});
-        CHECK(!chart.empty());
-        CHECK(!holds(chart, "nan"));
-        CHECK(!holds(chart, "inf"));
-      }
   }
 
   TEST_CASE("a page says how far a run came, what it cost, and how to make it again") {
@@ -278,6 +196,11 @@ TEST_SUITE("report") {
   TEST_CASE("what gesso chose is a table of settings, values and reasons") {
     RunHistory run = history("x", 3);
     run.recipe.about.chosen = "data.size=64: so many, say: all\ndata.flip=true: <why>\nodd\n";
+    const auto set = [&](const std::string& key, const std::string& value) {
+      std::ranges::find(run.settings, key, &JsonConfig::Description::key)->value = value;
+    };
+    set("data.size", "64");
+    set("data.flip", "true");
     const std::string page = page_of({run});
     CHECK(holds(page,
                 "<tr><th>data.size</th><td class=\"number\">64</td><td class=\"note\">so many, say: all</td></tr>"));
@@ -288,6 +211,13 @@ TEST_SUITE("report") {
     CHECK(holds(page_of({run}), "All else is as in the recipe."));
     run.changed = {{"data.path", "\"photos\""}};
     CHECK(holds(page_of({run}), "What else is not as in the recipe:"));
+    // What changed on a resume is told with its last value, and is not what was chosen.
+    run.changed = {{"data.size", "48"}, {"data.flip", "true"}};
+    set("data.size", "48");
+    const std::string resumed = page_of({run});
+    CHECK(holds(resumed, "<td class=\"number\">64</td><td class=\"note\">so many, say: all; since a resume 48</td>"));
+    CHECK(holds(resumed, "<td class=\"number\">true</td><td class=\"note\">&lt;why&gt;</td>"));
+    CHECK(holds(resumed, "What else is not as in the recipe:</p><table class=\"one\"><tr><th>data.size</th>"));
     CHECK(holds(page_of({run, history("y", 3)}), "<details><summary>What gesso chose for "));
   }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <string_view>
 
 #include "train/html.h"
 
@@ -166,12 +167,19 @@ std::vector<double> chart_ticks(double low, double high, bool logarithmic) {
 }
 
 std::string short_number(double value) {
-  const double size = std::abs(value);
-  if (size >= 1e12 || (size > 0 && size < 1e-3)) return fmt::format("{:.2g}", value);
-  if (size >= 1e9) return fmt::format("{:.3g}G", value / 1e9);
-  if (size >= 1e6) return fmt::format("{:.3g}M", value / 1e6);
-  if (size >= 1e4) return fmt::format("{:.3g}k", value / 1e3);
-  return fmt::format("{:.4g}", value);
+  struct Unit {
+    double size;
+    int digits;
+    std::string_view name;
+  };
+  static constexpr Unit kUnits[] = {{1, 4, ""}, {1e3, 3, "k"}, {1e6, 3, "M"}, {1e9, 3, "G"}};
+  const bool is_tiny = value != 0 && std::abs(value) < 1e-3;
+  for (const Unit& unit : kUnits) {
+    const std::string digits = fmt::format("{:.{}g}", value / unit.size, unit.digits);
+    const bool fits = digits.find('e') == std::string::npos;  // rounded: 999.6 of one unit are 1 of the next
+    if (fits && !is_tiny) return fmt::format("{}{}", digits, unit.name);
+  }
+  return fmt::format("{:.2g}", value);
 }
 
 std::string svg_chart(std::span<const ChartLine> lines, const ChartOptions& options) {

@@ -102,16 +102,24 @@ std::string starts_of(const RunHistory& run) {
   return fmt::format("<details><summary>How it was started</summary>{}</details>", list);
 }
 
+// What the run has now, if that is another value than the chosen one.
+std::string changed_since(const RunHistory& run, std::string_view key, std::string_view chosen) {
+  const auto setting = std::ranges::find(run.settings, key, &JsonConfig::Description::key);
+  if (setting == run.settings.end() || plain_value(setting->value) == chosen) return {};
+  return "; since a resume " + plain_value(setting->value);
+}
+
 // Of lines "key=value: why".
-std::string chosen_table(std::string_view chosen) {
+std::string chosen_table(const RunHistory& run) {
   std::string rows;
-  each_line(chosen, [&](std::string_view line) {
+  each_line(run.recipe.about.chosen, [&](std::string_view line) {
     const std::size_t equals = std::min(line.find('='), line.size()), colon = std::min(line.find(": "), line.size());
     const auto part = [&](std::size_t begin, std::size_t end) {
-      return begin < end ? html(line.substr(begin, end - begin)) : std::string();
+      return begin < end ? line.substr(begin, end - begin) : std::string_view();
     };
-    rows += fmt::format("<tr><th>{}</th><td class=\"number\">{}</td><td class=\"note\">{}</td></tr>", part(0, equals),
-                        part(equals + 1, colon), part(colon + 2, line.size()));
+    const std::string_view key = part(0, equals), value = part(equals + 1, colon);
+    rows += fmt::format("<tr><th>{}</th><td class=\"number\">{}</td><td class=\"note\">{}{}</td></tr>", html(key),
+                        html(value), html(part(colon + 2, line.size())), html(changed_since(run, key, value)));
   });
   return fmt::format("<table class=\"one\">{}</table>", rows);
 }
@@ -119,18 +127,18 @@ std::string chosen_table(std::string_view chosen) {
 std::string chosen_settings(std::span<const RunHistory> runs) {
   std::string text;
   for (std::size_t i = 0; i < runs.size(); ++i) {
-    const std::string& chosen = runs[i].recipe.about.chosen;
-    if (chosen.empty()) continue;
+    if (runs[i].recipe.about.chosen.empty()) continue;
     const bool alone = runs.size() == 1;
     text += fmt::format("<details{}><summary>What gesso chose{}{}, and why</summary>{}</details>", alone ? " open" : "",
-                        alone ? "" : " for ", alone ? "" : marked_name(runs, i), chosen_table(chosen));
+                        alone ? "" : " for ", alone ? "" : marked_name(runs, i), chosen_table(runs[i]));
   }
   return text;
 }
 
-// Whether the reason stands in the table of what gesso chose.
-bool is_chosen(const RunHistory& run, const std::string& key) {
-  return ("\n" + run.recipe.about.chosen).find("\n" + key + "=") != std::string::npos;
+// Whether the value, with the reason for it, stands in the table of what gesso chose.
+bool is_chosen(const RunHistory& run, const JsonConfig::Description& setting) {
+  const std::string line = fmt::format("\n{}={}: ", setting.key, plain_value(setting.value));
+  return ("\n" + run.recipe.about.chosen).find(line) != std::string::npos;
 }
 
 // A setting that is not the same in all runs stands out in any of them.
@@ -138,7 +146,7 @@ bool is_changed(std::span<const RunHistory> runs, std::size_t setting) {
   const std::string& key = runs[0].settings[setting].key;
   return std::ranges::any_of(runs, [&](const RunHistory& run) {
     return (!key.starts_with("about.") && run.settings[setting].value != runs[0].settings[setting].value) ||
-           (!is_chosen(run, key) &&
+           (!is_chosen(run, run.settings[setting]) &&
             std::ranges::find(run.changed, key, &std::pair<std::string, std::string>::first) != run.changed.end());
   });
 }
