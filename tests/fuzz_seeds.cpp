@@ -100,8 +100,14 @@ Seeds idx() {
 
 Seeds gzip_packed() {
   const std::string packed = gzip(noise(300));
-  return {packed,      gzip(""), gzip(std::string(100'000, 'a')), packed + packed, packed.substr(0, packed.size() - 4),
-          packed + "x"};
+  return {packed,
+          gzip(""),
+          gzip(std::string(100'000, 'a')),
+          packed + packed,
+          packed.substr(0, packed.size() - 4),
+          packed + "x",
+          gzip("") + gzip("") + packed + gzip("a"),
+          packed + packed.substr(0, 9)};
 }
 
 Seeds xz_packed() {
@@ -110,6 +116,8 @@ Seeds xz_packed() {
           xz(""),
           xz(std::string(100'000, 'a')),
           packed + packed,
+          xz("") + xz("") + packed + xz("a"),
+          packed + packed.substr(0, 9),
           packed.substr(0, packed.size() - 4),
           packed + std::string(4, '\0')};
 }

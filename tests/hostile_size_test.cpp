@@ -9,10 +9,12 @@
 #include <vector>
 
 #include "core/error.h"
+#include "tests/gzip.h"
 #include "tests/handmade_jpeg.h"
 #include "tests/handmade_png.h"
 #include "tests/program.h"
 #include "tests/temporary_directory.h"
+#include "tests/xz.h"
 #include "train/files.h"
 #include "train/manifest.h"
 
@@ -219,6 +221,19 @@ TEST_SUITE("hostile sizes") {
              {"IDX of other size than it says", images, idx_header(4000) + std::string(kBytes, 'x'), kData,
               "10000000 follow", 10, look("idx")},
              {"CIFAR that unpacks without end", batch, gzip_bomb(""), kData, "more than the 10000 records", kCifarMib,
+              look("cifar")},
+             {"CIFAR of half a million gzip members of nothing", batch, repeated(gzip(""), kBytes), kData,
+              "holds no record", kCifarMib, look("cifar")},
+             {"CIFAR of half a million gzip members of a byte", batch, repeated(gzip("\0"s), kBytes), kData,
+              "ends within record", kCifarMib, look("cifar")},
+             {"CIFAR of 300,000 xz streams of nothing", batch, repeated(xz(""), kBytes), kData, "holds no record",
+              kCifarMib, look("cifar")},
+             {"CIFAR of 100,000 xz streams of a byte", batch, repeated(xz("\0"s), kBytes), kData, "ends within record",
+              kCifarMib, look("cifar")},
+             {"CIFAR of xz streams whose dictionaries change their size", batch,
+              repeated(xz("\0"s, 6) + xz("\0"s, 9), kBytes), kData, "ends within record", kCifarMib, look("cifar")},
+             {"CIFAR of gzip members that unpack without end", batch,
+              repeated(gzip(std::string(3073 * 1000, '\0')), kBytes), kData, "more than the 10000 records", kCifarMib,
               look("cifar")},
              {"CIFAR of noise", batch, std::string(kBytes, 'x'), kData, "label 120", kCifarMib, look("cifar")},
              {"PNG of 64 million pixels, on its side", picture, large_png(8000, 8, 6, 32000, exif), 0,

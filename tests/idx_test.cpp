@@ -11,6 +11,7 @@
 #include "tests/gzip.h"
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
+#include "tests/xz.h"
 
 namespace gesso {
 namespace {
@@ -34,6 +35,29 @@ TEST_SUITE("idx") {
       const IdxArray array = read_idx(path);
       CHECK(array.shape == Shape{2, 3});
       CHECK(std::string(array.values.begin(), array.values.end()) == kContent);
+    }
+  }
+
+  TEST_CASE("a file packed piece by piece is read as one, in gzip and in xz") {  // RFC 1952, 2.2; cat a.xz b.xz
+    TemporaryDirectory directory;
+    const std::string large = "\0\0\x08\x01\0\x20\0\0"s + std::string(1 << 21, '\x05');
+    const auto by_xz = [](const std::string& content) { return xz(content); };
+    for (std::string (*pack)(const std::string&) : {gzip, +by_xz}) {
+      for (std::size_t cut = 0; cut <= kGood.size(); ++cut) {
+        const std::string pieces = pack(kGood.substr(0, cut)) + pack("") + pack(kGood.substr(cut));
+        for (const std::string& end : {std::string(), pack("")}) {
+          const IdxArray array = read_idx(directory.write("case.idx", pieces + end));
+          CHECK(std::string(array.values.begin(), array.values.end()) == kContent);
+        }
+        expect_error(ErrorKind::data, {"3 bytes behind the end"},
+                     [&] { read_idx(directory.write("case.idx", pieces + "xyz")); });
+        expect_error(ErrorKind::data, {"more content than the 18 bytes expected"},
+                     [&] { read_idx(directory.write("case.idx", pieces + pack("x"))); });
+        expect_error(ErrorKind::data, {"cut off after 18"},
+                     [&] { read_idx(directory.write("case.idx", pieces + pack("").substr(0, 9))); });
+      }
+      const std::string both = pack(large.substr(0, 1 << 20)) + pack(large.substr(1 << 20));
+      CHECK(read_idx(directory.write("case.idx", both)).values == std::vector<std::uint8_t>(1 << 21, 5));
     }
   }
 
@@ -73,7 +97,7 @@ TEST_SUITE("idx") {
         {"packed, cut in the checksum", gzip(kGood).substr(0, gzip(kGood).size() - 3), {"cut off after 18"}},
         {"packed, cut in the header", gzip(kGood).substr(0, 5), {"cut off after 0"}},
         {"packed, bytes appended", gzip(kGood) + "xyz", {"3 bytes behind the end"}},
-        {"packed twice in a row", gzip(kGood) + gzip(kGood), {"behind the end"}},
+        {"packed twice in a row", gzip(kGood) + gzip(kGood), {"more content than the 18 bytes expected"}},
     };
     for (const Case& c : cases) {
       INFO(c.title);

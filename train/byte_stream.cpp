@@ -30,12 +30,27 @@ class ByteStream::Unpacker {
   virtual std::string_view format() const = 0;
   // stuck: nothing can be made of this input.
   virtual Step step(std::span<const std::byte> from, std::span<std::byte> to) = 0;
+  // Files of this format may follow each other in one, their contents as well (RFC 1952, 2.2; cat a.xz b.xz). Of what
+  // lies behind one of them: whether it begins another, for which the unpacker then is ready.
+  virtual bool begins_next(std::span<const std::byte> rest) = 0;
 };
 
 namespace {
 
 [[noreturn]] void fail_without_memory(std::string_view library) {
   fail(ErrorKind::memory, "{}: no memory for unpacking", library);
+}
+
+bool starts_with(std::span<const std::byte> file, std::span<const std::uint8_t> magic) {
+  return file.size() >= magic.size() && std::ranges::equal(file.first(magic.size()), std::as_bytes(magic));
+}
+bool is_gzip(std::span<const std::byte> file) {
+  constexpr std::array<std::uint8_t, 2> kMagic{0x1F, 0x8B};
+  return starts_with(file, kMagic);
+}
+bool is_xz(std::span<const std::byte> file) {
+  constexpr std::array<std::uint8_t, 6> kMagic{0xFD, '7', 'z', 'X', 'Z', 0};
+  return starts_with(file, kMagic);
 }
 
 class Gzip final : public ByteStream::Unpacker {
@@ -65,15 +80,15 @@ class Gzip final : public ByteStream::Unpacker {
     return step;
   }
 
+  bool begins_next(std::span<const std::byte> rest) override { return is_gzip(rest) && inflateReset(&stream_) == Z_OK; }
+
  private:
   z_stream stream_{};
 };
 
 class Xz final : public ByteStream::Unpacker {
  public:
-  Xz() {
-    if (lzma_stream_decoder(&stream_, kMaxMemory, 0) != LZMA_OK) fail_without_memory("liblzma");
-  }
+  Xz() { begin(); }
   ~Xz() override { lzma_end(&stream_); }
   std::string_view format() const override { return "xz"; }
 
@@ -93,7 +108,18 @@ class Xz final : public ByteStream::Unpacker {
     return step;
   }
 
+  bool begins_next(std::span<const std::byte> rest) override {
+    if (!is_xz(rest)) return false;
+    begin();
+    return true;
+  }
+
  private:
+  // liblzma keeps its memory for the next.
+  void begin() {
+    if (lzma_stream_decoder(&stream_, kMaxMemory, 0) != LZMA_OK) fail_without_memory("liblzma");
+  }
+
   static constexpr std::uint64_t kMaxMemory = std::uint64_t{128} << 20;  // xz -9 asks for 65 MiB
 
   static std::string_view reason(lzma_ret status) {
@@ -110,15 +136,9 @@ class Xz final : public ByteStream::Unpacker {
   lzma_stream stream_ = LZMA_STREAM_INIT;
 };
 
-bool starts_with(std::span<const std::byte> file, std::span<const std::uint8_t> magic) {
-  return file.size() >= magic.size() && std::ranges::equal(file.first(magic.size()), std::as_bytes(magic));
-}
-
 std::unique_ptr<ByteStream::Unpacker> unpacker_of(std::span<const std::byte> file) {
-  constexpr std::array<std::uint8_t, 2> kGzip{0x1F, 0x8B};
-  constexpr std::array<std::uint8_t, 6> kXz{0xFD, '7', 'z', 'X', 'Z', 0};
-  if (starts_with(file, kGzip)) return std::make_unique<Gzip>();
-  if (starts_with(file, kXz)) return std::make_unique<Xz>();
+  if (is_gzip(file)) return std::make_unique<Gzip>();
+  if (is_xz(file)) return std::make_unique<Xz>();
   return nullptr;
 }
 
@@ -143,7 +163,7 @@ std::size_t ByteStream::unpack(std::span<std::byte> to) {
     if (step.progress == Progress::damaged)
       fail(ErrorKind::data, "{}: the {} data are damaged after {} unpacked bytes: {}", source_, unpacker_->format(),
            delivered_ + done, step.reason);
-    ended_ = step.progress == Progress::ended;
+    ended_ = step.progress == Progress::ended && !unpacker_->begins_next(rest_);
   }
   return done;
 }

@@ -1,4 +1,5 @@
-// The content of a file, plain or packed by gzip or xz, in order: told apart by the first bytes, never by the name.
+// The content of a file, plain or packed by gzip or xz, whole or piece by piece, in order: told apart by the first
+// bytes, never by the name.
 #pragma once
 
 #include <cstddef>
