@@ -236,6 +236,8 @@ TEST_SUITE("hostile sizes") {
               repeated(gzip(std::string(3073 * 1000, '\0')), kBytes), kData, "more than the 10000 records", kCifarMib,
               look("cifar")},
              {"CIFAR of noise", batch, std::string(kBytes, 'x'), kData, "label 120", kCifarMib, look("cifar")},
+             {"PNG of 36 million pixels, which is held once", picture, large_png(6000, 8, 2, 18000, ""), 0,
+              "train       1 image\n", 6000 * 18000 >> 20, look("folder")},
              {"PNG of 64 million pixels, on its side", picture, large_png(8000, 8, 6, 32000, exif), 0,
               "train       1 image\n", kPictureMib, look("folder")},
              {"PNG of 64 million deep pixels, on its side", picture, large_png(8000, 16, 6, 64000, exif), 0,

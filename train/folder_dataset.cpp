@@ -46,12 +46,12 @@ template <class T>
 BasicImage<T> prepared(const FolderOptions& options, const std::string& name, std::span<const std::byte> file) {
   constexpr std::int64_t kMostLong = 8;
   const std::string source = in_quotes(name);
-  const BasicImage<T> picture = decode_picture<T>(file, source);
+  BasicImage<T> picture = decode_picture<T>(file, source);
   const auto [H, W, C] = picture.shape;
   if (std::max(H, W) > kMostLong * std::min(H, W))
     fail(ErrorKind::data, "{}: {}x{} pixels are more than {} times as long as wide, the limit for a crop", source, W, H,
          kMostLong);
-  BasicImage<T> covering = resized_to_cover(with_channels(picture, options.channels), options.size);
+  BasicImage<T> covering = resized_to_cover(with_channels(std::move(picture), options.channels), options.size);
   return options.crop_anywhere ? covering : cropped_as_seen(covering, options.size, View());
 }
 
