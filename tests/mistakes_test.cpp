@@ -104,6 +104,7 @@ TEST_SUITE("mistakes") {
     refused(kData, {"vqvae-cifar10", "--data", folder.path()}, {"data_batch_1"});
     refused(kUsage, {"vqvae-shapes", "--data", folder.path()},
             {"data.path (--data) is '" + folder.path().string(), "data.kind is shapes", "leave --data out", "vqvae"});
+    refused(kUsage, {"vqvae-fashion", "data.kind=shapes"}, {"/usr/share/", "data.path= where a recipe names one"});
     expect_refusal(folder, kUsage, {"data", "info", "nowhere", "--recipe", "vqvae-shapes"},
                    {"data.path (--data) is 'nowhere'"});
   }

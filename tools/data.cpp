@@ -222,7 +222,8 @@ void add_data(Verb program, Outcome& outcome) {
       add_look(data, "scan", "Reads every file and lists those that cannot be used; exit code 3 if any", *options);
   scan.footer("Example: gesso data scan pictures --json");
   scan.runs([options, &outcome] { run_scan(*options, outcome); });
-  Verb preview = add_look(data, "preview", "Draws a sheet of pictures with their classes", *options);
+  Verb preview =
+      add_look(data, "preview", "Draws a sheet of pictures with their classes, or else their numbers", *options);
   preview.add("--out", options->out, "The picture to write (PNG)").required();
   preview.add("--count", options->count, "How many pictures, chosen by train.seed").between(1, 4096);
   preview.add("--split", options->split, "train or validation").one_of({"train", "validation"});

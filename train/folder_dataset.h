@@ -25,9 +25,9 @@ struct FolderOptions {
 
 // Decodes every file of the split once, to know which ones can be used; the resized pictures stay in memory as far as
 // cache_bytes go, the others are decoded again by each read. A file with another name than a picture's is left out
-// where it is none; any other that cannot be used is skipped and told (Dataset::skipped). Throws ErrorKind::data where
-// these are too many, by themselves and not with those of the other split, which nobody has looked at; or where there
-// is no picture and may_be_empty does not hold.
+// where it is none (Dataset::left_out); any other that cannot be used is skipped and told (Dataset::skipped). Throws
+// ErrorKind::data where these are too many, by themselves and not with those of the other split, which nobody has
+// looked at; or where there is no picture and may_be_empty does not hold.
 std::unique_ptr<Dataset> open_folder_dataset(const FolderOptions& options, Split split);
 
 }  // namespace gesso

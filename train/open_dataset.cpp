@@ -29,7 +29,8 @@ std::unique_ptr<Dataset> open_dataset(const DataOptions& options, Split split, s
   if (!options.path.empty())
     fail(
         "data.path (--data) is {}, but data.kind is shapes, which gesso draws itself and reads from nowhere; leave "
-        "--data out, or take another recipe or run, such as recipe vqvae for a folder of pictures",
+        "--data out, give data.path= where a recipe names one, or take another recipe or run, such as recipe vqvae for "
+        "a folder of pictures",
         in_quotes(options.path));
   const std::int64_t count = split == Split::train ? options.count : options.test_count;
   return make_shapes_dataset({.count = count, .image_size = options.size, .channels = options.channels, .seed = seed},
