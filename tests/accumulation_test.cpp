@@ -77,7 +77,7 @@ class ExactTask final : public Task {
     const Tensor mse = ops::mse(result.reconstruction, x);
     return {{"loss", ops::add(mse, result.quantized.loss)}, {"mse", mse}, {"vq", result.quantized.loss}};
   }
-  void after_step() override {}
+  void after_step(std::int64_t) override {}
   std::vector<Metric> statistics() override { return {}; }
   std::vector<Image> reconstruct(const nn::Context&, const Tensor&) override { return {}; }
   std::vector<Metric> evaluate(const nn::Context&, const Dataset&, std::int64_t) override { return {}; }

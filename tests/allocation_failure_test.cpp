@@ -177,7 +177,7 @@ TEST_SUITE("allocation failures") {
     const nn::Optimizer optimizer(params, {.ema_decay = 0.9});
     CheckpointStore store = checkpoint_store(folder.path(), disk);
     store.prepare();
-    CheckpointWriter writer(store, 2, training_files(params, optimizer));
+    CheckpointWriter writer(store, 2, training_files(params, optimizer, {}));
     std::int64_t step = 0;
     const auto save = [&] {
       writer.start(++step);
@@ -191,7 +191,7 @@ TEST_SUITE("allocation failures") {
       writer.wait();
       const std::vector<SaveReport> reports = writer.reports();
       require(reports.size() == 1 && reports[0].problem.empty(), "the next save is not made");
-      load_checkpoint(load_all(store), params, optimizer);
+      load_checkpoint(load_all(store), params, training_files(params, optimizer, {}));
     };
     const Failures failures = fail_each(save, look);
     CHECK_MESSAGE(failures.wrong == 0, failures.first);
@@ -200,7 +200,7 @@ TEST_SUITE("allocation failures") {
     const Failures of_loading = fail_each([&] {
       const VerifiedCheckpoint found = load_all(store);
       require(found.damaged.empty() && found.checkpoint.step == step, "a good checkpoint is taken for a damaged one");
-      load_checkpoint(found, params, optimizer);
+      load_checkpoint(found, params, training_files(params, optimizer, {}));
     });
     CHECK_MESSAGE(of_loading.wrong == 0, of_loading.first);
   }

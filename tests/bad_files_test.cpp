@@ -302,7 +302,7 @@ TEST_SUITE("bad files") {
     const int lost = run.met_first_at(4);
     expect_error(
         ErrorKind::data,
-        {"1 of ", "data.max_bad = 0 allows", "go on with --resume", fmt::format("'{}'", name_of_file(lost))},
+        {"1 of ", "data.max_bad = 0 allows", "--resume goes on", fmt::format("'{}'", name_of_file(lost))},
         [&] { run.go({}, 8, true, [&] { std::filesystem::remove(directory / "set" / name_of_file(lost)); }); });
     CHECK(run.saved_step() == 4);
     directory.write("set/" + name_of_file(lost), picture(lost));

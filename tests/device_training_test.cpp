@@ -63,7 +63,9 @@ class SmallTask final : public Task {
                              {{seen, nn::StateUpdates::Join::mean}});
     return {{"loss", loss}, {"peak", peak_}};
   }
-  void after_step() override { peaks_.push_back(peak_.device().start_copy_to_host(peak_.bytes(), sizeof(float))); }
+  void after_step(std::int64_t) override {
+    peaks_.push_back(peak_.device().start_copy_to_host(peak_.bytes(), sizeof(float)));
+  }
   std::vector<Metric> statistics() override {
     std::vector<Metric> all;
     for (const auto& copy : peaks_) all.push_back({"peak", *reinterpret_cast<const float*>(copy->wait().data())});

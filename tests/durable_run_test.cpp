@@ -105,14 +105,24 @@ class DoubtfulDisk final : public FaultyFileSystem {
     return FaultyFileSystem::rename(from, to);
   }
   IoResult sync(int handle) override {
-    if (is_there_ && left_-- >= 0) return {.error = EIO};
+    if (is_there_ && left_-- >= 0) {
+      has_new_name_ = false;
+      return {.error = EIO};
+    }
+    if (is_there_ && has_new_name_) proved = true;
     return FaultyFileSystem::sync(handle);
   }
+  IoResult make_directory(const Path& path) override {
+    has_new_name_ = true;
+    return FaultyFileSystem::make_directory(path);
+  }
+
+  bool proved = false;  // a sync worked that had names to write, as systems tell of a failed write once and forget it
 
  private:
   std::string name_;
   int left_;
-  bool is_there_ = false;
+  bool is_there_ = false, has_new_name_ = false;
 };
 
 // The real disk, of which the first file of one checkpoint fails, late.
@@ -271,6 +281,9 @@ TEST_SUITE("durable run") {
     DoubtfulDisk once(4, 0), twice(4, 1), before(2, 0);
     const std::vector<std::string> more = {"train.steps=4", "checkpoint.every=2"};
     CHECK(train_small(more, {.directory = folder / "once", .files = &once}).step == 4);
+    CHECK(once.proved);
+    CHECK(list_directory(folder / "once" / "checkpoints") ==
+          std::vector<std::string>{"step-00000002", "step-00000004"});
     CHECK(train_small(more, {.directory = folder / "before", .files = &before}).step == 4);
     expect_error(ErrorKind::io, {"step 4, the last one, is saved", "step-00000004", "sync", "Input/output error"},
                  [&] { (void)train_small(more, {.directory = folder / "twice", .files = &twice}); });

@@ -39,12 +39,12 @@ constexpr const char* kScript = R"(set -eu
 gesso=$1 folder=$2
 shift 2
 mkdir "$folder/disk"
-mount -t tmpfs -o size=256k none "$folder/disk"
+mount -t tmpfs -o size=2m none "$folder/disk"
 train() { code=0; "$gesso" "$@" >>"$folder/output" 2>&1 || code=$?; echo $code; }
 train "$@"
 train train vqvae-shapes --out "$folder/disk/run" --resume
 ls "$folder/disk/run/checkpoints" | wc -l
-mount -o remount,size=4m "$folder/disk"
+mount -o remount,size=8m "$folder/disk"
 train train vqvae-shapes --out "$folder/disk/run" --resume checkpoint.keep=1
 cp -r "$folder/disk/run" "$folder/run"
 )";

@@ -122,7 +122,7 @@ inline std::string bits_of(const Path& run) {
   const Path checkpoint = list_checkpoints(run).back().directory;
   Checksum sum;
   for (const std::string& name : list_directory(checkpoint)) {
-    if (!name.ends_with(".safetensors")) continue;
+    if (!name.ends_with(".safetensors") || name == "recent_codes.safetensors") continue;  // those are for the log
     const SafetensorsFile file(checkpoint / name);
     for (const SafetensorsEntry& entry : file.entries()) sum.add(entry.data);
   }

@@ -136,7 +136,7 @@ TEST_SUITE("predicted memory") {
     (void)train_small({"train.steps=2"}, {.directory = run});
     Allocator& allocator = device(DeviceKind::cpu).allocator();
     allocator.trim();
-    for (const std::size_t kib : {1, 40, 80}) {
+    for (const std::size_t kib : {1, 300, 340}) {
       allocator.set_limit(allocator.statistics().live_bytes + (kib << 10));
       expect_error(ErrorKind::memory, {"out of memory", "asked for by", "were predicted", "step-0", "--resume"},
                    [&] { (void)train_small({"train.steps=4"}, {.directory = run, .resume = true}); });
@@ -150,15 +150,20 @@ TEST_SUITE("predicted memory") {
     const PlannedRun run{.recipe = planned.recipe()};
     const TemporaryDirectory folder;
     expect_error(ErrorKind::memory,
-                 {"out of memory on the host", "the last checkpoint is none", "train.batch below 64"},
+                 {"out of memory on the host", "nothing is saved yet", "start with a train.batch below 64"},
                  [&] { tell_want_of_memory(run, {}, folder.path(), [] { throw std::bad_alloc(); }); });
+    expect_error(ErrorKind::memory, {"a thread could not be started", "data.loaders is 1", "--threads"}, [&] {
+      tell_want_of_memory(run, {}, folder.path(), [] {
+        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+      });
+    });
     expect_error(ErrorKind::data, {"other"},
                  [&] { tell_want_of_memory(run, {}, folder.path(), [] { fail(ErrorKind::data, "other"); }); });
   }
 
   TEST_CASE("recomputed stages train to the same bits with less memory") {
-    PlannedRecipe kept("vqvae-shapes", {"train.batch=32"}),
-        recomputed("vqvae-shapes", {"train.batch=32", "train.recompute=stages"});
+    PlannedRecipe kept("vqvae-shapes", {"train.batch=48"}),
+        recomputed("vqvae-shapes", {"train.batch=48", "train.recompute=stages"});
     Device& cpu = device(DeviceKind::cpu);
     const std::size_t with = measured(recomputed.recipe(), cpu).peak_bytes,
                       without = measured(kept.recipe(), cpu).peak_bytes;

@@ -74,8 +74,10 @@ TEST_SUITE("training") {
       CHECK(summary.step == 26);
     }
     const auto whole = state_files(folder / "whole"), halves = state_files(folder / "halves");
-    CHECK(whole.size() == 8);  // weights, state, two moments, average, manifest, the step
+    CHECK(whole.size() == 9);  // weights, state, two moments, average, recent steps and codes, manifest, the step
     CHECK(whole == halves);
+    const auto code_counts = [&](const char* name) { return read_text_file(folder / name / "codes.txt", 1 << 20); };
+    CHECK(code_counts("whole") == code_counts("halves"));
   }
 
   TEST_CASE("2N steps of micro-batches equal N, stop, resume, N, for any number of threads and loaders") {
@@ -228,6 +230,36 @@ TEST_SUITE("training") {
       std::filesystem::remove_all(copy);
       std::filesystem::remove_all(run_folder);
     }
+  }
+
+  TEST_CASE("runs that lie in the folder of their pictures are no part of their data") {
+    const TemporaryDirectory folder;
+    const Path pictures = write_mixed_folder(folder, "pictures", 60, 0), runs = pictures / "runs";
+    const auto data = [](const Path& run_folder) {
+      RecipeFile file;
+      load_run_config(run_folder, file.config());
+      return file.recipe().about.data;
+    };
+    const std::vector<std::string> more = {"train.steps=2", "data.kind=folder", "data.max_bad=0.2",
+                                           "data.path=" + pictures.string()};
+    run(runs / "one", more);
+    run(runs / "two", more);
+    CHECK(run(runs / "one", {"train.steps=4"}, true).step == 4);
+    CHECK(data(runs / "one") == data(runs / "two"));
+    expect_error(ErrorKind::usage, {"folder of the pictures", "another --out"}, [&] { run(pictures, more); });
+  }
+
+  TEST_CASE("a run cannot end before the step that it has come to, and one that is finished starts nothing") {
+    const TemporaryDirectory folder;
+    const Path directory = folder / "run";
+    run(directory, {"train.steps=5"});
+    const auto content = [&](const char* name) { return read_text_file(directory / name, 1 << 20); };
+    const std::string config = content("config.json"), starts = content("starts.jsonl");
+    expect_error(ErrorKind::usage, {"train.steps is 3", "step-00000005", "step 5 already"},
+                 [&] { run(directory, {"train.steps=3"}, true); });
+    CHECK(content("config.json") == config);
+    CHECK(run(directory, {}, true).step == 5);
+    CHECK(content("starts.jsonl") == starts);
   }
 
   TEST_CASE("what an earlier start skipped is not told where nothing is skipped now") {

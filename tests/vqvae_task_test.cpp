@@ -3,88 +3,108 @@
 
 #include <doctest/doctest.h>
 
-#include <memory>
-#include <numeric>
-#include <string_view>
-#include <utility>
+#include <algorithm>
+#include <random>
 #include <vector>
 
-#include "core/allocator.h"
 #include "core/device.h"
-#include "tests/pattern_dataset.h"
-#include "train/comparison.h"
+#include "tests/support.h"
+#include "train/pixel_range.h"
 
 namespace gesso {
 namespace {
 
-// The CPU, under another's eyes: how many copies to the host are held.
-class CountingDevice final : public Device {
- public:
-  CountingDevice() : Device(DeviceKind::cpu) {}
-  ~CountingDevice() override { allocator().trim(); }
+constexpr std::int64_t kSide = 8, kCodesAnImage = 4, kCodes = 16;
 
-  void* allocate(std::size_t bytes) override { return cpu_.allocate(bytes); }
-  void release(void* memory, std::size_t bytes) noexcept override { cpu_.release(memory, bytes); }
-  void copy_from_host(void* to, const void* from, std::size_t bytes) override { cpu_.copy(to, from, bytes); }
-  void copy_to_host(void* to, const void* from, std::size_t bytes) override { cpu_.copy(to, from, bytes); }
-  void copy(void* to, const void* from, std::size_t bytes) override { cpu_.copy(to, from, bytes); }
-  void fill_bytes(void* to, std::byte value, std::size_t bytes) override { cpu_.fill_bytes(to, value, bytes); }
-  void accumulate(DType dtype, std::int64_t n, const void* x, void* y) override { cpu_.accumulate(dtype, n, x, y); }
-  void synchronize() override {}
-  void fill(DType dtype, std::int64_t n, double value, void* y) override { cpu_.fill(dtype, n, value, y); }
-  std::unique_ptr<HostCopy> start_copy_to_host(const void* from, std::size_t bytes) override {
-    return std::make_unique<CountedCopy>(held, cpu_.start_copy_to_host(from, bytes));
-  }
-
-  int held = 0;
-
- private:
-  class CountedCopy final : public HostCopy {
-   public:
-    CountedCopy(int& held, std::unique_ptr<HostCopy> copy) : held_(held), copy_(std::move(copy)) { ++held_; }
-    ~CountedCopy() override { --held_; }
-    std::span<const std::byte> wait() override { return copy_->wait(); }
-
-   private:
-    int& held_;
-    std::unique_ptr<HostCopy> copy_;
-  };
-  Device& cpu_ = device(DeviceKind::cpu);
-};
-
-double named(const std::vector<Metric>& metrics, std::string_view name) {
-  for (const Metric& metric : metrics)
-    if (metric.name == name) return metric.value;
-  FAIL("no metric ", name);
-  return 0;
+VqvaeTaskOptions small() {
+  return {.model = {.height = kSide,
+                    .width = kSide,
+                    .channels = 1,
+                    .hidden = 8,
+                    .residual_hidden = 4,
+                    .residual_blocks = 1,
+                    .quantizer = {.codes = kCodes, .width = 4}}};
 }
 
+// A task, and a list of all codes that its model gave, from the first step to the last.
+class Watched {
+ public:
+  Watched() : task(small(), cpu_) {
+    const std::vector<float> pixels = {0.5f, 0.1f};  // mean and variance, which measure() would find
+    for (const nn::Param& param : task.store().params())
+      if (param.name() == "data.pixels") param.tensor().copy_from_host(std::as_bytes(std::span(pixels)));
+    nn::StateUpdates updates;  // from pictures, so that many codes occur
+    task.start({.device = cpu_, .state = state_, .updates = updates}, noise(256), 256);
+  }
+
+  void step(std::int64_t number, std::int64_t images, std::int64_t micro_batches) {
+    random_.seed(test_seed() + static_cast<std::uint64_t>(number) + 1);
+    for (std::int64_t i = 0; i < micro_batches; ++i) {
+      const Tensor batch = noise(images);
+      nn::StateUpdates updates;
+      (void)task.losses({.device = cpu_, .state = state_, .updates = updates, .first_sample = i * images}, batch);
+      const NoGrad constants;
+      const nn::Context context{.device = cpu_, .state = state_, .updates = updates};
+      const auto codes = task.vqvae()(context, normalise_images(batch)).quantized.index.to_host<std::int32_t>();
+      all_.insert(all_.end(), codes.begin(), codes.end());
+    }
+    task.after_step(number);
+  }
+
+  // By counting the list's end.
+  std::vector<std::int64_t> last_counts() const {
+    std::vector<std::int64_t> counts(kCodes);
+    const std::size_t most = static_cast<std::size_t>(VqvaeTask::kRecentCodes);
+    for (const std::int32_t code : std::span(all_).last(std::min(most, all_.size())))
+      ++counts[static_cast<std::size_t>(code)];
+    return counts;
+  }
+
+ private:
+  Tensor noise(std::int64_t images) {
+    std::vector<std::uint8_t> values(static_cast<std::size_t>(images * kSide * kSide));
+    std::ranges::generate(values, [&] { return static_cast<std::uint8_t>(random_() >> 56); });
+    return Tensor::from_host(std::span<const std::uint8_t>(values), {images, kSide, kSide, 1}, cpu_);
+  }
+
+  Device& cpu_ = device(DeviceKind::cpu);
+  const nn::StepState state_{cpu_};
+  std::mt19937_64 random_{test_seed()};
+  std::vector<std::int32_t> all_;
+
+ public:
+  VqvaeTask task;
+};
+
 TEST_SUITE("vqvae task") {
-  TEST_CASE("of the codes of many steps no more are kept than the usage counts, and it counts the same") {
-    CountingDevice device;
-    VqvaeTask task({.model = {.height = 8,
-                              .width = 8,
-                              .channels = 1,
-                              .hidden = 8,
-                              .residual_hidden = 4,
-                              .residual_blocks = 1,
-                              .quantizer = {.codes = 16, .width = 4}}},
-                   device);
-    const PatternDataset data({8, 8, 1}, 2048);  // 8192 codes: an eighth of the window
-    task.measure(data);
-    const Tensor images = read_images(data, 0, data.size(), device);
-    const nn::StepState state(device);
-    nn::StateUpdates updates;
-    (void)task.losses({.device = device, .state = state, .updates = updates}, images);
-    task.after_step();
-    const double once = named(task.statistics(), "perplexity");
-    for (int step = 0; step < 40; ++step) task.after_step();
-    CHECK(device.held == 8);
-    CHECK(named(task.statistics(), "perplexity") == doctest::Approx(once));
-    CHECK(device.held == 0);
-    const std::vector<std::int64_t> counts = task.code_counts();
-    CHECK(counts.size() == 16);
-    CHECK(std::accumulate(counts.begin(), counts.end(), std::int64_t{0}) == CodeUsage::kWindow);
+  TEST_CASE("usage is that of the last 65,536 codes, whatever a step has of them") {
+    struct Steps {
+      std::int64_t images, micro_batches;
+      int count;
+    };
+    // Far from a full ring; around its end within a micro-batch; one micro-batch larger than it; two of half of it.
+    for (const Steps& steps : {Steps{100, 2, 3}, Steps{1100, 3, 7}, Steps{17'000, 1, 2}, Steps{8192, 2, 2}}) {
+      INFO(steps.images << " images, " << steps.micro_batches << " micro-batches, " << steps.count << " steps");
+      Watched run;
+      for (int i = 0; i < steps.count; ++i) {
+        run.step(i, steps.images, steps.micro_batches);
+        CHECK(run.task.code_counts() == run.last_counts());
+      }
+      CHECK_MESSAGE(std::ranges::count(run.last_counts(), 0) < kCodes - 3, "nearly all codes are one");
+    }
+  }
+
+  TEST_CASE("what is taken along lets a resumed run count as one that never stopped") {
+    constexpr std::int64_t kImages = 1700;  // 6800 codes a step: the ring is full after 10, and not at its end then
+    Watched whole;
+    for (int i = 0; i < 13; ++i) whole.step(i, kImages, 1);
+    Watched resumed;
+    resumed.task.recent_codes().copy_from(whole.task.recent_codes());
+    for (int i = 13; i < 19; ++i) {
+      whole.step(i, kImages, 1);
+      resumed.step(i, kImages, 1);
+      CHECK(resumed.task.code_counts() == whole.last_counts());
+    }
   }
 }
 

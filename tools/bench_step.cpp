@@ -64,7 +64,6 @@ class BenchedRun {
     images_.copy_from_host(batch_);
     const std::int64_t step = steps_++;
     (void)step_->run(step, file_.recipe().schedule.at(step)).read();
-    (void)task_->statistics();
     return now_seconds() - begin;
   }
   // What `read` takes of the profiler after one step.

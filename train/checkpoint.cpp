@@ -71,7 +71,9 @@ class RoleReader {
   SafetensorsFile file_;
 };
 
-void load_files(const VerifiedCheckpoint& verified, const nn::ParamStore& store, std::vector<StoredFile> files) {
+}  // namespace
+
+void load_checkpoint(const VerifiedCheckpoint& verified, const nn::ParamStore& store, std::vector<StoredFile> files) {
   const Path& directory = verified.checkpoint.directory;
   std::vector<std::unique_ptr<RoleReader>> readers;
   std::vector<std::string> complaints;
@@ -91,8 +93,6 @@ void load_files(const VerifiedCheckpoint& verified, const nn::ParamStore& store,
   store.mark_written("load_checkpoint");
 }
 
-}  // namespace
-
 CheckpointStore checkpoint_store(const Path& run, FileSystem& files) { return {run / "checkpoints", files}; }
 
 std::vector<Checkpoint> list_checkpoints(const Path& run) { return checkpoint_store(run).list(); }
@@ -103,7 +103,8 @@ std::vector<StoredFile> step_files(const nn::ParamStore& store, const nn::Optimi
           {.name = file_name("recent"), .tensors = {{"recent", optimizer.gate().recent()}}, .optional = true}};
 }
 
-std::vector<StoredFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+std::vector<StoredFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer,
+                                       const Tensor& recent_codes) {
   std::vector<StoredFile> files = step_files(store, optimizer);
   const auto add = [&](std::string_view role, const Tensor& arena) {
     if (arena) files.push_back(role_file(role, store, nn::ParamKind::trained, arena));
@@ -111,12 +112,14 @@ std::vector<StoredFile> training_files(const nn::ParamStore& store, const nn::Op
   add("moment1", optimizer.first_moment());
   add("moment2", optimizer.second_moment());
   add("ema", optimizer.ema());
+  if (recent_codes)
+    files.push_back({.name = file_name("recent_codes"), .tensors = {{"recent_codes", recent_codes}}, .optional = true});
   return files;
 }
 
-std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+std::size_t checkpoint_bytes(std::span<const StoredFile> files) {
   std::size_t bytes = 0;
-  for (const StoredFile& file : training_files(store, optimizer))
+  for (const StoredFile& file : files)
     for (const StoredTensor& tensor : file.tensors) bytes += tensor.value.spec().bytes();
   return bytes;
 }
@@ -153,20 +156,11 @@ std::vector<CheckpointFile> CheckpointSnapshot::files() const {
   return files;
 }
 
-void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store,
-                     const nn::Optimizer& optimizer) {
-  load_files(checkpoint, store, training_files(store, optimizer));
-}
-
-void load_step(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer) {
-  load_files(checkpoint, store, step_files(store, optimizer));
-}
-
 void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store) {
   const bool has_average = checkpoint.files.contains(file_name("ema"));
-  load_files(checkpoint, store,
-             {role_file(has_average ? "ema" : "weights", store, nn::ParamKind::trained, store.weights()),
-              role_file("state", store, nn::ParamKind::state, store.state())});
+  load_checkpoint(checkpoint, store,
+                  {role_file(has_average ? "ema" : "weights", store, nn::ParamKind::trained, store.weights()),
+                   role_file("state", store, nn::ParamKind::state, store.state())});
 }
 
 bool is_wanted_for_inference(std::string_view file, const Manifest& manifest) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,7 @@ namespace gesso {
 //   moment1, moment2          the optimiser's, where it has them
 //   ema.safetensors           the weights' moving average, where there is one
 //   recent.safetensors        losses and gradient norms of the steps before (nn/step_gate.h)
+//   recent_codes.safetensors  the codes that the log speaks of, where the model has some (Task::recent_codes)
 //   manifest.json             step, sizes and checksums
 // Each file's metadata say the step, too.
 CheckpointStore checkpoint_store(const Path& run, FileSystem& files = posix_file_system());
@@ -37,12 +39,13 @@ struct StoredFile {
   std::vector<StoredTensor> tensors;
   bool optional = false;  // checkpoints of older versions lack it
 };
-// All that training goes on from.
-std::vector<StoredFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer);
+// All that training goes on from. recent_codes: empty where there are none.
+std::vector<StoredFile> training_files(const nn::ParamStore& store, const nn::Optimizer& optimizer,
+                                       const Tensor& recent_codes);
 // What a step computes from, and by what it is judged: weights, state, the steps before.
 std::vector<StoredFile> step_files(const nn::ParamStore& store, const nn::Optimizer& optimizer);
-// Of a checkpoint, and of the snapshot that it is written from.
-std::size_t checkpoint_bytes(const nn::ParamStore& store, const nn::Optimizer& optimizer);
+// Of a checkpoint of these, and of the snapshot that it is written from.
+std::size_t checkpoint_bytes(std::span<const StoredFile> files);
 
 // The state of one moment, in memory of the host that is taken once: training goes on while it is written.
 class CheckpointSnapshot {
@@ -68,11 +71,9 @@ class CheckpointSnapshot {
   std::vector<Role> roles_;
 };
 
-// Overwrites store and optimiser. Throws ErrorKind::data, listing missing, unexpected and misshaped tensors together,
-// before anything is overwritten.
-void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer);
-// The same of step_files() alone.
-void load_step(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, const nn::Optimizer& optimizer);
+// Overwrites the files' tensors, which are the store's and others. Throws ErrorKind::data, listing missing, unexpected
+// and misshaped tensors together, before anything is overwritten.
+void load_checkpoint(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store, std::vector<StoredFile> files);
 // Only what inference needs: the weights (or their moving average where the checkpoint has one) and state.
 void load_weights(const VerifiedCheckpoint& checkpoint, const nn::ParamStore& store);
 bool is_wanted_for_inference(std::string_view file, const Manifest& manifest);

@@ -86,7 +86,9 @@ bool DataLoader::read_sample(std::int64_t step, std::int64_t place, std::size_t 
 // Throws where it is one too many.
 void DataLoader::note_bad(std::int64_t place, const std::string& why) {
   const std::lock_guard lock(bad_mutex_);
-  if (bad_.emplace(place, why).second) untold_.emplace(place, why);
+  const bool is_new = bad_.emplace(place, why).second;
+  if (!is_new && !too_many_bad_) return;
+  if (is_new) untold_.emplace(place, why);
   std::vector<std::string> reasons;
   for (const auto& [unused, reason] : bad_) reasons.push_back(reason);
   const bool all = std::ssize(reasons) == dataset_.size();  // there is none left to take
@@ -96,8 +98,10 @@ void DataLoader::note_bad(std::int64_t place, const std::string& why) {
     reasons.insert(reasons.end(), split->skipped().begin(), split->skipped().end());
     files += split->places();
   }
+  too_many_bad_ = true;
   check_bad_files(dataset_.name(), reasons, files, all ? 0 : max_bad_,
-                  "bring them back as they were and go on with --resume");
+                  "bring them back as they were; where the run has saved a step, --resume goes on from there");
+  too_many_bad_ = false;
 }
 
 std::vector<std::string> DataLoader::newly_bad() {

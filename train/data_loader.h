@@ -69,9 +69,10 @@ class DataLoader {
   Augmentation augmentation_;
   double max_bad_;
   const Dataset* other_split_;
-  std::mutex bad_mutex_;                              // guards the next two
+  std::mutex bad_mutex_;                              // guards the next three
   std::map<std::int64_t, std::string> bad_, untold_;  // by place; since the start, and since newly_bad()
-  std::mutex mutex_;                                  // guards all below but the threads
+  bool too_many_bad_ = false;
+  std::mutex mutex_;  // guards all below but the threads
   std::condition_variable ready_, room_;
   std::int64_t next_step_;    // that next() delivers
   std::int64_t unread_step_;  // that no thread has taken yet

@@ -6,6 +6,8 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "train/recipe.h"
+#include "train/run_history.h"
 #include "train/text.h"
 
 namespace gesso {
@@ -26,7 +28,8 @@ class Walk {
   FolderListing go(bool with_classes) {
     std::error_code ignored;
     for (const std::string& name : with_classes ? list_directory(folder_) : std::vector<std::string>())
-      if (!hidden(name) && fs::symlink_status(folder_ / name, ignored).type() == fs::file_type::directory)
+      if (!hidden(name) && fs::symlink_status(folder_ / name, ignored).type() == fs::file_type::directory &&
+          !is_of_runs(folder_ / name))
         listing_.classes.push_back(name);
     std::vector<Subfolder> open = {{"", listing_.classes.empty() ? 0 : ListedFile::kNoClass, 0}};
     while (!open.empty()) {
@@ -40,6 +43,21 @@ class Walk {
 
  private:
   static bool hidden(const std::string& name) { return name.starts_with('.'); }
+  // What gesso train made there: its pictures are no data.
+  static bool is_run(const Path& folder) {
+    std::error_code ignored;
+    return fs::is_regular_file(folder / kConfigFile, ignored) && fs::is_regular_file(folder / kMetricsFile, ignored);
+  }
+  static bool is_of_runs(const Path& folder) {
+    if (is_run(folder)) return true;
+    try {
+      const std::vector<std::string> names = list_directory(folder);
+      return !names.empty() && std::ranges::all_of(names, [&](const auto& name) { return is_run(folder / name); });
+    } catch (const Error& error) {
+      if (error.kind() == ErrorKind::memory) throw;
+      return false;  // visit() will say why it cannot be read
+    }
+  }
 
   void visit(const Subfolder& at, std::vector<Subfolder>& open) {
     constexpr int kDeepest = 32;
@@ -61,6 +79,7 @@ class Walk {
     const fs::file_type type = fs::symlink_status(path, error).type();
     ListedFile file{at.name + name, at.label};
     if (type == fs::file_type::directory) {
+      if (is_run(path)) return;
       const auto place = std::ranges::lower_bound(listing_.classes, name) - listing_.classes.begin();
       open.push_back({file.name + "/", at.depth == 0 ? static_cast<std::int32_t>(place) : at.label, at.depth + 1});
       return;

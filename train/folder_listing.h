@@ -21,10 +21,10 @@ struct FolderListing {
 };
 
 // Walks the folder and all below it; with_classes: the folders in it are the classes. Left out are names that start
-// with a dot; refused, with the reason as `problem`: links out of the folder, links to folders (they could lead in
-// circles), what is neither file nor folder (opening a pipe would never return). Throws ErrorKind::data where there is
-// no such folder, ErrorKind::io where one below it cannot be read or lies too deep: nobody knows how many pictures
-// would be missing.
+// with a dot, and folders of runs; refused, with the reason as `problem`: links out of the folder, links to folders
+// (they could lead in circles), what is neither file nor folder (opening a pipe would never return). Throws
+// ErrorKind::data where there is no such folder, ErrorKind::io where one below it cannot be read or lies too deep:
+// nobody knows how many pictures would be missing.
 FolderListing list_folder(const Path& folder, bool with_classes = true);
 
 // Where a file stands in [0, 1): a hash of its name alone, so that files that join or leave move no other one. The

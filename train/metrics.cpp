@@ -138,31 +138,17 @@ Ssim ssim(std::span<const std::uint16_t> a, std::span<const std::uint16_t> b, co
   return ssim(to_unit_range(a), to_unit_range(b), shape);
 }
 
-CodeUsage::CodeUsage(std::int64_t codebook_size, std::int64_t window) : window_(window) {
-  if (codebook_size < 1 || window < 0)
-    fail("code usage: {} codes, window {}; expected at least 1 and 0", codebook_size, window);
+CodeUsage::CodeUsage(std::int64_t codebook_size) {
+  if (codebook_size < 1) fail("code usage: {} codes; expected at least 1", codebook_size);
   counts_.resize(static_cast<std::size_t>(codebook_size));
-  recent_.resize(static_cast<std::size_t>(window));  // all at once: a step of training touches no fresh memory
 }
 
 void CodeUsage::add(std::span<const std::int32_t> codes) {
   for (const std::int32_t code : codes)
     if (code < 0 || code >= static_cast<std::int64_t>(counts_.size()))
       fail("code usage: code {} is outside a codebook of {}", code, counts_.size());
-  for (const std::int32_t code : codes) count(code);
-}
-
-void CodeUsage::count(std::int32_t code) {
-  ++counts_[static_cast<std::size_t>(code)];
-  if (counted_ < window_) recent_[static_cast<std::size_t>(counted_)] = code;
-  if (window_ == kAll || counted_ < window_) {
-    ++counted_;
-    return;
-  }
-  std::int32_t& slot = recent_[oldest_];
-  --counts_[static_cast<std::size_t>(slot)];
-  slot = code;
-  oldest_ = (oldest_ + 1) % recent_.size();
+  for (const std::int32_t code : codes) ++counts_[static_cast<std::size_t>(code)];
+  counted_ += std::ssize(codes);
 }
 
 double CodeUsage::usage() const {

@@ -31,10 +31,7 @@ Ssim ssim(std::span<const std::uint16_t> a, std::span<const std::uint16_t> b, co
 // Counts how often each code of a codebook occurs, among the last `window` codes or among all.
 class CodeUsage {
  public:
-  static constexpr std::int64_t kWindow = 65'536;  // what training reports: comparable between batch sizes
-  static constexpr std::int64_t kAll = 0;
-
-  explicit CodeUsage(std::int64_t codebook_size, std::int64_t window = kWindow);
+  explicit CodeUsage(std::int64_t codebook_size);
   // Throws on a code outside the codebook, before anything is counted.
   void add(std::span<const std::int32_t> codes);
 
@@ -45,12 +42,8 @@ class CodeUsage {
   double perplexity() const;  // 2^entropy: the number of equally likely codes of that entropy; 0 of nothing
 
  private:
-  void count(std::int32_t code);
-
   std::vector<std::int64_t> counts_;  // [codebook]
-  std::vector<std::int32_t> recent_;  // ring of the window; empty where all are counted
-  std::size_t oldest_ = 0;
-  std::int64_t counted_ = 0, window_;
+  std::int64_t counted_ = 0;
 };
 
 }  // namespace gesso

@@ -10,6 +10,7 @@
 
 #include "core/error.h"
 #include "core/memory_use.h"
+#include "core/thread_pool.h"
 #include "nn/optimizer.h"
 #include "ops/conv_algorithm.h"
 #include "train/checkpoint.h"
@@ -48,8 +49,8 @@ void rehearse(const PlannedRun& run, Device& dry, PredictedMemory& predicted) {
   const std::size_t histograms = run.pictures > 0 ? 2 * task->store().weights().spec().bytes() : 0;
   // Those read ahead, that of the step and that of the step before, whose values are read one step late.
   const auto batches = static_cast<std::size_t>(DataLoaderOptions().prefetch + 2);
-  predicted.host_bytes =
-      checkpoint_bytes(task->store(), optimizer) + histograms + batches * images.spec().bytes() + kMargin;
+  predicted.snapshot_bytes = checkpoint_bytes(training_files(task->store(), optimizer, task->recent_codes()));
+  predicted.host_bytes = predicted.snapshot_bytes + histograms + batches * images.spec().bytes() + kMargin;
 }
 
 std::size_t needed(const PlannedRun& run, const PredictedMemory& predicted) {
@@ -103,9 +104,16 @@ std::string remedy(const PlannedRun& run, std::size_t available) {
   return text;
 }
 
-std::string saved_in(const Path& directory) {
-  const std::vector<Checkpoint> all = list_checkpoints(directory);
-  return all.empty() ? "none" : all.back().directory.string();
+// How a run that lies in `directory` gets on with more memory, or with less need of it.
+std::string way_on(const Recipe& recipe, const Path& directory) {
+  const std::vector<Checkpoint> saved = list_checkpoints(directory);
+  const char* less = recipe.train.recompute == Recompute::off ? " or set train.recompute=stages" : "";
+  const std::string smaller =
+      recipe.train.batch > 1 ? fmt::format("a train.batch below {} and a higher train.accumulate", recipe.train.batch)
+                             : "smaller images";
+  if (saved.empty()) return fmt::format("nothing is saved yet; free memory{}, or start with {}", less, smaller);
+  return fmt::format("the last checkpoint is {}; free memory{} and go on with --resume, or start anew with {}",
+                     saved.back().directory.string(), less, smaller);
 }
 
 }  // namespace
@@ -160,15 +168,12 @@ void tell_want_of_memory(const PlannedRun& run, const PredictedMemory& predicted
     what = "out of memory on the host";
   } catch (const std::system_error& error) {
     if (error.code() != std::errc::resource_unavailable_try_again) throw;
-    what = fmt::format("out of memory on the host: a thread could not be started ({})", error.what());
+    what =
+        fmt::format("out of memory on the host: a thread could not be started ({}); data.loaders is {}, --threads {}",
+                    error.what(), run.recipe.data.loaders, thread_pool().threads());
   }
-  const std::int64_t batch = run.recipe.train.batch;
-  fail(ErrorKind::memory,
-       "{}; {} of tensors were predicted for the peak, the most held by {}; the last checkpoint is {}; free memory{} "
-       "and go on with --resume, or start anew with {}",
-       what, format_bytes(predicted.peak_bytes), predicted.largest(), saved_in(directory),
-       run.recipe.train.recompute == Recompute::off ? " or set train.recompute=stages" : "",
-       batch > 1 ? fmt::format("a train.batch below {} and a higher train.accumulate", batch) : "smaller images");
+  fail(ErrorKind::memory, "{}; {} of tensors were predicted for the peak, the most held by {}; {}", what,
+       format_bytes(predicted.peak_bytes), predicted.largest(), way_on(run.recipe, directory));
 }
 
 }  // namespace gesso

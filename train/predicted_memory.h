@@ -25,6 +25,7 @@ struct PlannedRun {
 struct PredictedMemory {
   std::size_t peak_bytes = 0;         // MemoryStatistics::peak_bytes of the device
   std::size_t held_bytes = 0;         // its peak_held_bytes: what the device must have
+  std::size_t snapshot_bytes = 0;     // of the host: a copy of all that a checkpoint holds
   std::size_t host_bytes = 0;         // besides, of the host: copies to save and to look at, batches, and a margin
   std::size_t available_bytes = 0;    // for it, when this was predicted: of the device, with what its allocator keeps
   std::vector<MemoryHolder> holders;  // at the peak, the largest first

@@ -35,7 +35,7 @@ Replay replay_step(const ReplayRequest& request) {
   const ConvAlgorithmScope algorithm(recipe.conv.algorithm);
   const std::unique_ptr<Task> task = make_task(recipe, where);
   nn::Optimizer optimizer(task->store(), recipe.optimizer, recipe.spikes);
-  load_step(files, task->store(), optimizer);
+  load_checkpoint(files, task->store(), step_files(task->store(), optimizer));
   const std::span<const std::byte> pixels(dump.images.bytes(), dump.images.spec().bytes());
   TrainStep step(*task, optimizer, Tensor::from_host_bytes(pixels, dump.images.spec(), where),
                  step_options(recipe, /*replay=*/false));

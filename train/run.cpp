@@ -62,6 +62,11 @@ void fresh_config(const RunRequest& request, RecipeFile& file) {
   for (const std::string& assignment : request.assignments) file.config().assign(assignment);
   file.recipe().about.recipe = request.recipe;
   choose_data_settings(file);
+  const DataOptions& data = file.recipe().data;
+  std::error_code other;
+  if (data.kind == "folder" && std::filesystem::equivalent(request.directory, data.path, other))
+    fail("{} is the folder of the pictures to train on, which those of a run would join; name another --out",
+         request.directory.string());
 }
 
 // The samples and their order, wherever they lie: other ones would continue the run differently.

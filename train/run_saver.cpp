@@ -10,6 +10,19 @@
 
 namespace gesso {
 
+namespace {
+
+// A sync that follows a failed one may find nothing left to write, and prove nothing; with a new name it writes them
+// all.
+void write_names_again(FileSystem& system, const Path& directory) {
+  const Path name = directory / (std::string(kTemporaryPrefix) + "names");
+  make_directory(system, name);
+  sync_directory(system, directory);
+  remove_all(system, name);
+}
+
+}  // namespace
+
 RunSaver::RunSaver(const CheckpointStore& store, FileSystem& system, const CheckpointOptions& options,
                    std::vector<StoredFile> files, const Checkpoint& newest, ProgressLine& line)
     : system_(system),
@@ -64,7 +77,7 @@ void RunSaver::finish(std::int64_t step) {
          newest_text());
   if (!in_doubt_) return;
   try {
-    sync_directory(system_, directory_of(newest_.directory));
+    write_names_again(system_, directory_of(newest_.directory));
   } catch (const Error& error) {
     fail(ErrorKind::io, "step {}, the last one, is saved in {}, but perhaps not on disk: {}", step,
          newest_.directory.string(), error.what());

@@ -12,7 +12,6 @@
 #include "core/thread_pool.h"
 #include "train/append_file.h"
 #include "train/bad_files.h"
-#include "train/checkpoint.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
 #include "train/text.h"
@@ -36,14 +35,13 @@ std::string parameters_by_module(const nn::ParamStore& store) {
   return text;
 }
 
-std::string memory_plan(const nn::ParamStore& store, const nn::Optimizer& optimizer) {
+std::string memory_plan(const nn::ParamStore& store, const nn::Optimizer& optimizer, std::size_t snapshot_bytes) {
   const std::size_t arena = store.weights().spec().bytes();
   const auto bytes = [&](const Tensor& t) { return t ? arena : std::size_t{0}; };
-  return fmt::format("weights {}, gradients {}, moments {}, average {}, state {}, copy to save {}", format_bytes(arena),
-                     format_bytes(arena),
-                     format_bytes(bytes(optimizer.first_moment()) + bytes(optimizer.second_moment())),
-                     format_bytes(bytes(optimizer.ema())), format_bytes(store.state().spec().bytes()),
-                     format_bytes(checkpoint_bytes(store, optimizer)));
+  return fmt::format(
+      "weights {}, gradients {}, moments {}, average {}, state {}, copy to save {}", format_bytes(arena),
+      format_bytes(arena), format_bytes(bytes(optimizer.first_moment()) + bytes(optimizer.second_moment())),
+      format_bytes(bytes(optimizer.ema())), format_bytes(store.state().spec().bytes()), format_bytes(snapshot_bytes));
 }
 
 std::string peak_plan(const PredictedMemory& memory) {
@@ -53,13 +51,12 @@ std::string peak_plan(const PredictedMemory& memory) {
 }
 
 std::string checkpoint_plan(const StartFacts& facts) {
-  const std::size_t each = checkpoint_bytes(facts.store, facts.optimizer);
   const Recipe& recipe = facts.recipe;
   const std::int64_t left = recipe.train.steps - facts.start_step;
   const std::int64_t written = (left + recipe.checkpoint.every - 1) / recipe.checkpoint.every;
   const std::int64_t kept = recipe.checkpoint.keep == 0 ? written : std::min(written, recipe.checkpoint.keep);
   return fmt::format("every {} steps: {} to come, {} kept, {} on disk", recipe.checkpoint.every, written, kept,
-                     format_bytes(each * static_cast<std::size_t>(kept)));
+                     format_bytes(facts.memory.snapshot_bytes * static_cast<std::size_t>(kept)));
 }
 
 std::vector<std::string> all_skipped(const StartFacts& facts) {
@@ -124,7 +121,7 @@ std::vector<std::string> start_block(const StartFacts& facts) {
       fmt::format("model        {}, {} parameters: {}", recipe.model, facts.store.count(nn::ParamKind::trained),
                   parameters_by_module(facts.store)),
       fmt::format("convolutions {}", name_of(recipe.conv.algorithm)),
-      fmt::format("memory       {}", memory_plan(facts.store, facts.optimizer)),
+      fmt::format("memory       {}", memory_plan(facts.store, facts.optimizer, facts.memory.snapshot_bytes)),
       fmt::format("peak memory  {}", peak_plan(facts.memory)),
       fmt::format("             {}", facts.memory.largest()),
       fmt::format("steps        {} to {} of {} images{}, {} an epoch", facts.start_step, recipe.train.steps, images,

@@ -91,7 +91,7 @@ StepValues TrainStep::run(std::int64_t step, double rate) {
   else
     work();
   warm_ = true;
-  task_.after_step();
+  task_.after_step(step);
   return {terms_, optimizer_};
 }
 

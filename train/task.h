@@ -39,15 +39,15 @@ class Task {
   // Forward pass; the first term is the loss to minimise. Each is a mean over the images, [N,H,W,C] u8 or u16: those of
   // a step, or of its next micro-batch, the first of which is the one where context.first_sample is 0.
   virtual std::vector<Term> losses(const nn::Context& context, const Tensor& images) = 0;
-  // After each step was asked for, by losses() or by replaying what losses() asked then: keeps what statistics() wants
-  // of it.
-  virtual void after_step() = 0;
-  // What the steps since the last call showed beyond their losses (code usage), read from the device. They
-  // are for the log alone and no part of a checkpoint: a resumed run counts anew, so the first line after resuming may
-  // differ from that of a run that was never stopped, while the state files have the same bits.
+  // After step `step` was asked for, by losses() or by replaying what losses() asked then: keeps what statistics()
+  // wants of it.
+  virtual void after_step(std::int64_t step) = 0;
+  // What the last steps showed beyond their losses (code usage), read from the device. For the log alone.
   virtual std::vector<Metric> statistics() = 0;
   // How often each code occurred in the steps that statistics() speaks of; empty: the model has none.
   virtual std::vector<std::int64_t> code_counts() { return {}; }
+  // What statistics() reads, so that a resumed run logs as one that never stopped; empty: the model has none.
+  virtual Tensor recent_codes() const { return {}; }
   // Pictures to look at: one for each of images [N,H,W,C] u8 or u16.
   virtual std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) = 0;
   // The model's own metrics over a whole data set.

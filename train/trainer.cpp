@@ -70,6 +70,13 @@ std::unique_ptr<Dataset> open_test_data(const Recipe& recipe, const Dataset& tra
   return test_data;
 }
 
+// Before anything of the run is touched. Resuming a run that is finished is no error: its last pages are made again.
+void check_steps(const Recipe& recipe, const Checkpoint& start) {
+  if (recipe.train.steps < start.step)
+    fail("train.steps is {}, but {} is of step {} already; give at least that", recipe.train.steps,
+         start.directory.string(), start.step);
+}
+
 PlannedRun planned(const Recipe& recipe, const Dataset& test_data, const RunOptions& options) {
   return {.recipe = recipe,
           .images = test_data.dtype(),
@@ -96,6 +103,7 @@ class Run {
   void show_extremes();
   void lock();
   std::unique_ptr<DataLoader> loader() const;
+  std::vector<StoredFile> saved_files() const;
   void load();
   void start_directory(const std::string& configuration);
   void make_pictures_if_due(std::int64_t step);
@@ -178,12 +186,17 @@ std::unique_ptr<DataLoader> Run::loader() const {
                                                         .other_split = &test_data_});
 }
 
+std::vector<StoredFile> Run::saved_files() const {
+  return training_files(task_->store(), optimizer_, task_->recent_codes());
+}
+
 // Takes damaged checkpoints out of the way of those that training will save.
 void Run::load() {
   lock();
   CheckpointStore store = checkpoint_store(options_.directory, *options_.files);
   const VerifiedCheckpoint verified = store.load_newest([](std::string_view, const Manifest&) { return true; });
-  load_checkpoint(verified, task_->store(), optimizer_);
+  check_steps(recipe_, verified.checkpoint);
+  load_checkpoint(verified, task_->store(), saved_files());
   for (const auto& [checkpoint, why] : verified.damaged)
     line_->say(fmt::format("{} is damaged: {}; moved to {}, going on from {}", checkpoint.directory.string(), why,
                            store.set_aside(checkpoint).filename().string(),
@@ -202,8 +215,7 @@ void Run::start_directory(const std::string& configuration) {
   if (std::filesystem::is_directory(directory / kDumpsFolder))
     try_to([&] { step_dumps(directory, *options_.files).prepare(); });
   remove_unfinished_of(directory);
-  saver_ = std::make_unique<RunSaver>(store, *options_.files, recipe_.checkpoint,
-                                      training_files(task_->store(), optimizer_), start_, *line_);
+  saver_ = std::make_unique<RunSaver>(store, *options_.files, recipe_.checkpoint, saved_files(), start_, *line_);
   write_file_atomically(directory / kConfigFile, configuration);
   record_ = std::make_unique<RunRecord>(directory, recipe_,
                                         RunStart{.step = start_.step,
@@ -212,7 +224,7 @@ void Run::start_directory(const std::string& configuration) {
                                                  .version = recipe_.about.version,
                                                  .device = std::string(device_.name()),
                                                  .test_images = test_data_.size()});
-  try_to([this] { record_->begin(); });
+  if (start_.step < recipe_.train.steps) try_to([this] { record_->begin(); });
   if (options_.controls) options_.controls->looked_after = true;
 }
 
@@ -400,6 +412,8 @@ RunSummary Run::go() {
                          .memory = memory_};
   write_skipped(facts);
   for (const std::string& text : start_block(facts)) line_->say(text);
+  if (start_.step == recipe_.train.steps)
+    line_->say(fmt::format("all {} steps are done; raise train.steps to train on", recipe_.train.steps));
   summary_.step = start_.step;
   spent_ = {};
   for (std::int64_t step = start_.step; step < recipe_.train.steps; ++step) {
@@ -471,18 +485,19 @@ std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& trai
   const std::unique_ptr<Device> dry = device(options.device).dry();
   const std::unique_ptr<Task> task = make_task(recipe, *dry);
   const nn::Optimizer optimizer(task->store(), recipe.optimizer, recipe.spikes);
-  std::int64_t start_step = 0;
+  Checkpoint start;
   if (options.resume)
-    start_step = checkpoint_store(options.directory, *options.files)
-                     .load_newest([](std::string_view, const Manifest&) { return false; })
-                     .checkpoint.step;
+    start = checkpoint_store(options.directory, *options.files)
+                .load_newest([](std::string_view, const Manifest&) { return false; })
+                .checkpoint;
+  check_steps(recipe, start);
   return start_block({.recipe = recipe,
                       .directory = options.directory,
                       .train_data = train_data,
                       .test_data = *test_data,
                       .store = task->store(),
                       .optimizer = optimizer,
-                      .start_step = start_step,
+                      .start_step = start.step,
                       .memory = memory});
 }
 

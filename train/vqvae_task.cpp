@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "core/memory_use.h"
 #include "ops/binary.h"
 #include "ops/cast.h"
 #include "ops/concat.h"
@@ -36,10 +37,13 @@ struct Likeness {
 VqvaeTask::VqvaeTask(const VqvaeTaskOptions& options, Device& device)
     : options_(options),
       model_(nn::Scope(store_), options.model),
-      pixels_(store_.declare("data.pixels", {.shape = {2}, .kind = nn::ParamKind::state})),
-      recent_(options.model.quantizer.codes) {
+      pixels_(store_.declare("data.pixels", {.shape = {2}, .kind = nn::ParamKind::state})) {
   store_.materialize(device, options.seed);
   model_.quantizer.start();
+  const MemoryUse use("recent codes", "");
+  recent_codes_ = Tensor({{kRecentCodes}, DType::i32}, device);
+  const std::vector<std::int32_t> none(static_cast<std::size_t>(kRecentCodes), -1);
+  recent_codes_.copy_from_host(std::as_bytes(std::span(none)));
 }
 
 void VqvaeTask::measure(const Dataset& train_data) {
@@ -78,33 +82,34 @@ std::vector<Term> VqvaeTask::losses(const nn::Context& context, const Tensor& im
   return {{"loss", ops::add(nmse, result.quantized.loss)}, {"nmse", nmse}, {"vq", result.quantized.loss}};
 }
 
-void VqvaeTask::after_step() {
-  for (const Tensor& codes : codes_) {
-    recent_codes_.push_back(codes.device().start_copy_to_host(codes.bytes(), codes.spec().bytes()));
-    const auto copies = static_cast<std::int64_t>(recent_codes_.size());
-    if ((copies - 1) * codes.count() >= CodeUsage::kWindow) recent_codes_.pop_front();  // what follows fills the window
+// Where they go follows from the step alone, so that a resumed run goes on in the ring where it stopped.
+void VqvaeTask::after_step(std::int64_t step) {
+  const std::int64_t codes = codes_.front().count(), kept = std::min(codes, kRecentCodes);
+  const std::int64_t of_a_step = kept * std::ssize(codes_) % kRecentCodes;
+  std::int64_t at = step % kRecentCodes * of_a_step % kRecentCodes;
+  for (const Tensor& all : codes_) {
+    const Tensor last = all.view({codes}).slice(codes - kept, codes);
+    const std::int64_t before_end = std::min(kept, kRecentCodes - at);
+    recent_codes_.slice(at, at + before_end).copy_from(last.slice(0, before_end));
+    if (before_end < kept) recent_codes_.slice(0, kept - before_end).copy_from(last.slice(before_end, kept));
+    at = (at + kept) % kRecentCodes;
   }
 }
 
-void VqvaeTask::count_recent_codes() {
-  if (recent_codes_.empty()) return;
-  std::vector<std::int32_t> codes(static_cast<std::size_t>(codes_.front().count()));
-  for (const auto& copy : recent_codes_) {
-    std::ranges::copy(copy->wait(), std::as_writable_bytes(std::span(codes)).begin());
-    recent_.add(codes);
-  }
-  recent_codes_.clear();
+CodeUsage VqvaeTask::recent_usage() const {
+  std::vector<std::int32_t> codes = recent_codes_.to_host<std::int32_t>();
+  std::erase(codes, -1);
+  CodeUsage usage(options_.model.quantizer.codes);
+  usage.add(codes);
+  return usage;
 }
 
 std::vector<Metric> VqvaeTask::statistics() {
-  count_recent_codes();
-  return {{"usage", recent_.usage()}, {"perplexity", recent_.perplexity()}};
+  const CodeUsage usage = recent_usage();
+  return {{"usage", usage.usage()}, {"perplexity", usage.perplexity()}};
 }
 
-std::vector<std::int64_t> VqvaeTask::code_counts() {
-  count_recent_codes();
-  return recent_.counts();
-}
+std::vector<std::int64_t> VqvaeTask::code_counts() { return recent_usage().counts(); }
 
 std::vector<Image> VqvaeTask::reconstruct(const nn::Context& context, const Tensor& images) {
   const NoGrad constants;
@@ -113,7 +118,7 @@ std::vector<Image> VqvaeTask::reconstruct(const nn::Context& context, const Tens
 
 std::vector<Metric> VqvaeTask::evaluate(const nn::Context& context, const Dataset& data, std::int64_t batch) {
   const NoGrad constants;
-  CodeUsage usage(options_.model.quantizer.codes, CodeUsage::kAll);
+  CodeUsage usage(options_.model.quantizer.codes);
   double squares = 0;  // over all values
   Likeness likeness;
   for (std::int64_t begin = 0; begin < data.size(); begin += batch) {

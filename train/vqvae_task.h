@@ -2,8 +2,8 @@
 // codebook terms.
 #pragma once
 
-#include <deque>
-#include <memory>
+#include <cstdint>
+#include <vector>
 
 #include "models/vqvae.h"
 #include "train/metrics.h"
@@ -19,6 +19,8 @@ struct VqvaeTaskOptions {
 
 class VqvaeTask final : public Task {
  public:
+  static constexpr std::int64_t kRecentCodes = 65'536;  // usage over so many compares between batch sizes
+
   VqvaeTask(const VqvaeTaskOptions& options, Device& device);
 
   const nn::ParamStore& store() const override { return store_; }
@@ -26,9 +28,10 @@ class VqvaeTask final : public Task {
   void measure(const Dataset& train_data) override;
   void start(const nn::Context& context, const Tensor& images, std::int64_t at_once) override;
   std::vector<Term> losses(const nn::Context& context, const Tensor& images) override;
-  void after_step() override;
+  void after_step(std::int64_t step) override;
   std::vector<Metric> statistics() override;
   std::vector<std::int64_t> code_counts() override;
+  Tensor recent_codes() const override { return recent_codes_; }
   std::vector<Image> reconstruct(const nn::Context& context, const Tensor& images) override;
   // images nmse mse psnr ssim usage perplexity code_bits_per_dim. mse in units of the full range, nmse over the
   // variance of the training pixels; psnr and ssim of the images rounded to the bits that they are stored in, psnr of
@@ -41,17 +44,15 @@ class VqvaeTask final : public Task {
 
  private:
   double pixel_variance();
-  void count_recent_codes();
+  CodeUsage recent_usage() const;
 
   VqvaeTaskOptions options_;
   nn::ParamStore store_;
   models::Vqvae model_;
   nn::Param pixels_;           // [2] mean and variance of the training pixels, of the full range
   double pixel_variance_ = 0;  // pixels_[1], once it was read
-  CodeUsage recent_;           // over a fixed window of codes
   Tensors codes_;              // [N h w] i32, of each micro-batch of the last step
-  // Those of the steps that are not in recent_ yet, as far as its window reaches back.
-  std::deque<std::unique_ptr<HostCopy>> recent_codes_;
+  Tensor recent_codes_;        // [kRecentCodes] i32 of the last steps, a ring; -1: none yet
 };
 
 }  // namespace gesso
