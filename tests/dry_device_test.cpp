@@ -64,7 +64,12 @@ TEST_SUITE("dry device") {
   TEST_CASE("a step through dispatch and tape holds nothing afterwards, and reads as ones") {
     const auto dry = device(DeviceKind::cpu).dry();
     CHECK(!dry->computes());
-    std::memset(Tensor({{100}, DType::f32}, *dry).bytes(), 1, 400);  // a slip that is forgiven
+    {
+      // A slip that is forgiven, unless the system lends no such range of addresses (thread sanitizer, ulimit -v).
+      const Tensor touched({{100}, DType::f32}, *dry);
+      if (reinterpret_cast<std::uintptr_t>(touched.bytes()) < std::uintptr_t{1} << 48)
+        std::memset(touched.bytes(), 1, 400);
+    }
     {
       Tape tape;
       const Tensor x({{2, 9, 9, 3}, DType::f32}, *dry), weight({{8, 3, 3, 3}, DType::f32}, *dry);
