@@ -254,10 +254,13 @@ void run_manifest(Bytes bytes) {
 
 void run_history(Bytes bytes) {
   RunHistory history;
-  read_metrics(text_of(bytes), history);
-  read_starts(text_of(bytes), history);
-  read_code_counts(text_of(bytes), history);
-  read_skipped(text_of(bytes), history);
+  MetricsReader metrics(history, 4);
+  each_line(text_of(bytes), [&](std::string_view line) {
+    metrics.take(line);
+    take_start(line, history);
+    take_code_count(line, history);
+    take_skipped(line, history);
+  });
   for (const Series& series : history.metrics) {
     promise(series.steps.size() == series.values.size(), "values without steps");
     promise(std::ranges::is_sorted(series.steps), "steps that fall");

@@ -19,14 +19,9 @@ std::string text_at(const Json& object, const char* key) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
-void add_value(RunHistory& history, const std::string& name, double value) {
-  auto found = std::ranges::find(history.metrics, name, &Series::name);
-  if (found == history.metrics.end()) {
-    if (history.metrics.size() == kMaxSeries) return;
-    found = history.metrics.insert(history.metrics.end(), Series{name, {}, {}});
-  }
-  found->steps.push_back(static_cast<double>(history.step));
-  found->values.push_back(value);
+void keep_every_second(std::vector<double>& values) {
+  for (std::size_t i = 0; 2 * i < values.size(); ++i) values[i] = values[2 * i];
+  values.resize((values.size() + 1) / 2);
 }
 
 void add_event(RunHistory& history, std::int64_t step, const Json& object) {
@@ -76,58 +71,65 @@ std::int64_t whole_in(const nlohmann::json& object, const char* key) {
 }
 std::int64_t step_in(const nlohmann::json& object) { return whole_in(object, "step"); }
 
-// A line of a step that does not rise is none of a run's.
-void read_metrics(std::string_view text, RunHistory& history) {
-  std::int64_t last = -1;
-  each_line(text, [&](std::string_view line) {
-    const JsonTree tree = object_in(line);
-    const Json& object = tree.value;
-    const std::int64_t step = step_in(object);
-    const std::string split = text_at(object, "split");
-    if (step >= 0 && split == kEventSplit) return add_event(history, step, object);
-    if (step >= 0 && split != "train") return;
-    if (step <= last) {
-      ++history.unreadable_lines;
-      return;
-    }
-    history.step = last = step;
-    for (const auto& [name, value] : object.items()) {
-      if (name == "step" || name == "split") continue;
-      add_value(history, name, value.is_number() ? value.get<double>() : std::nan(""));
-    }
-  });
+void MetricsReader::add_value(const std::string& name, double value) {
+  auto found = std::ranges::find(history_.metrics, name, &Series::name);
+  if (found == history_.metrics.end()) {
+    if (history_.metrics.size() == kMaxSeries) return;
+    found = history_.metrics.insert(history_.metrics.end(), Series{name, {}, {}});
+  }
+  Series& series = *found;
+  if (series.lines++ % series.lines_a_value != 0) return;
+  if (series.values.size() == most_values_) {
+    keep_every_second(series.steps);
+    keep_every_second(series.values);
+    series.lines_a_value *= 2;
+  }
+  series.steps.push_back(static_cast<double>(history_.step));
+  series.values.push_back(value);
 }
 
-void read_starts(std::string_view text, RunHistory& history) {
-  each_line(text, [&](std::string_view line) {
-    const JsonTree tree = object_in(line);
-    const Json& object = tree.value;
-    if (step_in(object) < 0 || history.starts.size() == kMaxStarts) return;
-    history.starts.push_back({.step = step_in(object),
-                              .time = text_at(object, "time"),
-                              .command = text_at(object, "command"),
-                              .version = text_at(object, "version"),
-                              .device = text_at(object, "device"),
-                              .machine = text_at(object, "machine"),
-                              .test_images = whole_in(object, "test_images")});
-  });
+void MetricsReader::take(std::string_view line) {
+  const JsonTree tree = object_in(line);
+  const Json& object = tree.value;
+  const std::int64_t step = step_in(object);
+  const std::string split = text_at(object, "split");
+  if (step >= 0 && split == kEventSplit) return add_event(history_, step, object);
+  if (step >= 0 && split != "train") return;
+  if (step <= last_step_) {
+    ++history_.unreadable_lines;
+    return;
+  }
+  history_.step = last_step_ = step;
+  for (const auto& [name, value] : object.items()) {
+    if (name == "step" || name == "split") continue;
+    add_value(name, value.is_number() ? value.get<double>() : std::nan(""));
+  }
 }
 
-void read_code_counts(std::string_view text, RunHistory& history) {
-  each_line(text, [&](std::string_view line) {
-    std::int64_t count = 0;
-    std::from_chars(line.data(), line.data() + line.size(), count);
-    if (history.code_counts.size() < kMaxCodes)
-      history.code_counts.push_back(std::clamp<std::int64_t>(count, 0, kMaxWhole));
-  });
+void take_start(std::string_view line, RunHistory& history) {
+  const JsonTree tree = object_in(line);
+  const Json& object = tree.value;
+  if (step_in(object) < 0 || history.starts.size() == kMaxStarts) return;
+  history.starts.push_back({.step = step_in(object),
+                            .time = text_at(object, "time"),
+                            .command = text_at(object, "command"),
+                            .version = text_at(object, "version"),
+                            .device = text_at(object, "device"),
+                            .machine = text_at(object, "machine"),
+                            .test_images = whole_in(object, "test_images")});
 }
 
-void read_skipped(std::string_view text, RunHistory& history) {
+void take_code_count(std::string_view line, RunHistory& history) {
+  std::int64_t count = 0;
+  std::from_chars(line.data(), line.data() + line.size(), count);
+  if (history.code_counts.size() < kMaxCodes)
+    history.code_counts.push_back(std::clamp<std::int64_t>(count, 0, kMaxWhole));
+}
+
+void take_skipped(std::string_view line, RunHistory& history) {
   constexpr std::size_t kMostKept = 200;
-  each_line(text, [&](std::string_view line) {
-    ++history.skipped_count;
-    if (history.skipped.size() < kMostKept) history.skipped.emplace_back(line.substr(0, kMaxLine));
-  });
+  ++history.skipped_count;
+  if (history.skipped.size() < kMostKept) history.skipped.emplace_back(line.substr(0, kMaxLine));
 }
 
 }  // namespace gesso

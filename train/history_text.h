@@ -1,4 +1,4 @@
-// The texts of a run's files, parsed line by line into its history. They never throw for what a text says: a line that
+// The lines of a run's files, parsed into its history. They never throw for what a text says: a line that
 // is none of gesso's is left out.
 #pragma once
 
@@ -6,12 +6,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "train/file_lines.h"
 #include "train/json_text.h"
 #include "train/run_history.h"
 
 namespace gesso {
-
-inline constexpr std::size_t kMaxLine = std::size_t{64} << 10;  // longer than any that gesso writes
 
 // take(line) for each, without its end.
 template <class Take>
@@ -28,9 +27,23 @@ JsonTree object_in(std::string_view line);
 std::int64_t whole_in(const nlohmann::json& object, const char* key);
 std::int64_t step_in(const nlohmann::json& object);
 
-void read_metrics(std::string_view text, RunHistory& history);
-void read_starts(std::string_view text, RunHistory& history);
-void read_code_counts(std::string_view text, RunHistory& history);
-void read_skipped(std::string_view text, RunHistory& history);
+// Of metrics.jsonl. A line of a step that does not rise is none of a run's. Of a series that would come to have
+// more than `most_values` (even) every second one goes; so again and again.
+class MetricsReader {
+ public:
+  explicit MetricsReader(RunHistory& history, std::size_t most_values = std::size_t{1} << 19)
+      : history_(history), most_values_(most_values) {}
+  void take(std::string_view line);
+
+ private:
+  void add_value(const std::string& name, double value);
+
+  RunHistory& history_;
+  std::size_t most_values_;
+  std::int64_t last_step_ = -1;
+};
+void take_start(std::string_view line, RunHistory& history);
+void take_code_count(std::string_view line, RunHistory& history);
+void take_skipped(std::string_view line, RunHistory& history);
 
 }  // namespace gesso

@@ -113,15 +113,17 @@ double mean_of_last(const Series& series) {
 
 double total_seconds(const RunHistory& run) {
   const Series* seconds = run.series("seconds");
-  return seconds ? std::accumulate(seconds->values.begin(), seconds->values.end(), 0.0) : std::nan("");
+  return seconds ? std::accumulate(seconds->values.begin(), seconds->values.end(), 0.0) *
+                       static_cast<double>(seconds->lines_a_value)
+                 : std::nan("");
 }
 
 // Of the run's whole time, not the mean of its intervals'.
 double whole_share(const RunHistory& run, std::string_view name) {
   const Series *share = run.series(name), *seconds = run.series("seconds");
   if (!share || !seconds || share->values.size() != seconds->values.size()) return std::nan("");
-  return std::inner_product(share->values.begin(), share->values.end(), seconds->values.begin(), 0.0) /
-         total_seconds(run);
+  return std::inner_product(share->values.begin(), share->values.end(), seconds->values.begin(), 0.0) *
+         static_cast<double>(seconds->lines_a_value) / total_seconds(run);
 }
 
 std::string end_value(const RunHistory& run, const std::string& name) {
@@ -184,6 +186,9 @@ std::string verdict(const RunHistory& run) {
   if (run.unreadable_lines > 0)
     text += fmt::format(" {} line{} of metrics.jsonl could not be read.", run.unreadable_lines,
                         run.unreadable_lines == 1 ? "" : "s");
+  const auto longest = std::ranges::max_element(run.metrics, {}, &Series::lines_a_value);
+  if (longest != run.metrics.end() && longest->lines_a_value > 1)
+    text += fmt::format(" Of {} lines of its long metrics.jsonl one is shown.", longest->lines_a_value);
   return text;
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <span>
 #include <string_view>
 
 #include "core/error.h"
@@ -14,14 +15,24 @@
 namespace gesso {
 namespace {
 
-std::string text_of(const Path& path) {
-  constexpr std::size_t kMaxBytes = std::size_t{256} << 20;
-  return std::filesystem::exists(path) ? read_text_file(path, kMaxBytes) : std::string();
+// take(line) for each line of a file that may be missing.
+template <class Take>
+void each_line_of(const Path& path, Take&& take) {
+  if (const auto file = OpenFile::to_read_if_there(posix_file_system(), path))
+    each_line(*file, [&](const FileLine& line) { take(line.text); });
+}
+
+std::optional<Extremes> read_extremes(const Path& path) {
+  const auto file = OpenFile::to_read_if_there(posix_file_system(), path);
+  if (!file) return std::nullopt;
+  std::string text(kMaxLine, '\0');
+  text.resize(file->read(std::as_writable_bytes(std::span(text))));
+  return extremes_of(text);
 }
 
 void read_pictures(RunHistory& history) {
   const Path folder = history.directory / kSamplesFolder;
-  if (!std::filesystem::is_directory(folder)) return;
+  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) return;
   for (const std::string& name : list_directory(folder)) {
     constexpr std::string_view kBefore = "step-", kBehind = ".png";
     if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) continue;
@@ -67,12 +78,13 @@ RunHistory read_history(const Path& run) {
   history.recipe = file.recipe();
   history.settings = file.config().describe();
   find_changes(history);
-  read_metrics(text_of(run / kMetricsFile), history);
-  read_starts(text_of(run / kStartsFile), history);
+  MetricsReader metrics(history);
+  each_line_of(run / kMetricsFile, [&](std::string_view line) { metrics.take(line); });
+  each_line_of(run / kStartsFile, [&](std::string_view line) { take_start(line, history); });
   read_pictures(history);
-  read_code_counts(text_of(run / kCodesFile), history);
-  read_skipped(text_of(run / kSkippedFile), history);
-  history.extremes = extremes_of(std::string_view(text_of(run / kExtremesFile)).substr(0, kMaxLine));
+  each_line_of(run / kCodesFile, [&](std::string_view line) { take_code_count(line, history); });
+  each_line_of(run / kSkippedFile, [&](std::string_view line) { take_skipped(line, history); });
+  history.extremes = read_extremes(run / kExtremesFile);
   return history;
 }
 

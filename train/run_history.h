@@ -16,6 +16,8 @@ namespace gesso {
 struct Series {
   std::string name;
   std::vector<double> steps, values;
+  std::int64_t lines = 0;          // that had it
+  std::int64_t lines_a_value = 1;  // a power of two: of a long series, of as many lines the first is kept
 };
 
 // A process that trained: a line of starts.jsonl.

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cmath>
 #include <ranges>
+#include <span>
 #include <utility>
 
 #include "train/history_text.h"
@@ -16,8 +17,6 @@
 
 namespace gesso {
 namespace {
-
-constexpr std::size_t kMaxMetricsBytes = std::size_t{1} << 30;
 
 std::int64_t now_ms() {
   using namespace std::chrono;
@@ -29,21 +28,38 @@ std::size_t terminal_width() {
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col - 1u : 99u;
 }
 
-// Keeps the whole lines of steps up to `step`; what a kill left half written goes.
-std::string lines_up_to(std::string_view text, std::int64_t step) {
-  std::string kept;
-  text.remove_suffix(text.size() - (text.rfind('\n') + 1));
-  each_line(text, [&](std::string_view line) {
-    if (const std::int64_t its_step = step_in(object_in(line).value); its_step >= 0 && its_step <= step)
-      kept.append(line) += '\n';
-  });
-  return kept;
+// Whether it is one of a step up to `step`; what a kill left half written is none.
+bool stays(const FileLine& line, std::int64_t step) {
+  const std::int64_t its_step = line.is_whole ? step_in(object_in(line.text).value) : -1;
+  return its_step >= 0 && its_step <= step;
 }
 
-// The path of the file, which is then without them.
+void copy_lines_up_to(const OpenFile& from, std::int64_t step, AtomicFile& to) {
+  constexpr std::size_t kPieceBytes = std::size_t{1} << 20;
+  std::string kept;
+  const auto write = [&] {
+    to.write(std::as_bytes(std::span(kept)));
+    kept.clear();
+  };
+  each_line(from, [&](const FileLine& line) {
+    if (!stays(line, step)) return;
+    kept.append(line.text) += '\n';
+    if (kept.size() > kPieceBytes) write();
+  });
+  write();
+}
+
+// The path of the file, which is then without them; it is left as it is where it has none.
 Path without_lines_behind(const Path& path, std::int64_t step) {
-  if (std::filesystem::exists(path))
-    write_file_atomically(path, lines_up_to(read_text_file(path, kMaxMetricsBytes), step));
+  const auto file = OpenFile::to_read_if_there(posix_file_system(), path);
+  if (!file) return path;
+  bool all_stay = true;
+  each_line(*file, [&](const FileLine& line) { all_stay = all_stay && stays(line, step); });
+  if (all_stay) return path;
+  AtomicFile kept(path);
+  file->seek(0);
+  copy_lines_up_to(*file, step, kept);
+  kept.commit();
   return path;
 }
 
