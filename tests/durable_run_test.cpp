@@ -18,6 +18,7 @@
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
 #include "tests/tiny_training.h"
+#include "train/append_file.h"
 #include "train/run_history.h"
 
 namespace gesso {
@@ -208,18 +209,26 @@ TEST_SUITE("durable run") {
   TEST_CASE("a start removes what killed ones left half written, and nothing that others keep there") {
     const TemporaryDirectory folder;
     const Path run = folder / "run";
+    constexpr int kNobody = (1 << 22) + 1;  // above any number of a process
     const std::vector<std::string> ours = {".tmp-config.json-7-1",
                                            ".tmp-metrics.jsonl-7-22",
                                            ".tmp-skipped.txt-7-3",
+                                           ".tmp-codes.txt-7-4",
+                                           ".tmp-extremes.json-7-5",
+                                           ".tmp-worst.png-7-6",
+                                           ".tmp-best.png-7-7",
+                                           fmt::format(".tmp-report.html-{}-1", kNobody),
+                                           fmt::format(".tmp-report.html-{}-1", getpid()),
                                            "samples/.tmp-step-00000001.png-7-1",
                                            "checkpoints/.tmp-step-00000002/weights.safetensors",
                                            "checkpoints/.trash-step-00000001/weights.safetensors"};
-    const std::vector<std::string> others = {".tmp-build/object.o",      ".tmp-config.json-7-2/file",
-                                             ".tmp-config.json",         ".tmp-config.json-7-x",
-                                             ".tmp-config.json--1",      ".tmp-notes-7-1",
-                                             ".trash-config.json-7-1",   "samples/.tmp-mine-7-1/step-1.png",
-                                             "samples/.tmp-cat.png-7-1", "checkpoints/.tmp-mine/file",
-                                             "checkpoints/.trash-mine"};
+    const std::vector<std::string> others = {
+        ".tmp-build/object.o",      ".tmp-config.json-7-2/file",
+        ".tmp-config.json",         ".tmp-config.json-7-x",
+        ".tmp-config.json--1",      ".tmp-notes-7-1",
+        ".trash-config.json-7-1",   "samples/.tmp-mine-7-1/step-1.png",
+        "samples/.tmp-cat.png-7-1", "checkpoints/.tmp-mine/file",
+        "checkpoints/.trash-mine",  fmt::format(".tmp-report.html-{}-1", getppid())};
     for (const auto* names : {&ours, &others})
       for (const std::string& name : *names) {
         make_directories((run / name).parent_path());
@@ -228,6 +237,38 @@ TEST_SUITE("durable run") {
     (void)train_small({"train.steps=1"}, {.directory = run});
     for (const std::string& name : ours) CHECK_MESSAGE(!std::filesystem::exists(run / name), name);
     for (const std::string& name : others) CHECK_MESSAGE(std::filesystem::exists(run / name), name);
+  }
+
+  TEST_CASE("a run whose page cannot be made ends as it would with one") {
+    const TemporaryDirectory folder;
+    for (const char* name : {"finished", "stopped"}) {
+      make_directories(folder / name);
+      std::filesystem::create_symlink("starts.jsonl", folder / name / "starts.jsonl");  // leads nowhere but to itself
+    }
+    const Program finished = run_program(folder.path(), tiny_training(folder / "finished", 3, false));
+    CHECK(finished.exit_code == 0);
+    CHECK_MESSAGE(finished.errors.find("the run lacks nothing but its page") != std::string::npos, finished.errors);
+    StartedProgram stopped(folder / "output", tiny_training(folder / "stopped", kForever, false));
+    while (!std::filesystem::exists(folder / "stopped" / "checkpoints" / "step-00000001")) REQUIRE(stopped.runs());
+    CHECK(stopped.end(SIGTERM) == 75);
+  }
+
+  TEST_CASE("a torn end of a file that grows by lines spoils no line behind it") {
+    const TemporaryDirectory folder;
+    const Path run = folder / "run";
+    (void)train_small({"train.steps=1"}, {.directory = run});
+    std::ofstream(run / "starts.jsonl", std::ios::app) << "{\"step\":1";
+    (void)train_small({"train.steps=2"}, {.directory = run, .resume = true});
+    const std::vector<RunStart> starts = read_history(run).starts;
+    REQUIRE(starts.size() == 2);
+    CHECK(starts[1].step == 1);
+
+    const Path path = folder.write("lines", "torn");
+    AppendFile(path, AppendFile::Open::at_end).append("one\n");
+    AppendFile(path, AppendFile::Open::at_end).append("two\n");
+    CHECK(read_text_file(path, 100) == "torn\none\ntwo\n");
+    AppendFile(folder / "new", AppendFile::Open::at_end).append("one\n");
+    CHECK(read_text_file(folder / "new", 100) == "one\n");
   }
 
   TEST_CASE("a run whose newest checkpoint is damaged goes on from the one before, to the same bits") {

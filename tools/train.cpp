@@ -1,6 +1,7 @@
 // gesso train: from a recipe to checkpoints and pictures.
 #include <fmt/format.h>
 
+#include <exception>
 #include <filesystem>
 #include <memory>
 #include <new>
@@ -35,11 +36,11 @@ std::string written_report(const Path& run) {
   const Path page = run / kReportFile;
   try {
     write_report(std::span(&run, 1), page);
-  } catch (const Error& error) {
-    tell(fmt::format("{}; the run lacks nothing but its page\n", error.what()));
-    return {};
   } catch (const std::bad_alloc&) {
     tell("out of memory for report.html; the run lacks nothing but its page\n");
+    return {};
+  } catch (const std::exception& error) {
+    tell(fmt::format("{}; the run lacks nothing but its page\n", error.what()));
     return {};
   }
   return page.string();

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string>
 #include <utility>
 
 #include "train/file_calls.h"
@@ -11,15 +12,23 @@
 namespace gesso {
 
 AppendFile::AppendFile(Path path, Open how) : path_(std::move(path)) {
-  const int when_there = how == Open::new_file ? O_EXCL : 0;
-  descriptor_ = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | when_there, 0666);
+  const int how_to = how == Open::new_file ? O_WRONLY | O_EXCL : O_RDWR;
+  descriptor_ = open(path_.c_str(), O_APPEND | O_CREAT | O_CLOEXEC | how_to, 0666);
   if (descriptor_ < 0) fail_io("write", path_, errno);
   whole_ = lseek(descriptor_, 0, SEEK_END);
+  char last = '\n';
+  if (whole_ > 0) in_line_ = pread(descriptor_, &last, 1, whole_ - 1) == 1 && last != '\n';
 }
 
 AppendFile::~AppendFile() { close(descriptor_); }
 
 void AppendFile::append(std::string_view record) {
+  if (!in_line_) return write(record);
+  write('\n' + std::string(record));
+  in_line_ = false;
+}
+
+void AppendFile::write(std::string_view record) {
   if (torn_ && !shorten()) fail_io("shorten", path_, errno);
   const IoResult result = write_all(posix_file_system(), descriptor_, std::as_bytes(std::span(record)));
   if (result.error != 0) {

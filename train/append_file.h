@@ -13,7 +13,8 @@ class AppendFile {
  public:
   enum class Open : bool { new_file, at_end };
 
-  // new_file: throws where something has that name. at_end: made where it is missing.
+  // new_file: throws where something has that name. at_end: made where it is missing; behind a torn line a new one
+  // begins.
   AppendFile(Path path, Open how);
   ~AppendFile();
   AppendFile(const AppendFile&) = delete;
@@ -25,12 +26,14 @@ class AppendFile {
   const Path& path() const { return path_; }
 
  private:
+  void write(std::string_view record);
   bool shorten();  // to whole records; false where the system refuses
 
   Path path_;
   int descriptor_;
   std::int64_t whole_ = 0;  // bytes of whole records
   bool torn_ = false;       // more than those stand in the file
+  bool in_line_ = false;    // what stood there has no end of a line
 };
 
 }  // namespace gesso

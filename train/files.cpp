@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <exception>
+#include <limits>
+#include <optional>
 #include <system_error>
 #include <utility>
 
@@ -31,16 +34,20 @@ Path name_beside(const Path& path) {
   return free;
 }
 
-// The name that name_beside() made this one for; empty where it did not make it.
-std::string_view final_name(std::string_view name) {
-  if (!name.starts_with(kTemporaryPrefix)) return {};
+// What name_beside() made this name for; none where it did not make it.
+std::optional<UnfinishedFile> unfinished_file(std::string_view name) {
+  if (!name.starts_with(kTemporaryPrefix)) return std::nullopt;
   name.remove_prefix(kTemporaryPrefix.size());
+  std::int64_t number = 0;  // the count, then the process
   for (int numbers = 0; numbers < 2; ++numbers) {
     const std::size_t dash = name.find_last_not_of("0123456789");
-    if (dash == std::string_view::npos || name[dash] != '-' || dash + 1 == name.size()) return {};
+    if (dash == std::string_view::npos || name[dash] != '-') return std::nullopt;
+    if (std::from_chars(name.data() + dash + 1, name.data() + name.size(), number).ec != std::errc())
+      return std::nullopt;
     name = name.substr(0, dash);
   }
-  return name;
+  if (number > std::numeric_limits<pid_t>::max()) return std::nullopt;
+  return UnfinishedFile{name, static_cast<pid_t>(number)};
 }
 
 void sync_path(const Path& path) { OpenFile::to_read(posix_file_system(), path).sync(); }
@@ -107,12 +114,13 @@ void write_file_atomically(const Path& path, std::string_view text) {
   write_file_atomically(path, std::as_bytes(std::span(text)));
 }
 
-void remove_unfinished(const Path& directory, const std::function<bool(std::string_view)>& ours) {
+void remove_unfinished(const Path& directory, const std::function<bool(const UnfinishedFile&)>& ours) {
   std::vector<std::string> names;
   posix_file_system().list(directory, names);
   for (const std::string& name : names)
-    if (std::error_code ignored; ours(final_name(name)) && is_regular_file(symlink_status(directory / name, ignored)))
-      posix_file_system().remove(directory / name);
+    if (const auto file = unfinished_file(name); file && ours(*file))
+      if (std::error_code ignored; is_regular_file(symlink_status(directory / name, ignored)))
+        posix_file_system().remove(directory / name);
 }
 
 StagedDirectory::StagedDirectory(Path final_path)

@@ -2,6 +2,8 @@
 // path and the system's words, except content above a limit, which is ErrorKind::data.
 #pragma once
 
+#include <sys/types.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -38,9 +40,13 @@ class AtomicFile {
 void write_file_atomically(const Path& path, std::span<const std::byte> bytes);
 void write_file_atomically(const Path& path, std::string_view text);
 
-// Removes the files that killed processes left there unfinished (see AtomicFile), of those whose final name is `ours`.
-// What cannot be removed stays.
-void remove_unfinished(const Path& directory, const std::function<bool(std::string_view final_name)>& ours);
+// A file that a process did not finish, or still writes (see AtomicFile).
+struct UnfinishedFile {
+  std::string_view final_name;
+  pid_t process = 0;
+};
+// Removes those in a directory that are `ours`. What cannot be removed stays.
+void remove_unfinished(const Path& directory, const std::function<bool(const UnfinishedFile&)>& ours);
 
 // A directory of files that appears under its name with publish(), durably, whole or not at all. The files are written
 // into path(), which starts with kTemporaryPrefix; without publish() it is removed.

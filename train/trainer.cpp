@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <optional>
 
@@ -12,6 +11,7 @@
 #include "core/profiler.h"
 #include "train/bad_files.h"
 #include "train/comparison.h"
+#include "train/leftovers.h"
 #include "train/open_dataset.h"
 #include "train/run_lock.h"
 #include "train/run_record.h"
@@ -34,15 +34,6 @@ double seconds_of(Work&& work) {
 }
 
 std::uint64_t seed(const Recipe& recipe) { return static_cast<std::uint64_t>(recipe.train.seed); }
-
-// Others may have files of their own in these directories.
-void remove_unfinished_of(const Path& run) {
-  static constexpr std::array<std::string_view, 7> kOurs = {kConfigFile,   kMetricsFile,  kSkippedFile, kCodesFile,
-                                                            kExtremesFile, kWorstPicture, kBestPicture};
-  remove_unfinished(run, [](std::string_view name) { return std::ranges::find(kOurs, name) != kOurs.end(); });
-  remove_unfinished(run / kSamplesFolder,
-                    [](std::string_view name) { return name.starts_with("step-") && name.ends_with(".png"); });
-}
 
 void check_batch(const Recipe& recipe, const Dataset& train_data) {
   const TrainOptions& step = recipe.train;
@@ -214,7 +205,7 @@ void Run::start_directory(const std::string& configuration) {
   store.prepare();
   if (std::filesystem::is_directory(directory / kDumpsFolder))
     try_to([&] { step_dumps(directory, *options_.files).prepare(); });
-  remove_unfinished_of(directory);
+  remove_leftovers(directory);
   saver_ = std::make_unique<RunSaver>(store, *options_.files, recipe_.checkpoint, saved_files(), start_, *line_);
   write_file_atomically(directory / kConfigFile, configuration);
   record_ = std::make_unique<RunRecord>(directory, recipe_,
