@@ -57,6 +57,7 @@ TEST_SUITE("chart") {
     CHECK(short_number(999.6e9) == "1e+12");
     CHECK(chart_ticks(0, 100, false) == std::vector<double>{0, 20, 40, 60, 80, 100});
     CHECK(chart_ticks(0.02, 30, true) == std::vector<double>{0.1, 1, 10});
+    CHECK(chart_ticks(0.15, 65, true) == std::vector<double>{0.2, 0.5, 1, 2, 5, 10, 20, 50});
     CHECK(chart_ticks(-1, 1, false) == std::vector<double>{-1, -0.5, 0, 0.5, 1});
   }
 

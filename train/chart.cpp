@@ -151,13 +151,15 @@ std::vector<double> chart_ticks(double low, double high, bool logarithmic) {
   std::vector<double> ticks;
   if (logarithmic) {
     const double decades = std::log10(high / low), every = std::max(1.0, std::ceil(decades / 6));
-    for (double power = std::floor(std::log10(low)); power <= std::log10(high); power += every)
-      for (const double digit : {1.0, 2.0, 5.0}) {
-        const double value = digit * std::pow(10, power);
-        if ((digit == 1 || decades < 2.5) && value >= low && value <= high) ticks.push_back(value);
-      }
-    if (ticks.size() >= 3) return ticks;
-    ticks.clear();  // less than a decade: round steps are more
+    for (const bool between : {decades < 2.5, true}) {
+      for (double power = std::floor(std::log10(low)); power <= std::log10(high); power += every)
+        for (const double digit : {1.0, 2.0, 5.0}) {
+          const double value = digit * std::pow(10, power);
+          if ((digit == 1 || between) && value >= low && value <= high) ticks.push_back(value);
+        }
+      if (ticks.size() >= 3) return ticks;
+      ticks.clear();
+    }  // less than a decade: round steps are more
   }
   const double rough = (high - low) / 4, power = std::pow(10, std::floor(std::log10(rough)));
   const double step = power * (rough < 1.5 * power ? 1 : rough < 3.5 * power ? 2 : rough < 7.5 * power ? 5 : 10);
