@@ -241,10 +241,8 @@ TEST_SUITE("durable run") {
 
   TEST_CASE("a run whose page cannot be made ends as it would with one") {
     const TemporaryDirectory folder;
-    for (const char* name : {"finished", "stopped"}) {
-      make_directories(folder / name);
-      std::filesystem::create_symlink("starts.jsonl", folder / name / "starts.jsonl");  // leads nowhere but to itself
-    }
+    for (const std::string name : {"finished", "stopped"})
+      make_directories(folder / (name + "/report.html/in the way"));
     const Program finished = run_program(folder.path(), tiny_training(folder / "finished", 3, false));
     CHECK(finished.exit_code == 0);
     CHECK_MESSAGE(finished.errors.find("the run lacks nothing but its page") != std::string::npos, finished.errors);

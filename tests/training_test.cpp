@@ -14,6 +14,7 @@
 #include "train/checkpoint.h"
 #include "train/open_dataset.h"
 #include "train/run.h"
+#include "train/run_history.h"
 #include "train/trainer.h"
 
 namespace gesso {
@@ -260,6 +261,29 @@ TEST_SUITE("training") {
     CHECK(content("config.json") == config);
     CHECK(run(directory, {}, true).step == 5);
     CHECK(content("starts.jsonl") == starts);
+  }
+
+  TEST_CASE("a start keeps nothing to look at of steps that are to be made anew") {
+    const TemporaryDirectory folder;
+    const Path directory = folder / "run", checkpoints = directory / "checkpoints";
+    const auto pictured = [&] {
+      std::vector<std::int64_t> steps;
+      for (const RunPicture& picture : saved_pictures(directory)) steps.push_back(picture.step);
+      return steps;
+    };
+    const std::vector<std::string> often = {"train.steps=6", "sample.every=1", "checkpoint.every=2",
+                                            "checkpoint.keep=0"};
+    run(directory, often);
+    CHECK(pictured() == std::vector<std::int64_t>{1, 2, 3, 4, 5, 6});
+    for (const char* newer : {"step-00000004", "step-00000006"}) std::filesystem::remove_all(checkpoints / newer);
+    run(directory, {"train.steps=3"}, true);
+    CHECK(pictured() == std::vector<std::int64_t>{1, 2, 3});
+    std::filesystem::remove_all(checkpoints);  // as of a run that was killed before its first
+    folder.write("run/samples/mine.png", "of somebody else");
+    run(directory, {"train.steps=2", "sample.every=2"});
+    CHECK(pictured() == std::vector<std::int64_t>{1, 2});
+    CHECK(read_history(directory).starts.size() == 1);
+    CHECK(std::filesystem::exists(directory / "samples" / "mine.png"));
   }
 
   TEST_CASE("what an earlier start skipped is not told where nothing is skipped now") {

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
 
 #include "train/files.h"
 #include "train/recipe.h"
@@ -29,11 +30,17 @@ bool is_ours(const UnfinishedFile& file) {
 
 }  // namespace
 
-void remove_leftovers(const Path& run) {
+void remove_leftovers(const Path& run, std::int64_t step) {
   remove_unfinished(run, is_ours);
   remove_unfinished(run / kSamplesFolder, [](const UnfinishedFile& file) {
     return file.final_name.starts_with("step-") && file.final_name.ends_with(".png");
   });
+  std::error_code stays;
+  for (const RunPicture& picture : saved_pictures(run))
+    if (picture.step > step) std::filesystem::remove(picture.file, stays);
+  if (step > 0) return;
+  for (const char* name : {kStartsFile, kCodesFile, kExtremesFile, kWorstPicture, kBestPicture})
+    std::filesystem::remove(run / name, stays);
 }
 
 }  // namespace gesso

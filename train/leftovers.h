@@ -1,12 +1,16 @@
-// What killed processes left half written in a run's directory.
+// What earlier processes left in a run's directory that is no part of the run.
 #pragma once
+
+#include <cstdint>
 
 #include "train/file_system.h"
 
 namespace gesso {
 
-// Removes it, but what lies in `checkpoints` and `dumps`, which CheckpointStore::prepare() cares for. The caller has
-// the run's lock. What cannot be removed stays.
-void remove_leftovers(const Path& run);
+// Of a run that goes on from `step`, or starts at 0, removes what was half written, and what shows steps that are to be
+// made anew: pictures, and at the start all that a run which saved nothing said of itself. What lies in `checkpoints`
+// and `dumps` is cared for by CheckpointStore::prepare(), metrics.jsonl by MetricsFile. The caller has the run's lock.
+// What cannot be removed stays.
+void remove_leftovers(const Path& run, std::int64_t step);
 
 }  // namespace gesso

@@ -30,20 +30,6 @@ std::optional<Extremes> read_extremes(const Path& path) {
   return extremes_of(text);
 }
 
-void read_pictures(RunHistory& history) {
-  const Path folder = history.directory / kSamplesFolder;
-  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) return;
-  for (const std::string& name : list_directory(folder)) {
-    constexpr std::string_view kBefore = "step-", kBehind = ".png";
-    if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) continue;
-    const char *begin = name.data() + kBefore.size(), *end = name.data() + name.size() - kBehind.size();
-    std::int64_t step = -1;
-    const auto [stopped, error] = std::from_chars(begin, end, step);
-    if (error == std::errc() && stopped == end && step >= 0) history.pictures.push_back({step, folder / name});
-  }
-  std::ranges::stable_sort(history.pictures, {}, &RunPicture::step);
-}
-
 // Against the recipe as it is now. Sizes that a recipe leaves to its data are no change.
 void find_changes(RunHistory& history) {
   RecipeFile before;
@@ -70,6 +56,22 @@ const Series* RunHistory::series(std::string_view name) const {
   return found == metrics.end() ? nullptr : &*found;
 }
 
+std::vector<RunPicture> saved_pictures(const Path& run) {
+  const Path folder = run / kSamplesFolder;
+  std::vector<RunPicture> pictures;
+  if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) return pictures;
+  for (const std::string& name : list_directory(folder)) {
+    constexpr std::string_view kBefore = "step-", kBehind = ".png";
+    if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) continue;
+    const char *begin = name.data() + kBefore.size(), *end = name.data() + name.size() - kBehind.size();
+    std::int64_t step = -1;
+    const auto [stopped, error] = std::from_chars(begin, end, step);
+    if (error == std::errc() && stopped == end && step >= 0) pictures.push_back({step, folder / name});
+  }
+  std::ranges::stable_sort(pictures, {}, &RunPicture::step);
+  return pictures;
+}
+
 RunHistory read_history(const Path& run) {
   RunHistory history;
   history.directory = run;
@@ -81,7 +83,7 @@ RunHistory read_history(const Path& run) {
   MetricsReader metrics(history);
   each_line_of(run / kMetricsFile, [&](std::string_view line) { metrics.take(line); });
   each_line_of(run / kStartsFile, [&](std::string_view line) { take_start(line, history); });
-  read_pictures(history);
+  history.pictures = saved_pictures(run);
   each_line_of(run / kCodesFile, [&](std::string_view line) { take_code_count(line, history); });
   each_line_of(run / kSkippedFile, [&](std::string_view line) { take_skipped(line, history); });
   history.extremes = read_extremes(run / kExtremesFile);

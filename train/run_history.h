@@ -65,6 +65,9 @@ struct RunHistory {
 // files are no error, but for config.json. Changes nothing.
 RunHistory read_history(const Path& run);
 
+// The grids of a run, by rising step.
+std::vector<RunPicture> saved_pictures(const Path& run);
+
 // A value of metrics.jsonl: saves that failed since the line before, where there were any.
 inline constexpr const char* kSavesFailed = "saves_failed";
 

@@ -205,7 +205,7 @@ void Run::start_directory(const std::string& configuration) {
   store.prepare();
   if (std::filesystem::is_directory(directory / kDumpsFolder))
     try_to([&] { step_dumps(directory, *options_.files).prepare(); });
-  remove_leftovers(directory);
+  try_to([&] { remove_leftovers(directory, start_.step); });
   saver_ = std::make_unique<RunSaver>(store, *options_.files, recipe_.checkpoint, saved_files(), start_, *line_);
   write_file_atomically(directory / kConfigFile, configuration);
   record_ = std::make_unique<RunRecord>(directory, recipe_,
