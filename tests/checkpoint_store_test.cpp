@@ -185,6 +185,23 @@ TEST_SUITE("checkpoint store") {
     CHECK(load_all(store).checkpoint.step == 2);
   }
 
+  TEST_CASE("a manifest has whole numbers, whatever its checksum says") {
+    const auto refused = [](const std::string& text, const std::string& what) {
+      const std::string sealed =
+          fmt::format("{}  \"xxh3\": \"{:016x}\"\n}}\n", text, checksum_of(std::as_bytes(std::span(text))));
+      expect_error(ErrorKind::data, {what, "expected a whole number"}, [&] { (void)parse_manifest(sealed); });
+    };
+    for (const char* number : {"1e30", "1.5", "-1e30", "\"x\"", "18446744073709551616"}) {
+      refused(fmt::format("{{\"version\": {}, \"step\": 1, \"files\": [],\n", number), "version");
+      refused(fmt::format("{{\"version\": 2, \"step\": {}, \"files\": [],\n", number), "step");
+    }
+    for (const char* number : {"1e30", "-1"})
+      refused(fmt::format(
+                  "{{\"version\": 2, \"step\": 1, \"files\": [{{\"name\": \"a\", \"bytes\": {}, \"xxh3\": \"\"}}],\n",
+                  number),
+              "bytes");
+  }
+
   TEST_CASE("a manifest that was cut anywhere is found damaged") {
     Fixture fixture;
     std::vector<std::byte>& manifest = fixture.content("step-00000002/manifest.json");

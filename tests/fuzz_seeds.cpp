@@ -207,6 +207,7 @@ Seeds manifest() {
           text_of(whole),
           "{\"version\": 2, \"step\": 1, \"files\": [],\n",
           "{\"version\": 2,\n",
+          "{\"version\": 2, \"step\": 1e30, \"files\": [],\n",
           "{\"version\": 2, \"step\": 1, \"files\": [{\"name\": \"../a\", \"bytes\": 1,\n"};
 }
 

@@ -411,7 +411,9 @@ TEST_SUITE("run history") {
     CHECK(text_of(*read) == text_of(written));
     for (const char* text :
          {"", "{}", "[]", "7", "{\"step\":1}", "{\"step\":1,\"looked_at\":2,\"worst\":[7],\"best\":[]}",
-          "{\"step\":\"x\",\"looked_at\":2,\"worst\":[],\"best\":[]}"})
+          "{\"step\":\"x\",\"looked_at\":2,\"worst\":[],\"best\":[]}",
+          "{\"step\":1e30,\"looked_at\":2,\"worst\":[],\"best\":[]}",
+          "{\"step\":1,\"looked_at\":2,\"worst\":[{\"index\":0.5,\"mse\":1}],\"best\":[]}"})
       CHECK_MESSAGE(!extremes_of(text), text);
     std::string many = "{\"step\":1,\"looked_at\":2,\"best\":[],\"worst\":[";
     for (int i = 0; i < 100; ++i) many += "{\"index\":1,\"mse\":2},";

@@ -258,6 +258,13 @@ TEST_SUITE("stopped run") {
       spoiled[key] = nullptr;
       expect_error(ErrorKind::data, {}, [&] { (void)parse_step_record(spoiled.dump()); });
     }
+    for (const double number : {1e30, 1.5, -1e30})
+      for (const char* key : {"step", "steps_known", "samples"}) {
+        nlohmann::json spoiled = whole;
+        (whole[key].is_array() ? spoiled[key][0] : spoiled[key]) = number;
+        expect_error(ErrorKind::data, {key, "expected a whole number"},
+                     [&] { (void)parse_step_record(spoiled.dump()); });
+      }
   }
 
   TEST_CASE("the program stops with exit code 4, makes the step again, and says where it does not go wrong again") {

@@ -39,12 +39,12 @@ std::string json_of(std::span<const PictureError> errors) {
   return fmt::format("[{}]", fmt::join(list, ","));
 }
 
-// Throws what the JSON package throws.
+// Throws ErrorKind::data, or what the JSON package throws.
 std::vector<PictureError> errors_in(const nlohmann::json& list) {
   std::vector<PictureError> errors;
   for (const nlohmann::json& error : list) {
     if (std::ssize(errors) == Extremes::kMostShown) break;
-    errors.push_back({error.at("index").get<std::int64_t>(), error.at("mse").get<double>()});
+    errors.push_back({whole_of<std::int64_t>(error.at("index"), "index"), error.at("mse").get<double>()});
   }
   return errors;
 }
@@ -90,8 +90,8 @@ std::optional<Extremes> extremes_of(std::string_view text) {
   try {
     const JsonTree tree = parse_json_tree(text, "extremes", ErrorKind::data);
     const nlohmann::json& object = tree.value;
-    return Extremes{.step = object.at("step").get<std::int64_t>(),
-                    .looked_at = object.at("looked_at").get<std::int64_t>(),
+    return Extremes{.step = whole_of<std::int64_t>(object.at("step"), "step"),
+                    .looked_at = whole_of<std::int64_t>(object.at("looked_at"), "looked_at"),
                     .worst = errors_in(object.at("worst")),
                     .best = errors_in(object.at("best"))};
   } catch (const Error&) {

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -62,6 +63,19 @@ class JsonTree {
 JsonTree parse_json_tree(std::string_view text, std::string_view source, ErrorKind kind, std::size_t max_depth = 16);
 // The same, and nothing where it would throw for the text's sake.
 std::optional<JsonTree> json_in(std::string_view text);
+
+// A whole number that T holds. Throws ErrorKind::data, naming `what` it should be: value.get<T>() would make anything
+// of 1e30.
+template <class T>
+T whole_of(const nlohmann::json& value, std::string_view what) {
+  const bool fits = value.is_number_unsigned()
+                        ? std::in_range<T>(value.get<std::uint64_t>())
+                        : value.is_number_integer() && std::in_range<T>(value.get<std::int64_t>());
+  if (!fits)
+    fail(ErrorKind::data, "{} is {}; expected a whole number{}", what,
+         value.is_number() ? value.dump() : value.type_name(), std::is_unsigned_v<T> ? ", not below 0" : "");
+  return value.get<T>();
+}
 
 // An object as text, member by member, without a tree of them.
 class JsonObjectText {

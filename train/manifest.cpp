@@ -35,11 +35,12 @@ std::uint64_t from_hexadecimal(const std::string& text) {
 }
 
 Manifest manifest_of(const nlohmann::json& object) {
-  Manifest manifest{.version = object.at("version").get<std::int64_t>()};
+  Manifest manifest{.version = whole_of<std::int64_t>(object.at("version"), "the manifest's version")};
   if (manifest.version != Manifest::kVersion) return manifest;
-  manifest.step = object.at("step").get<std::int64_t>();
+  manifest.step = whole_of<std::int64_t>(object.at("step"), "the manifest's step");
   for (const nlohmann::json& file : object.at("files")) {
-    manifest.files.push_back({file.at("name").get<std::string>(), file.at("bytes").get<std::uint64_t>(),
+    manifest.files.push_back({file.at("name").get<std::string>(),
+                              whole_of<std::uint64_t>(file.at("bytes"), "the manifest's number of bytes"),
                               from_hexadecimal(file.at("xxh3").get<std::string>())});
     if (!is_plain_name(manifest.files.back().name))
       fail(ErrorKind::data, "the manifest has {} for a file's name", in_quotes(manifest.files.back().name));

@@ -45,19 +45,22 @@ double value_of(const std::string& bits) {
   return static_cast<double>(std::bit_cast<float>(word));
 }
 
-template <class T>
-T get(const Leaves& leaves, std::string_view key) {
+const Json& at(const Leaves& leaves, std::string_view key) {
   const auto found = std::ranges::find(leaves, key, &Leaves::value_type::first);
   if (found == leaves.end()) fail(ErrorKind::data, "it has no {}", key);
-  return found->second.value.get<T>();
+  return found->second.value;
+}
+template <class T>
+T get(const Leaves& leaves, std::string_view key) {
+  return at(leaves, key).get<T>();
 }
 
 StepRecord record_of(const Leaves& leaves) {
-  StepRecord record{.step = get<std::int64_t>(leaves, "step")};
+  StepRecord record{.step = whole_of<std::int64_t>(at(leaves, "step"), "its step")};
   const auto verdict = std::ranges::find(kVerdicts, get<std::string>(leaves, "verdict"));
   if (verdict == kVerdicts.end()) fail(ErrorKind::data, "its verdict is none that gesso knows");
   record.decision = {.verdict = static_cast<StepVerdict>(verdict - kVerdicts.begin()),
-                     .steps_known = get<std::int64_t>(leaves, "steps_known"),
+                     .steps_known = whole_of<std::int64_t>(at(leaves, "steps_known"), "its steps_known"),
                      .loss_limit = get<double>(leaves, "loss_limit"),
                      .norm_limit = get<double>(leaves, "grad_norm_limit")};
   constexpr std::string_view kBefore = "values.", kBehind = ".bits";  // around a name; the loss comes first
@@ -65,7 +68,8 @@ StepRecord record_of(const Leaves& leaves) {
     if (key.starts_with(kBefore) && key.ends_with(kBehind) && key.size() > kBefore.size() + kBehind.size())
       record.values.push_back({key.substr(kBefore.size(), key.size() - kBefore.size() - kBehind.size()),
                                value_of(leaf.value.get<std::string>())});
-  record.samples = get<std::vector<std::int64_t>>(leaves, "samples");
+  for (const Json& sample : at(leaves, "samples").get_ref<const Json::array_t&>())
+    record.samples.push_back(whole_of<std::int64_t>(sample, "one of its samples"));
   record.first_bad = get<std::string>(leaves, "first_bad");
   record.complaint = get<std::string>(leaves, "complaint");
   record.device = get<std::string>(leaves, "device");
