@@ -11,8 +11,8 @@
 #include "ops/op_list.h"
 #include "train/comparison.h"
 #include "train/open_dataset.h"
+#include "train/recipe_task.h"
 #include "train/step.h"
-#include "train/trainer.h"
 
 namespace gesso {
 namespace {

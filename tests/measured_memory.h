@@ -11,7 +11,7 @@
 #include "tests/pattern_dataset.h"
 #include "train/comparison.h"
 #include "train/predicted_memory.h"
-#include "train/trainer.h"
+#include "train/recipe_task.h"
 
 namespace gesso {
 

@@ -14,6 +14,7 @@
 #include "tests/program.h"
 #include "tests/small_run.h"
 #include "tests/temporary_directory.h"
+#include "train/recipe_task.h"
 
 namespace gesso {
 namespace {

@@ -12,6 +12,7 @@
 #include "tests/support.h"
 #include "tests/temporary_directory.h"
 #include "tests/tiny_training.h"
+#include "train/recipe_task.h"
 #include "train/replay.h"
 #include "train/run_history.h"
 

@@ -17,8 +17,8 @@
 #include "train/comparison.h"
 #include "train/open_dataset.h"
 #include "train/predicted_memory.h"
+#include "train/recipe_task.h"
 #include "train/step.h"
-#include "train/trainer.h"
 
 namespace gesso {
 namespace {

@@ -7,8 +7,8 @@
 #include "core/error.h"
 #include "tools/verbs.h"
 #include "train/open_dataset.h"
+#include "train/recipe_task.h"
 #include "train/run.h"
-#include "train/trainer.h"
 
 namespace gesso {
 namespace {

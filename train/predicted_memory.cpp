@@ -15,9 +15,9 @@
 #include "ops/conv_algorithm.h"
 #include "train/checkpoint.h"
 #include "train/data_loader.h"
+#include "train/recipe_task.h"
 #include "train/run_log.h"
 #include "train/step.h"
-#include "train/trainer.h"
 
 namespace gesso {
 namespace {

@@ -4,8 +4,8 @@
 
 #include "core/error.h"
 #include "core/isa.h"
+#include "train/recipe_task.h"
 #include "train/step.h"
-#include "train/trainer.h"
 
 namespace gesso {
 namespace {

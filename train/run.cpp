@@ -11,9 +11,9 @@
 #include "train/checkpoint.h"
 #include "train/chosen_settings.h"
 #include "train/open_dataset.h"
+#include "train/recipe_task.h"
 #include "train/run_log.h"
 #include "train/standard_streams.h"
-#include "train/trainer.h"
 
 namespace gesso {
 namespace {

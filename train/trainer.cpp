@@ -13,6 +13,7 @@
 #include "train/comparison.h"
 #include "train/leftovers.h"
 #include "train/open_dataset.h"
+#include "train/recipe_task.h"
 #include "train/run_lock.h"
 #include "train/run_record.h"
 #include "train/run_saver.h"
@@ -21,7 +22,6 @@
 #include "train/step_dump.h"
 #include "train/step_times.h"
 #include "train/stopped_step.h"
-#include "train/vqvae_task.h"
 
 namespace gesso {
 namespace {
@@ -442,31 +442,6 @@ RunSummary Run::go() {
 }
 
 }  // namespace
-
-StepOptions step_options(const Recipe& recipe, bool replay) {
-  return {.seed = seed(recipe),
-          .replay = replay,
-          .recompute = recipe.train.recompute == Recompute::stages,
-          .micro_batches = recipe.train.accumulate};
-}
-
-std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device) {
-  return std::make_unique<VqvaeTask>(
-      VqvaeTaskOptions{.model = recipe.vqvae, .start_from_data = recipe.start_from_data, .seed = seed(recipe)}, device);
-}
-
-void resolve_image_shape(Recipe& recipe, const ImageShape& found) {
-  models::VqvaeOptions& model = recipe.vqvae;
-  const auto resolve = [&](std::string_view key, std::int64_t& wanted, std::int64_t given) {
-    if (wanted == 0) wanted = given;
-    if (wanted != given)
-      fail("{} is {}, but the images of the data set are {}; leave it out, or give other data", key, wanted,
-           found.text());
-  };
-  resolve("model.height", model.height, found.height);
-  resolve("model.width", model.width, found.width);
-  resolve("model.channels", model.channels, found.channels);
-}
 
 std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& train_data, const RunOptions& options) {
   recipe.validate();

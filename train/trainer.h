@@ -11,7 +11,6 @@
 #include "train/recipe.h"
 #include "train/run_controls.h"
 #include "train/run_log.h"
-#include "train/step.h"
 #include "train/task.h"
 
 namespace gesso {
@@ -48,13 +47,5 @@ RunSummary train(const Recipe& recipe, const Dataset& train_data, const RunOptio
 
 // What train() would say before its first step, a line each; writes nothing. Throws as train() does before it.
 std::vector<std::string> training_plan(const Recipe& recipe, const Dataset& train_data, const RunOptions& options);
-
-// The task that a recipe names, on a device, with its parameters initialised. The recipe's image shape must be
-// resolved.
-std::unique_ptr<Task> make_task(const Recipe& recipe, Device& device);
-// The options of its steps that a recipe names.
-StepOptions step_options(const Recipe& recipe, bool replay);
-// Image shape 0x0x0 becomes that of the data. Throws where the recipe wants another.
-void resolve_image_shape(Recipe& recipe, const ImageShape& found);
 
 }  // namespace gesso
