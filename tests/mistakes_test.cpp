@@ -125,7 +125,8 @@ TEST_SUITE("mistakes") {
     expect_refusal(folder, kUsage, train(run), {run + " holds a run already; add --resume", "choose another --out"});
     expect_refusal(folder, kData, train(none, "--resume"), {"no such folder", "leave out --resume"});
     expect_refusal(folder, kData, train(folder.path(), "--resume"), {"no config.json in it", "leave out --resume"});
-    expect_refusal(folder, kUsage, train(file), {file + " is a file; name the run's folder with --out"});
+    for (const char* inside : {"", "/", "/run", "/runs/run"})
+      expect_refusal(folder, kUsage, train(file + inside), {file, " is a file; name the run's folder with --out"});
     expect_refusal(folder, kIo, train("/proc/gesso"), {"/proc/gesso"});
     expect_refusal(folder, kUsage, {"evaluate", run, "--data", none}, {"data.path (--data) is '" + none});
     for (const char* verb : {"encode", "reconstruct"})

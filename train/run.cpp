@@ -52,10 +52,17 @@ void resume_config(const RunRequest& request, RecipeFile& file) {
   refuse_changes(before, file.config().describe());
 }
 
+// A run's folder may be one that will be made, with folders above it, but none of them may be a file.
+void refuse_file_in(Path directory) {
+  std::error_code none_there;
+  while (!std::filesystem::exists(directory, none_there) && directory.has_relative_path())
+    directory = directory.parent_path();
+  if (std::filesystem::exists(directory, none_there) && !std::filesystem::is_directory(directory, none_there))
+    fail("{} is a file; name the run's folder with --out", directory.string());
+}
+
 void fresh_config(const RunRequest& request, RecipeFile& file) {
-  std::error_code ignored;
-  if (std::filesystem::is_regular_file(request.directory, ignored))
-    fail("{} is a file; name the run's folder with --out", request.directory.string());
+  refuse_file_in(request.directory);
   if (!list_checkpoints(request.directory).empty())
     fail("{} holds a run already; add --resume to go on with it, or choose another --out", request.directory.string());
   file.config().load_file(recipe_path(request.recipe));
