@@ -7,6 +7,7 @@
 
 #include "tests/checkpoint_samples.h"
 #include "tests/expect_error.h"
+#include "tests/faulty_file_system.h"
 #include "tests/memory_file_system.h"
 #include "tests/small_run.h"
 #include "tests/support.h"
@@ -56,6 +57,28 @@ class Immovable final : public MemoryFileSystem {
   IoResult rename(const Path& from, const Path& to) override {
     return from.filename() == "step-00000001" ? IoResult{.error = EACCES} : MemoryFileSystem::rename(from, to);
   }
+};
+
+// A disk that syncs no directory of checkpoints, and as systems do forgets what it could not write.
+class RefusedSyncs final : public FaultyFileSystem {
+ public:
+  explicit RefusedSyncs(FileSystem& below) : FaultyFileSystem(below, {.call = INT64_MAX}) {}
+
+  IoResult open_directory(const Path& path) override {
+    const IoResult opened = FaultyFileSystem::open_directory(path);
+    if (path == kStore) refused_ = static_cast<int>(opened.value);
+    return opened;
+  }
+  IoResult sync(int handle) override {
+    return handle == refused_ ? IoResult{.error = EIO} : FaultyFileSystem::sync(handle);
+  }
+  IoResult close(int handle) override {
+    if (handle == refused_) refused_ = -1;
+    return FaultyFileSystem::close(handle);
+  }
+
+ private:
+  int refused_ = -1;
 };
 
 TEST_SUITE("checkpoint store") {
@@ -238,7 +261,7 @@ TEST_SUITE("checkpoint store") {
   TEST_CASE("what killed processes left is removed, by the next start and by the next save") {
     Fixture fixture;
     const auto leave = [&] {
-      for (const char* name : {".tmp-step-00000003", ".trash-step-00000000"}) {
+      for (const char* name : {".tmp-step-00000003", ".trash-step-00000000", ".tmp-names"}) {
         make_directories(fixture.files, kStore / name / "deeper");
         OpenFile::to_write(fixture.files, kStore / name / "file").write(std::vector<std::byte>(5));
       }
@@ -249,6 +272,22 @@ TEST_SUITE("checkpoint store") {
     leave();
     save_sample(fixture.store, 3);
     CHECK(fixture.names() == Names{"step-00000001", "step-00000002", "step-00000003"});
+  }
+
+  TEST_CASE("a start puts on disk what a save before it could not, and takes away what it needed for that") {
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+      MemoryFileSystem files;
+      CheckpointStore(kStore, files).prepare();
+      RefusedSyncs refusing(files);
+      CheckpointStore doubtful(kStore, refusing);
+      CHECK_FALSE(save_sample(doubtful, 1).doubt.empty());
+      expect_error(ErrorKind::io, {"sync", kStore.string()}, [&] { doubtful.prepare(); });
+      CHECK(list_if_there(files, kStore) == Names{"step-00000001"});
+      CheckpointStore(kStore, files).prepare();
+      CHECK(list_if_there(files, kStore) == Names{"step-00000001"});
+      const std::unique_ptr<MemoryFileSystem> after = files.after_power_cut(seed + test_seed());
+      CHECK(holds_sample(load_all(CheckpointStore(kStore, *after)), 1));
+    }
   }
 
   TEST_CASE("an old checkpoint that cannot be renamed is told, and keeps no other from being removed") {

@@ -75,7 +75,7 @@ class KilledRun {
   }
   void look() {
     for (const std::string& name : list_directory(folder_ / "run" / "checkpoints"))
-      if (name.starts_with(kTemporaryPrefix) || name.starts_with(kTrashPrefix)) {
+      if (name.starts_with(fmt::format("{}step-", kTemporaryPrefix)) || name.starts_with(kTrashPrefix)) {
         ++in_save;
         break;
       }
@@ -326,7 +326,11 @@ TEST_SUITE("durable run") {
     CHECK(train_small(more, {.directory = folder / "before", .files = &before}).step == 4);
     expect_error(ErrorKind::io, {"step 4, the last one, is saved", "step-00000004", "sync", "Input/output error"},
                  [&] { (void)train_small(more, {.directory = folder / "twice", .files = &twice}); });
+    const auto names = [&] { return list_directory(folder / "twice" / "checkpoints"); };
+    CHECK(names() == std::vector<std::string>{"step-00000002", "step-00000004"});
     CHECK(state_files(folder / "twice") == state_files(folder / "once"));
+    (void)train_small({}, {.directory = folder / "twice", .resume = true});
+    CHECK(names() == std::vector<std::string>{"step-00000002", "step-00000004"});
   }
 
   TEST_CASE("a save that failed while the next was waiting is not made once more") {

@@ -107,6 +107,21 @@ TEST_SUITE("full disk") {
     CHECK(list_checkpoints(folder / "run").back().step == 5);
   }
 
+  TEST_CASE("what is said where a standard stream is closed goes into no file of the run") {
+    const TemporaryDirectory folder;
+    for (const std::string closed : {"2>&-", ">&- 2>&-", "<&- >&- 2>&-"}) {
+      const Path run = folder / fmt::format("run{}", closed.size());
+      const auto words = tiny_training(run, 5, false, {"log.every=1"});
+      const OwnProcess done =
+          run_command(fmt::format("({} {} {}; echo $? >'{}') 2>&1; cat '{}'", program_path(), fmt::join(words, " "),
+                                  closed, (folder / "code").string(), (folder / "code").string()));
+      CHECK_MESSAGE(done.output.ends_with(closed == "2>&-" ? "0\n" : "6\n"), done.output);
+      const std::string lines = read_text_file(run / "metrics.jsonl", 1 << 20);
+      CHECK_MESSAGE(std::ranges::count(lines, '\n') == 5, lines);
+      CHECK(read_text_file(run / "lock", 1 << 20).size() < 100);
+    }
+  }
+
   TEST_CASE("where standard output refuses lines for a while, the exit code says that results are missing") {
     const TemporaryDirectory folder;
     const auto words =

@@ -397,8 +397,8 @@ TEST_SUITE("run history") {
     CHECK(run.code_counts[0] == 3);
     CHECK(run.code_counts[1] == 0);
     CHECK(run.skipped_count == 1);
-    REQUIRE(run.pictures.size() == 2);
-    CHECK(run.pictures[0].step == 7);
+    REQUIRE(run.pictures.size() == 1);
+    CHECK(run.pictures[0].step == 8);
     CHECK(!page_of({run}).empty());
     folder.write("config.json", "{\"train\": 7}");
     expect_error(ErrorKind::usage, {"config.json"}, [&] { read_history(folder.path()); });

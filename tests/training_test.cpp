@@ -15,6 +15,7 @@
 #include "train/open_dataset.h"
 #include "train/run.h"
 #include "train/run_history.h"
+#include "train/step_dump.h"
 #include "train/trainer.h"
 
 namespace gesso {
@@ -225,6 +226,10 @@ TEST_SUITE("training") {
       run(run_folder, {"train.steps=1", "data.kind=" + kind, "data.path=" + data.string()});
       std::filesystem::copy(data, copy);
       CHECK(goes_on_with(kind, copy));
+      std::string config = read_text_file(run_folder / "config.json", 1 << 20);
+      config.erase(config.find(", contents "), std::size(", contents 0123456789abcdef") - 1);
+      write_file_atomically(run_folder / "config.json", config);
+      CHECK_MESSAGE(goes_on_with(kind, copy), "as a run of before contents were recorded");
       flip_a_bit(copy / file, at);
       expect_error(ErrorKind::data, {"was trained on", "now holds", "--data", "--out"},
                    [&] { (void)goes_on_with(kind, copy); });
@@ -280,16 +285,42 @@ TEST_SUITE("training") {
     CHECK(pictured() == std::vector<std::int64_t>{1, 2, 3});
     std::filesystem::remove_all(checkpoints);  // as of a run that was killed before its first
     folder.write("run/samples/mine.png", "of somebody else");
+    CheckpointStore dumps = step_dumps(directory);
+    dumps.prepare();
+    (void)dumps.save(1, {});
     run(directory, {"train.steps=2", "sample.every=2"});
+    CHECK(list_directory(directory / "dumps").empty());
     CHECK(pictured() == std::vector<std::int64_t>{1, 2});
     CHECK(read_history(directory).starts.size() == 1);
     CHECK(std::filesystem::exists(directory / "samples" / "mine.png"));
   }
 
+  TEST_CASE("a folder where no run was started keeps what it has, by whatever name") {
+    const TemporaryDirectory folder;
+    const Path directory = folder / "run";
+    const std::vector<std::string> others = {"samples/step-00000500.png", "samples/step-7.png",
+                                             "dumps/step-00000001/notes.txt", "checkpoints/mine"};
+    for (const std::string& name : others) {
+      make_directories((directory / name).parent_path());
+      write_file_atomically(directory / name, "of somebody else");
+    }
+    for (const std::string name : {"config.json", "metrics.jsonl", "starts.jsonl", "skipped.txt", "codes.txt",
+                                   "extremes.json", "worst.png", "best.png", "report.html"}) {
+      write_file_atomically(directory / name, R"({"architectures": ["of somebody else"]})");
+      expect_error(ErrorKind::usage, {directory.string(), name, "another --out"},
+                   [&] { run(directory, {"train.steps=1"}); });
+      CHECK(read_text_file(directory / name, 1 << 20) == R"({"architectures": ["of somebody else"]})");
+      std::filesystem::remove(directory / name);
+    }
+    run(directory, {"train.steps=1"});
+    for (const std::string& name : others) CHECK_MESSAGE(std::filesystem::exists(directory / name), name);
+  }
+
   TEST_CASE("what an earlier start skipped is not told where nothing is skipped now") {
     const TemporaryDirectory folder;
-    std::filesystem::create_directory(folder / "run");
+    run(folder / "run", {"train.steps=1"});
     folder.write("run/skipped.txt", "'gone.png': was broken\n");
+    std::filesystem::remove_all(folder / "run" / "checkpoints");  // as of a run that was killed before its first
     run(folder / "run", {"train.steps=1"});
     CHECK_FALSE(std::filesystem::exists(folder / "run" / "skipped.txt"));
   }

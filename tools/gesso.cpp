@@ -1,6 +1,8 @@
 // The program: one binary, several verbs.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstdio>
@@ -84,10 +86,18 @@ int run(int argc, char** argv) {
   return exit_code_of(outcome);
 }
 
+// Where one was closed, a file of a run would get its number, and what is said would be written into that file. What
+// nobody can read, writing to standard output must still find out.
+void open_closed_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
+    if (fcntl(stream, F_GETFD) < 0) (void)open("/dev/null", stream == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 }  // namespace
 }  // namespace gesso
 
 int main(int argc, char** argv) {
+  gesso::open_closed_streams();
   signal(SIGXFSZ, SIG_IGN);  // what grows above `ulimit -f` cannot be written, which is told as on a full disk
   try {
     return gesso::run(argc, argv);

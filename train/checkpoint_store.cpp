@@ -17,7 +17,7 @@
 namespace gesso {
 namespace {
 
-constexpr std::string_view kPrefix = "step-", kDamaged = "damaged-";
+constexpr std::string_view kPrefix = "step-", kDamaged = "damaged-", kNewName = ".tmp-names";
 constexpr const char* kManifest = "manifest.json";
 constexpr std::uint64_t kMaxManifestBytes = 1 << 20;
 
@@ -34,9 +34,14 @@ std::optional<std::int64_t> step_of(std::string_view name) {
 
 // What killed processes were writing or removing there.
 void remove_leftovers(FileSystem& system, const Path& directory) {
+  const auto is_leftover = [](std::string_view name) {
+    const auto is_of_a_step = [&](std::string_view prefix) {
+      return name.starts_with(prefix) && step_of(name.substr(prefix.size()));
+    };
+    return name == kNewName || is_of_a_step(kTemporaryPrefix) || is_of_a_step(kTrashPrefix);
+  };
   for (const std::string& name : list_if_there(system, directory))
-    for (const std::string_view prefix : {kTemporaryPrefix, kTrashPrefix})
-      if (name.starts_with(prefix) && step_of(name.substr(prefix.size()))) remove_all(system, directory / name);
+    if (is_leftover(name)) remove_all(system, directory / name);
 }
 
 // A new file, on disk when this returns, as the manifest has it.
@@ -175,13 +180,30 @@ VerifiedCheckpoint CheckpointStore::load_newest(const Wanted& wanted) const {
 
 void CheckpointStore::prepare() {
   make_directories(files_, directory_);
-  // Their names are on disk then also where a process made them that was killed before it could say so. Directories
-  // further up may be closed to us.
+  // Their names, and those of checkpoints, are on disk then also where a process made them that was killed before it
+  // could say so, or was refused. Directories further up may be closed to us.
   Path above = directory_of(directory_);
   sync_directory(files_, above);
   for (; above != directory_of(above); above = directory_of(above))
     ignoring_errors([&] { sync_directory(files_, directory_of(above)); });
+  sync_names();
   remove_leftovers(files_, directory_);
+}
+
+// A sync that follows a failed one may find nothing left to write, and prove nothing; with a new name it writes them
+// all.
+void CheckpointStore::sync_names() {
+  const Path name = directory_ / kNewName;
+  const auto remove_it = [&] { remove_all(files_, name); };
+  remove_it();  // that of a process that was killed here
+  make_directory(files_, name);
+  try {
+    sync_directory(files_, directory_);
+  } catch (const Error&) {
+    ignoring_errors(remove_it);
+    throw;
+  }
+  ignoring_errors(remove_it);
 }
 
 CheckpointStore::Saved CheckpointStore::save(std::int64_t step, std::span<const CheckpointFile> files) {

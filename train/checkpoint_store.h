@@ -62,8 +62,11 @@ class CheckpointStore {
   // That one. Throws as load_newest().
   VerifiedCheckpoint load(const Checkpoint& checkpoint, const Wanted& wanted) const;
 
-  // Before the first of the following calls: makes the directory, durably, and removes what killed processes left.
+  // Before the first of the following calls: makes the directory, durably, with what is in it, and removes what killed
+  // processes left. Throws ErrorKind::io where the system refuses.
   void prepare();
+  // Puts the names of all checkpoints that are there on disk, for certain. Throws ErrorKind::io where that failed.
+  void sync_names();
   struct Saved {
     Path directory;
     std::string doubt;  // empty: it is on disk; else why that is not sure

@@ -13,6 +13,7 @@
 #include "train/report.h"
 #include "train/run.h"
 #include "train/run_history.h"
+#include "train/step_dump.h"
 
 namespace gesso {
 namespace {
@@ -28,19 +29,35 @@ bool is_ours(const UnfinishedFile& file) {
   return std::ranges::find(kOurs, file.final_name) != kOurs.end();
 }
 
+// The first that a run writes, and the last that is removed below.
+bool was_started(const Path& run) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(run / kConfigFile, ignored) &&
+         std::filesystem::is_regular_file(run / kStartsFile, ignored);
+}
+
+void remove_dumps(const Path& run, std::int64_t step, FileSystem& files) {
+  if (std::error_code ignored; !std::filesystem::is_directory(run / kDumpsFolder, ignored)) return;
+  CheckpointStore dumps = step_dumps(run, files);
+  dumps.prepare();
+  if (step == 0) dumps.remove_from(0);
+}
+
 }  // namespace
 
-void remove_leftovers(const Path& run, std::int64_t step) {
+void remove_leftovers(const Path& run, std::int64_t step, FileSystem& files) {
   remove_unfinished(run, is_ours);
   remove_unfinished(run / kSamplesFolder, [](const UnfinishedFile& file) {
     return file.final_name.starts_with("step-") && file.final_name.ends_with(".png");
   });
+  if (step == 0 && !was_started(run)) return;
   std::error_code stays;
   for (const RunPicture& picture : saved_pictures(run))
     if (picture.step > step) std::filesystem::remove(picture.file, stays);
-  if (step > 0) return;
-  for (const char* name : {kStartsFile, kCodesFile, kExtremesFile, kWorstPicture, kBestPicture})
-    std::filesystem::remove(run / name, stays);
+  if (step == 0)
+    for (const char* name : {kCodesFile, kExtremesFile, kWorstPicture, kBestPicture, kStartsFile})
+      std::filesystem::remove(run / name, stays);
+  remove_dumps(run, step, files);
 }
 
 }  // namespace gesso

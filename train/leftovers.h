@@ -8,9 +8,10 @@
 namespace gesso {
 
 // Of a run that goes on from `step`, or starts at 0, removes what was half written, and what shows steps that are to be
-// made anew: pictures, and at the start all that a run which saved nothing said of itself. What lies in `checkpoints`
-// and `dumps` is cared for by CheckpointStore::prepare(), metrics.jsonl by MetricsFile. The caller has the run's lock.
-// What cannot be removed stays.
-void remove_leftovers(const Path& run, std::int64_t step);
+// made anew: pictures, and at the start all that a run which saved nothing said of itself, dumps too. A folder in which
+// no run was started keeps what it has, whatever its name. What lies in `checkpoints` is cared for by
+// CheckpointStore::prepare(), metrics.jsonl by MetricsFile. The caller has the run's lock. What cannot be removed
+// stays; of dumps, with an ErrorKind::io.
+void remove_leftovers(const Path& run, std::int64_t step, FileSystem& files);
 
 }  // namespace gesso

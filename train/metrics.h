@@ -28,7 +28,7 @@ Ssim ssim(std::span<const double> a, std::span<const double> b, const ImageShape
 Ssim ssim(std::span<const std::uint8_t> a, std::span<const std::uint8_t> b, const ImageShape& shape);
 Ssim ssim(std::span<const std::uint16_t> a, std::span<const std::uint16_t> b, const ImageShape& shape);
 
-// Counts how often each code of a codebook occurs, among the last `window` codes or among all.
+// Counts how often each code of a codebook occurs.
 class CodeUsage {
  public:
   explicit CodeUsage(std::int64_t codebook_size);

@@ -12,6 +12,8 @@
 #include "train/chosen_settings.h"
 #include "train/open_dataset.h"
 #include "train/recipe_task.h"
+#include "train/report.h"
+#include "train/run_history.h"
 #include "train/run_log.h"
 #include "train/standard_streams.h"
 
@@ -61,10 +63,33 @@ void refuse_file_in(Path directory) {
     fail("{} is a file; name the run's folder with --out", directory.string());
 }
 
+// Where no run was started, files of a run's names are somebody else's.
+void refuse_to_replace(const Path& directory) {
+  std::error_code none_there;
+  const auto is_file = [&](const char* name) { return std::filesystem::is_regular_file(directory / name, none_there); };
+  if (is_file(kConfigFile)) {
+    try {
+      RecipeFile before;
+      load_run_config(directory, before.config());
+    } catch (const Error& error) {
+      fail(error.kind(),
+           "{} holds a {} that is none of a run of this gesso, and would be replaced; name another --out: {}",
+           directory.string(), kConfigFile, error.what());
+    }
+    return;
+  }
+  for (const char* name :
+       {kMetricsFile, kStartsFile, kSkippedFile, kCodesFile, kExtremesFile, kWorstPicture, kBestPicture, kReportFile})
+    if (is_file(name))
+      fail("{} holds {}, which a run would replace, but no run was started there; name another --out",
+           directory.string(), name);
+}
+
 void fresh_config(const RunRequest& request, RecipeFile& file) {
   refuse_file_in(request.directory);
   if (!list_checkpoints(request.directory).empty())
     fail("{} holds a run already; add --resume to go on with it, or choose another --out", request.directory.string());
+  refuse_to_replace(request.directory);
   file.config().load_file(recipe_path(request.recipe));
   for (const std::string& assignment : request.assignments) file.config().assign(assignment);
   file.recipe().about.recipe = request.recipe;
@@ -76,15 +101,22 @@ void fresh_config(const RunRequest& request, RecipeFile& file) {
          request.directory.string());
 }
 
+constexpr std::string_view kContents = ", contents ";
+
 // The samples and their order, wherever they lie: other ones would continue the run differently.
 std::string contents_of(const Dataset& data) {
   const std::string contents = fmt::format("{} images {}", data.size(), data.image_shape().text());
-  return data.contents() ? fmt::format("{}, contents {:016x}", contents, *data.contents()) : contents;
+  return data.contents() ? fmt::format("{}{}{:016x}", contents, kContents, *data.contents()) : contents;
+}
+
+// Runs recorded no contents once.
+bool are_the_same(const std::string& recorded, const std::string& found) {
+  return recorded == found || found.starts_with(fmt::format("{}{}", recorded, kContents));
 }
 
 void record_data(const RunRequest& request, const Dataset& data, std::string& recorded) {
   std::string found = contents_of(data);
-  if (request.resume && !recorded.empty() && recorded != found)
+  if (request.resume && !recorded.empty() && !are_the_same(recorded, found))
     fail(ErrorKind::data,
          "run {} was trained on {}, but {} now holds {} (contents: a hash); give the same data with --data, or start "
          "another run with --out",

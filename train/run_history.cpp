@@ -56,17 +56,18 @@ const Series* RunHistory::series(std::string_view name) const {
   return found == metrics.end() ? nullptr : &*found;
 }
 
+std::string picture_name(std::int64_t step) { return fmt::format("step-{:08}.png", step); }
+
 std::vector<RunPicture> saved_pictures(const Path& run) {
   const Path folder = run / kSamplesFolder;
   std::vector<RunPicture> pictures;
   if (std::error_code ignored; !std::filesystem::is_directory(folder, ignored)) return pictures;
   for (const std::string& name : list_directory(folder)) {
-    constexpr std::string_view kBefore = "step-", kBehind = ".png";
-    if (!name.starts_with(kBefore) || !name.ends_with(kBehind)) continue;
-    const char *begin = name.data() + kBefore.size(), *end = name.data() + name.size() - kBehind.size();
+    constexpr std::string_view kBefore = "step-";
+    if (!name.starts_with(kBefore)) continue;
     std::int64_t step = -1;
-    const auto [stopped, error] = std::from_chars(begin, end, step);
-    if (error == std::errc() && stopped == end && step >= 0) pictures.push_back({step, folder / name});
+    std::from_chars(name.data() + kBefore.size(), name.data() + name.size(), step);
+    if (step >= 0 && name == picture_name(step)) pictures.push_back({step, folder / name});
   }
   std::ranges::stable_sort(pictures, {}, &RunPicture::step);
   return pictures;

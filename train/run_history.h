@@ -65,8 +65,9 @@ struct RunHistory {
 // files are no error, but for config.json. Changes nothing.
 RunHistory read_history(const Path& run);
 
-// The grids of a run, by rising step.
+// The grids of a run, by rising step: files of these names.
 std::vector<RunPicture> saved_pictures(const Path& run);
+std::string picture_name(std::int64_t step);
 
 // A value of metrics.jsonl: saves that failed since the line before, where there were any.
 inline constexpr const char* kSavesFailed = "saves_failed";

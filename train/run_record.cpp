@@ -92,7 +92,7 @@ std::vector<std::byte> RunRecord::png_of(std::int64_t step, const Image& picture
 
 Path RunRecord::pictures(std::int64_t step, const Image& grid) {
   const std::vector<std::byte> png = png_of(step, grid);
-  const Path path = run_ / kSamplesFolder / fmt::format("step-{:08}.png", step);
+  const Path path = run_ / kSamplesFolder / picture_name(step);
   make_directories(path.parent_path());
   write_file_atomically(path, png);
   if (events_) events_->image(step, kSamplesFolder, grid.shape, png);

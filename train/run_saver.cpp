@@ -6,30 +6,12 @@
 #include <utility>
 
 #include "core/error.h"
-#include "train/file_calls.h"
 
 namespace gesso {
 
-namespace {
-
-// A sync that follows a failed one may find nothing left to write, and prove nothing; with a new name it writes them
-// all.
-void write_names_again(FileSystem& system, const Path& directory) {
-  const Path name = directory / (std::string(kTemporaryPrefix) + "names");
-  make_directory(system, name);
-  sync_directory(system, directory);
-  remove_all(system, name);
-}
-
-}  // namespace
-
-RunSaver::RunSaver(const CheckpointStore& store, FileSystem& system, const CheckpointOptions& options,
-                   std::vector<StoredFile> files, const Checkpoint& newest, ProgressLine& line)
-    : system_(system),
-      options_(options),
-      writer_(store, options.keep, std::move(files)),
-      newest_(newest),
-      line_(line) {}
+RunSaver::RunSaver(const CheckpointStore& store, const CheckpointOptions& options, std::vector<StoredFile> files,
+                   const Checkpoint& newest, ProgressLine& line)
+    : store_(store), options_(options), writer_(store, options.keep, std::move(files)), newest_(newest), line_(line) {}
 
 bool RunSaver::due(std::int64_t step) const {
   return step % options_.every == 0 || (retry_step_ > 0 && step >= retry_step_);
@@ -77,7 +59,7 @@ void RunSaver::finish(std::int64_t step) {
          newest_text());
   if (!in_doubt_) return;
   try {
-    write_names_again(system_, directory_of(newest_.directory));
+    store_.sync_names();
   } catch (const Error& error) {
     fail(ErrorKind::io, "step {}, the last one, is saved in {}, but perhaps not on disk: {}", step,
          newest_.directory.string(), error.what());

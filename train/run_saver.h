@@ -17,8 +17,8 @@ class RunSaver {
  public:
   // Into a store that is prepared; newest: the checkpoint that the run goes on from, step 0: none. What fails is told
   // on the line. All must live longer.
-  RunSaver(const CheckpointStore& store, FileSystem& system, const CheckpointOptions& options,
-           std::vector<StoredFile> files, const Checkpoint& newest, ProgressLine& line);
+  RunSaver(const CheckpointStore& store, const CheckpointOptions& options, std::vector<StoredFile> files,
+           const Checkpoint& newest, ProgressLine& line);
 
   bool due(std::int64_t step) const;
   void postpone(std::int64_t step) { retry_step_ = step + 1; }  // what is due then, to the next step
@@ -38,7 +38,7 @@ class RunSaver {
   std::string newest_text() const { return newest_.step == 0 ? "none" : newest_.directory.string(); }
 
  private:
-  FileSystem& system_;
+  CheckpointStore store_;
   CheckpointOptions options_;
   CheckpointWriter writer_;
   Checkpoint newest_;

@@ -203,10 +203,8 @@ void Run::start_directory(const std::string& configuration) {
   if (!options_.resume && !store.list().empty())
     fail("{} came to hold another run just now; choose another --out", directory.string());
   store.prepare();
-  if (std::filesystem::is_directory(directory / kDumpsFolder))
-    try_to([&] { step_dumps(directory, *options_.files).prepare(); });
-  try_to([&] { remove_leftovers(directory, start_.step); });
-  saver_ = std::make_unique<RunSaver>(store, *options_.files, recipe_.checkpoint, saved_files(), start_, *line_);
+  try_to([&] { remove_leftovers(directory, start_.step, *options_.files); });
+  saver_ = std::make_unique<RunSaver>(store, recipe_.checkpoint, saved_files(), start_, *line_);
   write_file_atomically(directory / kConfigFile, configuration);
   record_ = std::make_unique<RunRecord>(directory, recipe_,
                                         RunStart{.step = start_.step,

@@ -97,9 +97,11 @@ void VqvaeTask::after_step(std::int64_t step) {
 }
 
 CodeUsage VqvaeTask::recent_usage() const {
+  const std::int64_t codebook = options_.model.quantizer.codes;
   std::vector<std::int32_t> codes = recent_codes_.to_host<std::int32_t>();
-  std::erase(codes, -1);
-  CodeUsage usage(options_.model.quantizer.codes);
+  // -1 stands where none came yet; what a checkpoint brings may hold anything.
+  std::erase_if(codes, [&](std::int32_t code) { return code < 0 || code >= codebook; });
+  CodeUsage usage(codebook);
   usage.add(codes);
   return usage;
 }
