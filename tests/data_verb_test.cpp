@@ -14,6 +14,7 @@
 #include "tests/mixed_pictures.h"
 #include "tests/program.h"
 #include "tests/temporary_directory.h"
+#include "train/chosen_settings.h"
 #include "train/contact_sheet.h"
 #include "train/font.h"
 #include "train/picture.h"
@@ -137,7 +138,8 @@ TEST_SUITE("data verb") {
     const nlohmann::json facts =
         last_object(run_program(directory.path(), {"data", "info", set, "data.validation=0", "--json"}));
     CHECK(facts["train"] == 1);
-    CHECK(facts["height"] == 32);  // of a set too small to choose by, too
+    CHECK(facts["height"] == chosen_size(std::vector{facts["stored"]["height"][0].get<std::int64_t>(),
+                                                     facts["stored"]["width"][0].get<std::int64_t>()}));
     CHECK(facts["validation"] == 0);
     const Program text = run_program(directory.path(), {"data", "info", set, "data.validation=0", "data.classes=true"});
     for (const char* words : {"train       1 image\n", "validation  0 images\n", "  red\\x1b[31m\\x0a "})
@@ -177,6 +179,33 @@ TEST_SUITE("data verb") {
          {"shape       64x64x1, 8 bits\n", "prepared    shorter side brought to 64, any part of the longer one; grey",
           "stored      heights 70 to 400, widths 70 to 300\n", "classes     0; data.classes=true"})
       CHECK_MESSAGE(text.out.find(words) != std::string::npos, text.out);
+  }
+
+  TEST_CASE("data says where training would refuse a folder, and looks at it by what can be chosen") {
+    const TemporaryDirectory directory;
+    std::filesystem::create_directory(directory / "set");
+    const std::string set = (directory / "set").string();
+    const auto look = [&](const std::vector<std::string>& words) {
+      const Program program = run_program(directory.path(), {"data", "info", set, "--json"});
+      const nlohmann::json facts = last_object(program);
+      CHECK(facts["channels"] == 1);
+      CHECK(facts["prepared"].get<std::string>().find("any part of the longer one; grey") != std::string::npos);
+      CHECK(facts["prepared"].get<std::string>().ends_with("mirrored half of the time"));
+      CHECK(std::ranges::count(program.errors, '\n') == 1);
+      CHECK(program.errors.starts_with("gesso data: train would refuse this folder: " + set));
+      for (const std::string& word : words)
+        CHECK_MESSAGE(program.errors.find(word) != std::string::npos, program.errors);
+      return facts;
+    };
+    directory.write("set/0.png", png_text(Image({20, 40, 1})));
+    CHECK(look({"a single picture", "; shown with the default of data.validation\n"})["height"] == 16);
+    for (int i = 0; i < 12; ++i) directory.write(fmt::format("set/{}.png", i), png_text(Image({4, 4, 1})));
+    const nlohmann::json facts = look({"below 8 pixels", "data.size=8", "; shown with the default of data.size\n"});
+    CHECK(facts["validation"].get<int>() >= 1);
+    CHECK(facts["train"].get<int>() + facts["validation"].get<int>() == 12);
+    CHECK(run_program(directory.path(), {"data", "info", set, "data.size=8"}).errors.empty());
+    const Program none = run_program(directory.path(), {"data", "scan", directory / "nowhere", "--kind", "folder"});
+    CHECK(std::ranges::count(none.errors, '\n') == 1);
   }
 
   TEST_CASE("data counts the files that it leaves out as no pictures, in both splits") {

@@ -13,9 +13,11 @@
 #include "train/chosen_settings.h"
 #include "train/contact_sheet.h"
 #include "train/data_loader.h"
+#include "train/folder_dataset.h"
 #include "train/open_dataset.h"
 #include "train/picture.h"
 #include "train/png.h"
+#include "train/standard_streams.h"
 #include "train/statistics_cache.h"
 #include "train/text.h"
 
@@ -30,13 +32,15 @@ struct DataVerbOptions {
 };
 
 // As training would choose. A folder that training would refuse, for too few pictures or too small ones, is looked at
-// all the same.
+// all the same, and that is told.
 void choose_settings_to_look(RecipeFile& file) {
-  try {
-    choose_data_settings(file);
-  } catch (const Error& error) {
-    if (file.recipe().data.kind != "folder" || error.kind() != ErrorKind::data) throw;
-  }
+  const std::string refusal = choose_possible_data_settings(file);
+  if (refusal.empty()) return;
+  std::string defaults;
+  for (const JsonConfig::Description& field : file.config().describe())
+    if (field.key.starts_with("data.") && file.config().is_auto(field.key))
+      defaults += (defaults.empty() ? "; shown with the default of " : ", ") + field.key;
+  tell(fmt::format("gesso data: train would refuse this folder: {}{}\n", escaped(refusal), defaults));
 }
 
 // A look at a set refuses none for its broken files; it tells them.

@@ -101,48 +101,57 @@ LookedAt look_at(const DataOptions& data) {
   return found;
 }
 
-void check_enough(const DataOptions& data, const LookedAt& found) {
+// Why training refuses these pictures; empty: it does not.
+std::string refusal_of(const Chooser& chooser, const DataOptions& data, const LookedAt& found) {
   const std::string bad = found.problem.empty() ? "" : "; the first file that cannot be used: " + found.problem;
   if (found.shorter_sides.empty())
-    fail(ErrorKind::data,
-         "{}: no PNG or JPEG that can be read among its {} files; name another folder with --data, or convert its "
-         "pictures{}",
-         data.path, found.files, bad);
+    return fmt::format(
+        "{}: no PNG or JPEG that can be read among its {} files; name another folder with --data, or convert its "
+        "pictures{}",
+        data.path, found.files, bad);
   if (found.places.size() < 2)
-    fail(ErrorKind::data, "{}: a single picture; at least two are needed, one of them to test with{}", data.path, bad);
+    return fmt::format("{}: a single picture; at least two are needed, one of them to test with{}", data.path, bad);
+  if (chooser.is_open("data.size") && chosen_size(found.shorter_sides) == 0)
+    return fmt::format(
+        "{}: the shorter side of more than a quarter of the pictures is below 8 pixels; larger pictures are needed, or "
+        "data.size=8, which enlarges these",
+        data.path);
+  return {};
 }
 
-void choose_size(Chooser& chooser, const DataOptions& data, const LookedAt& found) {
-  if (!chooser.is_open("data.size")) return;
-  const std::int64_t size = chosen_size(found.shorter_sides);
-  if (size == 0)
-    fail(ErrorKind::data,
-         "{}: the shorter side of more than a quarter of the pictures is below 8 pixels; larger pictures are needed, "
-         "or data.size=8, which enlarges these",
-         data.path);
-  chooser.choose("data.size", size,
-                 fmt::format("of 8, 16, 32, 64 and 128 the largest that the shorter side of 3 in 4 pictures reaches; "
-                             "{} were looked at",
-                             found.shorter_sides.size()));
+// shorter_sides: at least one.
+void choose_shape(Chooser& chooser, const LookedAt& found) {
+  if (const std::int64_t size = chosen_size(found.shorter_sides); size > 0)
+    chooser.choose("data.size", size,
+                   fmt::format("of 8, 16, 32, 64 and 128 the largest that the shorter side of 3 in 4 pictures reaches; "
+                               "{} were looked at",
+                               found.shorter_sides.size()));
+  const bool is_grey = found.grey == std::ssize(found.shorter_sides);
+  chooser.choose("data.channels", is_grey ? 1 : 3, is_grey ? "all files hold grey" : "not all files hold grey");
 }
 
-void choose_folder(Chooser& chooser, RecipeFile& file) {
-  const DataOptions& data = file.recipe().data;
+// places: at least two.
+void choose_validation(Chooser& chooser, const LookedAt& found) {
+  if (!chooser.is_open("data.validation")) return;
+  const double share = chosen_validation(found.places);
+  const auto tested = std::ranges::count_if(found.places, [&](double place) { return place < share; });
+  const std::string others = found.others == 0 ? "" : fmt::format("; left out as no PNG or JPEG: {}", found.others);
+  chooser.choose("data.validation", share,
+                 fmt::format("leaves {} of {} pictures to test with{}", tested, found.places.size(), others));
+}
+
+// As far as the pictures allow; returns as refusal_of() does.
+std::string choose_folder(Chooser& chooser, const DataOptions& data) {
+  std::string refusal;
   if (chooser.is_open("data.size") || chooser.is_open("data.channels") || chooser.is_open("data.validation")) {
     const LookedAt found = look_at(data);
-    check_enough(data, found);
-    choose_size(chooser, data, found);
-    const bool is_grey = found.grey == std::ssize(found.shorter_sides);
-    chooser.choose("data.channels", is_grey ? 1 : 3, is_grey ? "all files hold grey" : "not all files hold grey");
-    const auto files = found.places.size();
-    const double share = chooser.is_open("data.validation") ? chosen_validation(found.places) : data.validation;
-    const auto tested = std::ranges::count_if(found.places, [&](double place) { return place < share; });
-    const std::string others = found.others == 0 ? "" : fmt::format("; left out as no PNG or JPEG: {}", found.others);
-    chooser.choose("data.validation", share,
-                   fmt::format("leaves {} of {} pictures to test with{}", tested, files, others));
+    refusal = refusal_of(chooser, data, found);
+    if (!found.shorter_sides.empty()) choose_shape(chooser, found);
+    if (found.places.size() >= 2) choose_validation(chooser, found);
   }
   chooser.choose("data.crop", "random", "each step sees another part of the longer side");
   chooser.choose("data.flip", true, "most photographs may be mirrored; not so pictures of text");
+  return refusal;
 }
 
 // As far as there are data of another kind, these keys say nothing.
@@ -188,7 +197,7 @@ double chosen_validation(std::span<const double> places) {
   return short_between(sorted[first_of_training - 1], sorted[first_of_training]);
 }
 
-void choose_data_settings(RecipeFile& file) {
+std::string choose_possible_data_settings(RecipeFile& file) {
   Chooser chooser(file);
   const DataOptions& data = file.recipe().data;
   if (chooser.is_open("data.kind")) {
@@ -197,10 +206,14 @@ void choose_data_settings(RecipeFile& file) {
     chooser.choose("data.kind", kind,
                    kind == "folder" ? "no files of MNIST or CIFAR-10 lie in it" : "by its files' names");
   }
-  if (data.kind == "folder")
-    choose_folder(chooser, file);
-  else
-    choose_others(chooser, data);
+  if (data.kind == "folder") return choose_folder(chooser, data);
+  choose_others(chooser, data);
+  return {};
+}
+
+void choose_data_settings(RecipeFile& file) {
+  if (const std::string refusal = choose_possible_data_settings(file); !refusal.empty())
+    fail(ErrorKind::data, "{}", refusal);
 }
 
 void choose_training_settings(RecipeFile& file, const Dataset& train_data) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "train/dataset.h"
 #include "train/recipe.h"
@@ -13,6 +14,10 @@ namespace gesso {
 // Those that say how data are read. Of a folder it looks at the headers of up to a thousand pictures. Throws
 // ErrorKind::data where there are too few pictures to choose by, or too small ones.
 void choose_data_settings(RecipeFile& file);
+
+// As above, but chooses as many as the pictures allow where there are too few or too small ones; returns why training
+// refuses them, or nothing where it does not.
+std::string choose_possible_data_settings(RecipeFile& file);
 
 // All others, by the data that were then opened. The recipe's image shape must be resolved.
 void choose_training_settings(RecipeFile& file, const Dataset& train_data);
