@@ -203,6 +203,8 @@ TEST_SUITE("durable run") {
     make_directories(folder / "other");
     expect_error(ErrorKind::data, {"other", "no config.json"},
                  [&] { (void)train_small({}, {.directory = folder / "other", .resume = true}); });
+    expect_error(ErrorKind::usage, {"train.batch", "more than the 4 images"},
+                 [&] { (void)train_small({"data.count=4"}, {.directory = folder / "other"}); });
     CHECK(list_directory(folder / "other").empty());
   }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <random>
 #include <set>
 #include <string>
@@ -108,6 +109,81 @@ TEST_SUITE("folder") {
                  [&] { open_folder_dataset(options, Split::train); });
     options.max_bad = 0.25;
     CHECK(open_folder_dataset(options, Split::train)->size() == 3);
+  }
+
+  TEST_CASE("labels follow from the pictures: no folder without any moves one, and none of a run is data") {
+    TemporaryDirectory directory;
+    for (const char* name : {"ant", "cat-2", "cat", "zebra"}) {
+      std::filesystem::create_directory(directory / name);
+      directory.write(name + "/a.png"s, grey_png(Image({8, 8, 1}, 1)));
+    }
+    const auto expect_classes = [&](const std::vector<std::string>& wanted) {
+      const auto data = open_folder_dataset(all_of(directory.path()), Split::train);
+      std::vector<std::string> classes;
+      for (std::int64_t i = 0; i < data->classes(); ++i) classes.push_back(data->class_name(i));
+      CHECK(classes == wanted);
+      CHECK(data->size() == std::ssize(wanted));
+      for (std::int64_t i = 0; i < data->size(); ++i) CHECK(read_batch(*data, {i}).images[0] == 1);
+      const std::vector<std::string> files = {"ant/a.png", "cat-2/a.png", "cat/a.png", "zebra/a.png"};
+      const FolderListing listing = list_folder(directory.path());
+      for (const ListedFile& file : listing.files)
+        if (std::ranges::find(files, file.name) != files.end())
+          CHECK(listing.classes.at(static_cast<std::size_t>(file.label)) == file.name.substr(0, file.name.find('/')));
+    };
+    const std::vector<std::string> wanted = {"ant", "cat", "cat-2", "zebra"};
+    expect_classes(wanted);
+    std::filesystem::create_directories(directory / "empty/deep");
+    std::filesystem::create_directories(directory / "notes");
+    directory.write("notes/labels.csv", "a,b");
+    for (const char* run : {"runs/begun", "runs/old", "cat/run", "lone"}) {  // with what gesso train writes first
+      std::filesystem::create_directories(directory / run / "samples");
+      directory.write(run + "/config.json"s, "{}");
+      directory.write(run + "/samples/step-00000001.png"s, grey_png(Image({8, 8, 1}, 9)));
+      directory.write(run + "/"s + (run == "runs/old"s ? "metrics.jsonl" : "lock"), "");
+    }
+    expect_classes(wanted);
+    directory.write("runs/page.html", "<html>");
+    directory.write("runs/.DS_Store", "");
+    expect_classes(wanted);
+    directory.write("config.json", "{}");  // some other program's
+    directory.write("cat/config.json", "{}");
+    expect_classes(wanted);
+    for (const std::string& name : wanted) std::filesystem::remove_all(directory / name);
+    directory.write("beside.png", grey_png(Image({8, 8, 1}, 1)));
+    CHECK(open_folder_dataset(all_of(directory.path()), Split::train)->classes() == 0);
+  }
+
+  TEST_CASE("a run may lie among its pictures, and goes on with them") {
+    const TemporaryDirectory directory;
+    const Path pets = directory / "pets", run = pets / "runs/one";
+    std::filesystem::create_directory(pets);
+    std::mt19937_64 random(test_seed());
+    for (const char* name : {"pets/ant", "pets/cat", "pets/zebra"}) {
+      std::filesystem::create_directory(directory / name);
+      for (int i = 0; i < 6; ++i) directory.write(fmt::format("{}/{}.png", name, i), grey_png(scene(random, 8, 8, 1)));
+    }
+    const auto done = [&](const std::vector<std::string>& words) {
+      const Program program = run_program(directory.path(), words);
+      CHECK_MESSAGE(program.exit_code == 0, program.errors);
+      return program.out + program.errors;
+    };
+    const auto facts = [&] {
+      return nlohmann::json::parse(done({"data", "info", pets, "data.classes=true", "--json"}).c_str());
+    };
+    const nlohmann::json before = facts();
+    CHECK(before["classes"].size() == 3);
+    CHECK(before["runs"].empty());
+    (void)done({"train", "vqvae", "--data", pets, "--out", run, "train.steps=1", "model.hidden=4", "data.classes=true",
+                "sample.count=2"});
+    (void)done({"report", run, "--out", pets / "runs/page.html"});
+    nlohmann::json after = facts();
+    CHECK(after["classes"] == before["classes"]);
+    CHECK(after["runs"] == nlohmann::json({"runs/one"}));
+    const std::string told = "1 folder of a run, with all in it: 'runs/one'";
+    for (const char* look : {"info", "scan"})
+      CHECK(done({"data", look, pets}).find("left out    " + told) != std::string::npos);
+    CHECK(done({"train", "vqvae", "--resume", "--out", run, "train.steps=2"}).find("left out     " + told) !=
+          std::string::npos);
   }
 
   TEST_CASE("without folders there are no classes") {

@@ -7,7 +7,9 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "tests/mixed_pictures.h"
 #include "tests/program.h"
+#include "tests/support.h"
 #include "tests/temporary_directory.h"
 
 namespace gesso {
@@ -107,6 +109,39 @@ TEST_SUITE("mistakes") {
     refused(kUsage, {"vqvae-fashion", "data.kind=shapes"}, {"/usr/share/", "data.path= where a recipe names one"});
     expect_refusal(folder, kUsage, {"data", "info", "nowhere", "--recipe", "vqvae-shapes"},
                    {"data.path (--data) is 'nowhere'"});
+  }
+
+  TEST_CASE("a run is not put where pictures of its data lie, and a start that is refused leaves nothing behind") {
+    const TemporaryDirectory folder;
+    const Path pets = folder / "pets";
+    std::mt19937_64 random(test_seed());
+    for (const char* name : {"pets/ant", "pets/cat/deep", "pets/none"}) {
+      std::filesystem::create_directories(folder / name);
+      for (int i = 0; i < 12 && name != std::string("pets/none"); ++i)
+        folder.write(fmt::format("{}/{}.png", name, i), mixed_picture(random, 4));
+    }
+    std::filesystem::create_directory_symlink(pets / "cat", folder / "link");
+    folder.write("pets/cat/config.json", "{}");  // some other program's
+    const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
+      std::vector<std::string> words = {"train", "vqvae", "--out", out};
+      words.insert(words.end(), more.begin(), more.end());
+      return words;
+    };
+    const std::vector<Path> places = {pets, pets / "cat", pets / "cat/deep/", pets / "none/../cat", folder / "link"};
+    for (const Path& out : places)
+      expect_refusal(folder, kUsage, train(out, {"--data", pets}),
+                     {out.string() + " holds pictures of the data set", ".png'", "is no data", "--out"});
+    const Path none = pets / "none";
+    expect_refusal(folder, kUsage, train(none, {"--data", pets, "train.batch=1000"}), {"train.batch"});
+    expect_refusal(folder, kUsage, train(pets / "cat", {"--resume"}), {"was started with recipe"});
+    expect_refusal(folder, kData, train(none, {"--data", none}), {"no PNG or JPEG", "among its 0 files"});
+    expect_refusal(folder, kData, train(none, {"--data", "nowhere"}), {"no such folder"});
+    for (const Path& out : {pets, pets / "cat", pets / "cat/deep", none})
+      CHECK_MESSAGE(!std::filesystem::exists(out / "lock"), out.string());
+    for (const Path& out : {none, pets / "cat/new"}) {
+      const Program plan = run_program(folder.path(), train(out, {"--data", pets, "--dry-run"}));
+      CHECK_MESSAGE(plan.exit_code == 0, plan.errors);
+    }
   }
 
   TEST_CASE("runs that are not there, or are there already, are told with what to do") {

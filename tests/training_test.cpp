@@ -252,7 +252,7 @@ TEST_SUITE("training") {
     run(runs / "two", more);
     CHECK(run(runs / "one", {"train.steps=4"}, true).step == 4);
     CHECK(data(runs / "one") == data(runs / "two"));
-    expect_error(ErrorKind::usage, {"folder of the pictures", "another --out"}, [&] { run(pictures, more); });
+    expect_error(ErrorKind::usage, {"holds pictures of the data set", "another --out"}, [&] { run(pictures, more); });
   }
 
   TEST_CASE("a run cannot end before the step that it has come to, and one that is finished starts nothing") {

@@ -100,15 +100,17 @@ nlohmann::ordered_json facts_of(const Recipe& recipe) {
                                 {"validation", in_validation[i]}});
   facts["skipped"] = bad_files_of(*train, *validation);
   facts["left_out"] = train->left_out() + validation->left_out();
+  facts["runs"] = train->runs();
   facts["prepared"] = preparation_of(recipe.data);
   if (const auto stored = united(train->stored(), validation->stored())) facts["stored"] = json_of(*stored);
   return facts;
 }
 
-// Nothing where no file was.
-void print_left_out(std::int64_t files) {
+// Nothing where nothing was.
+void print_left_out(std::int64_t files, const std::vector<std::string>& runs) {
   if (files > 0)
     fmt::print("left out    {}, no PNG or JPEG by name or content\n", counted(static_cast<std::size_t>(files), "file"));
+  if (!runs.empty()) fmt::print("left out    {}\n", text_of_runs(runs));
 }
 
 // What a folder of files of any size adds to the shape.
@@ -141,14 +143,15 @@ void run_info(const DataVerbOptions& options) {
                row["train"].get<std::int64_t>(), row["validation"].get<std::int64_t>());
   fmt::print("skipped     {}\n", counted(facts["skipped"].size(), "file"));
   for (const auto& file : facts["skipped"]) fmt::print("  {}\n", file.get<std::string>());
-  print_left_out(facts["left_out"].get<std::int64_t>());
+  print_left_out(facts["left_out"].get<std::int64_t>(), facts["runs"].get<std::vector<std::string>>());
 }
 
 // Every file of both splits that cannot be used. Of a set that is no folder of pictures the first fault is told.
 struct Scan {
   std::size_t usable = 0;
-  std::vector<std::string> bad;  // each with the reason
-  std::int64_t left_out = 0;     // files that are no pictures, and not meant as such
+  std::vector<std::string> bad;   // each with the reason
+  std::int64_t left_out = 0;      // files that are no pictures, and not meant as such
+  std::vector<std::string> runs;  // Dataset::runs()
 };
 Scan scan_of(Recipe recipe) {
   recipe.data.max_bad = 1;
@@ -160,6 +163,7 @@ Scan scan_of(Recipe recipe) {
       scan.usable += static_cast<std::size_t>(data->size());
       scan.bad.insert(scan.bad.end(), data->skipped().begin(), data->skipped().end());
       scan.left_out += data->left_out();
+      scan.runs = data->runs();
     } catch (const Error& error) {
       if (recipe.data.kind == "folder" || error.kind() != ErrorKind::data) throw;
       scan.bad.push_back(escaped(error.what()));
@@ -173,10 +177,11 @@ Scan scan_of(Recipe recipe) {
 void run_scan(const DataVerbOptions& options, Outcome& outcome) {
   const Scan scan = scan_of(recipe_of(options));
   if (!scan.bad.empty()) outcome.exit_code = static_cast<int>(ErrorKind::data);
-  if (options.json) return print_json({{"usable", scan.usable}, {"bad", scan.bad}, {"left_out", scan.left_out}});
+  if (options.json)
+    return print_json({{"usable", scan.usable}, {"bad", scan.bad}, {"left_out", scan.left_out}, {"runs", scan.runs}});
   fmt::print("usable      {}\nbad         {}\n", counted(scan.usable, "image"), counted(scan.bad.size(), "file"));
   for (const std::string& file : scan.bad) fmt::print("  {}\n", file);
-  print_left_out(scan.left_out);
+  print_left_out(scan.left_out, scan.runs);
 }
 
 void run_preview(const DataVerbOptions& options, const std::string& command_line) {

@@ -46,6 +46,7 @@ class Dataset {
     std::optional<std::uint64_t> contents{};
     std::int64_t left_out = 0;          // files among the others that are no pictures, and not meant as such
     std::optional<SizeRange> stored{};  // of samples with files of their own, as they lie there: not yet upright
+    std::vector<std::string> runs{};    // folders among the files that gesso train made, left out with all in them
   };
   virtual ~Dataset() = default;
 
@@ -64,6 +65,7 @@ class Dataset {
   std::optional<std::uint64_t> contents() const { return info_.contents; }
   std::int64_t left_out() const { return info_.left_out; }
   const std::optional<SizeRange>& stored() const { return info_.stored; }
+  const std::vector<std::string>& runs() const { return info_.runs; }
 
   // Of the list that training goes through: the samples, and the gaps between them. Which files turn out to be bad
   // moves no other one in it.

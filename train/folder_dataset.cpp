@@ -132,17 +132,6 @@ void scan(const FolderOptions& options, std::vector<Entry<T>>& entries) {
   });
 }
 
-// Whether the file counts as one of the data set, used or not: as scan() has it, without decoding.
-bool counts(const FolderOptions& options, const ListedFile& file) {
-  if (!file.problem.empty()) return true;
-  try {
-    return is_meant_as_picture(options.path / file.name);
-  } catch (const Error& error) {
-    if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
-    return true;
-  }
-}
-
 // Moves the files of the split out of the list; what is left of it is the other split's.
 template <class T>
 std::vector<Entry<T>> entries_of(const FolderOptions& options, Split split, std::vector<ListedFile>& files) {
@@ -159,7 +148,8 @@ std::vector<Entry<T>> entries_of(const FolderOptions& options, Split split, std:
 std::int64_t count_files(const FolderOptions& options, std::span<const ListedFile> files) {
   std::atomic<std::int64_t> count = 0;
   parallel_for(thread_pool(), std::ssize(files), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; ++i) count += counts(options, files[static_cast<std::size_t>(i)]) ? 1 : 0;
+    for (std::int64_t i = begin; i < end; ++i)
+      count += counts(options.path, files[static_cast<std::size_t>(i)]) ? 1 : 0;
   });
   return count;
 }
@@ -222,11 +212,24 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
                      .gaps = std::move(gaps),
                      .contents = contents,
                      .left_out = static_cast<std::int64_t>(left_out),
-                     .stored = stored_sizes(entries)};
+                     .stored = stored_sizes(entries),
+                     .runs = std::move(listing.runs)};
   return std::make_unique<FolderDataset<T>>(std::move(info), options, std::move(entries));
 }
 
 }  // namespace
+
+std::string text_of_runs(std::span<const std::string> runs) {
+  constexpr std::size_t kShown = 3;
+  if (runs.empty()) return {};
+  std::string names;
+  for (const std::string& run : runs.first(std::min(kShown, runs.size())))
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", in_quotes(run));
+  const bool one = runs.size() == 1;
+  return fmt::format("{}, with all in {}: {}{}",
+                     one ? "1 folder of a run" : fmt::format("{} folders of runs", runs.size()), one ? "it" : "them",
+                     names, runs.size() > kShown ? ", ..." : "");
+}
 
 std::unique_ptr<Dataset> open_folder_dataset(const FolderOptions& options, Split split) {
   if (options.size < 1 || (options.channels != 1 && options.channels != 3) || (options.bits != 8 && options.bits != 16))

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 
 #include "train/dataset.h"
 #include "train/files.h"
@@ -15,7 +17,7 @@ struct FolderOptions {
   std::int64_t size = 64;      // height and width: the shorter side is brought to it, the longer one is cropped
   std::int64_t channels = 3;   // 1 or 3
   int bits = 8;                // 8 or 16
-  bool classes = true;         // the folders in it are the classes; false: there are none
+  bool classes = true;         // the folders in it that have pictures are the classes; false: there are none
   bool crop_anywhere = false;  // keep what a View may show beside the middle
   double validation = 0.1;     // share of the files
   double max_bad = 0.001;      // share of the files of both splits that may be skipped
@@ -29,5 +31,8 @@ struct FolderOptions {
 // ErrorKind::data where these are too many, by themselves and not with those of the other split, which nobody has
 // looked at; or where there is no picture and may_be_empty does not hold.
 std::unique_ptr<Dataset> open_folder_dataset(const FolderOptions& options, Split split);
+
+// "1 folder of a run, with all in it: 'runs/one'": what Dataset::runs() says was left out. Empty: nothing was.
+std::string text_of_runs(std::span<const std::string> runs);
 
 }  // namespace gesso

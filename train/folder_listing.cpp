@@ -6,8 +6,10 @@
 
 #include "core/error.h"
 #include "core/rng.h"
+#include "train/picture.h"
 #include "train/recipe.h"
 #include "train/run_history.h"
+#include "train/run_lock.h"
 #include "train/text.h"
 
 namespace gesso {
@@ -17,46 +19,41 @@ namespace fs = std::filesystem;
 
 struct Subfolder {
   std::string name;  // below the folder, with a '/' behind; empty: the folder itself
-  std::int32_t label = 0;
   int depth = 0;
 };
+
+// The folder's own folder that the file lies in; empty: none.
+std::string_view top_of(const ListedFile& file) {
+  const std::size_t end = file.name.find('/');
+  return std::string_view(file.name).substr(0, end == std::string::npos ? 0 : end);
+}
 
 class Walk {
  public:
   explicit Walk(const Path& folder) : folder_(folder), real_(fs::canonical(folder)) {}
 
   FolderListing go(bool with_classes) {
-    std::error_code ignored;
-    for (const std::string& name : with_classes ? list_directory(folder_) : std::vector<std::string>())
-      if (!hidden(name) && fs::symlink_status(folder_ / name, ignored).type() == fs::file_type::directory &&
-          !is_of_runs(folder_ / name))
-        listing_.classes.push_back(name);
-    std::vector<Subfolder> open = {{"", listing_.classes.empty() ? 0 : ListedFile::kNoClass, 0}};
+    std::vector<Subfolder> open = {{"", 0}};
     while (!open.empty()) {
       const Subfolder next = std::move(open.back());
       open.pop_back();
       visit(next, open);
     }
     std::ranges::sort(listing_.files, {}, &ListedFile::name);
+    std::ranges::sort(listing_.runs);
+    if (with_classes) find_classes();
     return std::move(listing_);
   }
 
  private:
   static bool hidden(const std::string& name) { return name.starts_with('.'); }
-  // What gesso train made there: its pictures are no data.
+  // What gesso train made there: its pictures are no data. A run that has just begun has no metrics yet.
   static bool is_run(const Path& folder) {
-    std::error_code ignored;
-    return fs::is_regular_file(folder / kConfigFile, ignored) && fs::is_regular_file(folder / kMetricsFile, ignored);
-  }
-  static bool is_of_runs(const Path& folder) {
-    if (is_run(folder)) return true;
-    try {
-      const std::vector<std::string> names = list_directory(folder);
-      return !names.empty() && std::ranges::all_of(names, [&](const auto& name) { return is_run(folder / name); });
-    } catch (const Error& error) {
-      if (error.kind() == ErrorKind::memory) throw;
-      return false;  // visit() will say why it cannot be read
-    }
+    const auto has = [&](const char* name) {
+      std::error_code ignored;
+      return fs::is_regular_file(folder / name, ignored);
+    };
+    return has(kConfigFile) && (has(kLockFile) || has(kMetricsFile));
   }
 
   void visit(const Subfolder& at, std::vector<Subfolder>& open) {
@@ -77,11 +74,12 @@ class Walk {
     std::error_code error;
     const Path path = folder_ / (at.name + name);
     const fs::file_type type = fs::symlink_status(path, error).type();
-    ListedFile file{at.name + name, at.label};
+    ListedFile file{at.name + name};
     if (type == fs::file_type::directory) {
-      if (is_run(path)) return;
-      const auto place = std::ranges::lower_bound(listing_.classes, name) - listing_.classes.begin();
-      open.push_back({file.name + "/", at.depth == 0 ? static_cast<std::int32_t>(place) : at.label, at.depth + 1});
+      if (is_run(path))
+        listing_.runs.push_back(std::move(file.name));
+      else
+        open.push_back({file.name + "/", at.depth + 1});
       return;
     }
     if (error)
@@ -91,6 +89,21 @@ class Walk {
     else if (type != fs::file_type::regular)
       file.problem = "is neither a file nor a folder";
     listing_.files.push_back(std::move(file));
+  }
+
+  void find_classes() {
+    std::vector<std::string>& classes = listing_.classes;
+    for (const ListedFile& file : listing_.files)  // those of one folder stand together
+      if (const std::string_view top = top_of(file);
+          !top.empty() && (classes.empty() || classes.back() != top) && counts(folder_, file))
+        classes.emplace_back(top);
+    if (classes.empty()) return;
+    std::ranges::sort(classes);
+    for (ListedFile& file : listing_.files) {
+      const auto place = std::ranges::lower_bound(classes, top_of(file));
+      const bool has_class = place != classes.end() && *place == top_of(file);
+      file.label = has_class ? static_cast<std::int32_t>(place - classes.begin()) : ListedFile::kNoClass;
+    }
   }
 
   std::string problem_of_link(const Path& link) const {
@@ -125,6 +138,16 @@ FolderListing list_folder(const Path& folder, bool with_classes) {
          "files in it",
          folder.string());
   return Walk(folder).go(with_classes);
+}
+
+bool counts(const Path& folder, const ListedFile& file) {
+  if (!file.problem.empty()) return true;
+  try {
+    return is_meant_as_picture(folder / file.name);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::data && error.kind() != ErrorKind::io) throw;
+    return true;
+  }
 }
 
 double place_of(const std::string& name) {

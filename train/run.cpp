@@ -10,12 +10,14 @@
 #include "core/error.h"
 #include "train/checkpoint.h"
 #include "train/chosen_settings.h"
+#include "train/folder_listing.h"
 #include "train/open_dataset.h"
 #include "train/recipe_task.h"
 #include "train/report.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
 #include "train/standard_streams.h"
+#include "train/text.h"
 
 namespace gesso {
 namespace {
@@ -85,6 +87,22 @@ void refuse_to_replace(const Path& directory) {
            directory.string(), name);
 }
 
+// They would be lost to the data set: what lies in a run's folder is none of it.
+void refuse_pictures_in(const Path& directory, const DataOptions& data) {
+  std::error_code none_there;
+  const Path run = std::filesystem::canonical(directory, none_there);
+  if (data.kind != "folder" || none_there) return;
+  const Path place = run.lexically_relative(std::filesystem::canonical(data.path, none_there));
+  if (none_there || *place.begin() == "..") return;
+  const std::string in_it = place == "." ? "" : place.string() + "/";
+  const FolderListing listing = list_folder(data.path, false);
+  const auto found = std::ranges::find_if(
+      listing.files, [&](const ListedFile& file) { return file.name.starts_with(in_it) && counts(data.path, file); });
+  if (found == listing.files.end()) return;
+  fail("{} holds pictures of the data set, such as {}, and what lies in a run's folder is no data; name another --out",
+       directory.string(), in_quotes(found->name));
+}
+
 void fresh_config(const RunRequest& request, RecipeFile& file) {
   refuse_file_in(request.directory);
   if (!list_checkpoints(request.directory).empty())
@@ -94,11 +112,7 @@ void fresh_config(const RunRequest& request, RecipeFile& file) {
   for (const std::string& assignment : request.assignments) file.config().assign(assignment);
   file.recipe().about.recipe = request.recipe;
   choose_data_settings(file);
-  const DataOptions& data = file.recipe().data;
-  std::error_code other;
-  if (data.kind == "folder" && std::filesystem::equivalent(request.directory, data.path, other))
-    fail("{} is the folder of the pictures to train on, which those of a run would join; name another --out",
-         request.directory.string());
+  refuse_pictures_in(request.directory, file.recipe().data);
 }
 
 constexpr std::string_view kContents = ", contents ";
@@ -135,10 +149,10 @@ void load_run_config(const Path& directory, JsonConfig& config) {
 
 PreparedRun prepare_run(const RunRequest& request, RecipeFile& file) {
   PreparedRun run;
-  // Before data are opened, which may take minutes. A folder that is no run to go on with is left as it is.
-  const bool is_there = request.resume ? std::filesystem::exists(config_path(request.directory))
-                                       : std::filesystem::is_directory(request.directory);
-  if (is_there && !request.look_only) run.lock.emplace(posix_file_system(), request.directory);
+  // Before data are opened, which may take minutes. Where either is missing nobody trains: that is left as it is.
+  const bool is_run =
+      std::filesystem::exists(config_path(request.directory)) && std::filesystem::exists(request.directory / kLockFile);
+  if (is_run && !request.look_only) run.lock.emplace(posix_file_system(), request.directory);
   request.resume ? resume_config(request, file) : fresh_config(request, file);
   Recipe& recipe = file.recipe();
   recipe.about.version = request.version;

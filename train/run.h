@@ -23,14 +23,14 @@ struct RunRequest {
 };
 
 struct PreparedRun {
-  std::optional<RunLock> lock;  // none: the directory is not there yet, or it was but for a look
+  std::optional<RunLock> lock;  // none: the directory is no run yet, or it was but for a look
   std::unique_ptr<Dataset> data;
 };
 // Resolves the recipe of a fresh run, or, resuming, that of the run directory that is there: only some keys may then
 // differ (train.steps, how often things are written, where the data lie, what becomes of spikes, learning rates).
-// Writes nothing but `lock`. Returns the training data, which the recipe's image shape now fits. Throws
-// ErrorKind::usage where the directory is taken or in use, or a key may not change, naming both values; ErrorKind::data
-// where a run would go on with other training images.
+// Writes nothing but the `lock` of a run that is there. Returns the training data, which the recipe's image shape now
+// fits. Throws ErrorKind::usage where the directory is taken or in use or holds pictures of the data set, or a key may
+// not change, naming both values; ErrorKind::data where a run would go on with other training images.
 PreparedRun prepare_run(const RunRequest& request, RecipeFile& file);
 
 // The settings of a run that is there. Throws ErrorKind::data where the directory is none; else as JsonConfig.

@@ -26,7 +26,7 @@ std::string holder(FileSystem& files, const Path& path) {
 }
 
 OpenFile locked(FileSystem& files, const Path& run) {
-  const Path path = run / "lock";
+  const Path path = run / kLockFile;
   if (std::optional<OpenFile> file = OpenFile::locked(files, path, this_process())) return std::move(*file);
   fail("{} is in use by {}; wait until that ends, or give another --out", run.string(), holder(files, path));
 }

@@ -5,6 +5,8 @@
 
 namespace gesso {
 
+inline constexpr const char* kLockFile = "lock";
+
 // Held while it lives, and given back by the system where the process is killed. The file `lock` stays: removing it
 // would let two processes lock two files of that name.
 class RunLock {

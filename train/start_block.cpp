@@ -12,6 +12,7 @@
 #include "core/thread_pool.h"
 #include "train/append_file.h"
 #include "train/bad_files.h"
+#include "train/folder_dataset.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
 #include "train/text.h"
@@ -130,6 +131,8 @@ std::vector<std::string> start_block(const StartFacts& facts) {
       fmt::format("determinism  same bits for any number of threads and loaders; seed {}", recipe.train.seed)};
   append_chosen(lines, recipe.about.chosen);
   append_skipped(lines, facts);
+  if (const std::string runs = text_of_runs(facts.train_data.runs()); !runs.empty())
+    lines.push_back("left out     " + runs);
   return lines;
 }
 
