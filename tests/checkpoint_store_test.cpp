@@ -81,6 +81,20 @@ class RefusedSyncs final : public FaultyFileSystem {
   int refused_ = -1;
 };
 
+// A disk that has no room for a new name while the remains of a save are there.
+class FullWhileSaving final : public FaultyFileSystem {
+ public:
+  explicit FullWhileSaving(FileSystem& below) : FaultyFileSystem(below, {.call = INT64_MAX}), below_(below) {}
+
+  IoResult make_directory(const Path& path) override {
+    const bool is_full = path.parent_path() == kStore && !list_if_there(below_, kStore).empty();
+    return is_full ? IoResult{.error = ENOSPC} : FaultyFileSystem::make_directory(path);
+  }
+
+ private:
+  FileSystem& below_;
+};
+
 TEST_SUITE("checkpoint store") {
   TEST_CASE("what is saved on a real disk is read back, byte for byte, newest first") {
     const TemporaryDirectory directory;
@@ -288,6 +302,15 @@ TEST_SUITE("checkpoint store") {
       const std::unique_ptr<MemoryFileSystem> after = files.after_power_cut(seed + test_seed());
       CHECK(holds_sample(load_all(CheckpointStore(kStore, *after)), 1));
     }
+  }
+
+  TEST_CASE("what a killed save filled a disk with goes before a start needs room of its own") {
+    MemoryFileSystem files;
+    CheckpointStore(kStore, files).prepare();
+    make_directories(files, kStore / ".tmp-step-00000001");
+    FullWhileSaving full(files);
+    CheckpointStore(kStore, full).prepare();
+    CHECK(list_if_there(files, kStore).empty());
   }
 
   TEST_CASE("an old checkpoint that cannot be renamed is told, and keeps no other from being removed") {

@@ -184,6 +184,17 @@ TEST_SUITE("folder") {
       CHECK(done({"data", look, pets}).find("left out    " + told) != std::string::npos);
     CHECK(done({"train", "vqvae", "--resume", "--out", run, "train.steps=2"}).find("left out     " + told) !=
           std::string::npos);
+    const std::string all_of_it = "left out: 1 folder of a run, with all in it: 'one'";
+    for (const char* look : {"info", "scan"}) {
+      const Program none = run_program(directory.path(), {"data", look, pets / "runs"});
+      CHECK(none.exit_code == static_cast<int>(ErrorKind::data));
+      CHECK_MESSAGE(none.errors.find(all_of_it) != std::string::npos, none.errors);
+    }
+    const Program none = run_program(
+        directory.path(), {"data", "info", pets / "runs", "data.size=8", "data.channels=1", "data.validation=0.5"});
+    CHECK_MESSAGE(none.errors.find("to train on, in it or in folders below it; name another folder; " + all_of_it) !=
+                      std::string::npos,
+                  none.errors);
   }
 
   TEST_CASE("without folders there are no classes") {

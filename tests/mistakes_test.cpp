@@ -121,7 +121,6 @@ TEST_SUITE("mistakes") {
         folder.write(fmt::format("{}/{}.png", name, i), mixed_picture(random, 4));
     }
     std::filesystem::create_directory_symlink(pets / "cat", folder / "link");
-    folder.write("pets/cat/config.json", "{}");  // some other program's
     const auto train = [&](const std::string& out, const std::vector<std::string>& more) {
       std::vector<std::string> words = {"train", "vqvae", "--out", out};
       words.insert(words.end(), more.begin(), more.end());
@@ -131,6 +130,17 @@ TEST_SUITE("mistakes") {
     for (const Path& out : places)
       expect_refusal(folder, kUsage, train(out, {"--data", pets}),
                      {out.string() + " holds pictures of the data set", ".png'", "is no data", "--out"});
+    for (const std::string config : {"{}", "// mine\n{\"train\": {\"steps\": 7}}"}) {
+      folder.write("pets/cat/config.json", config);
+      expect_refusal(folder, kUsage, train(pets / "cat", {"--data", pets}),
+                     {"holds a config.json that no run of this gesso made", "another --out"});
+      CHECK(read_text_file(pets / "cat/config.json", 1 << 20) == config);
+    }
+    std::filesystem::create_directories(folder / "grids/samples");
+    std::filesystem::copy(pets / "ant", folder / "grids/samples/ant");
+    for (const char* data : {"grids/samples", "grids/samples/ant"})
+      expect_refusal(folder, kUsage, train(folder / "grids", {"--data", folder / data}),
+                     {"the run's own pictures", "another --out"});
     const Path none = pets / "none";
     expect_refusal(folder, kUsage, train(none, {"--data", pets, "train.batch=1000"}), {"train.batch"});
     expect_refusal(folder, kUsage, train(pets / "cat", {"--resume"}), {"was started with recipe"});

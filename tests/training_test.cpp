@@ -298,14 +298,15 @@ TEST_SUITE("training") {
   TEST_CASE("a folder where no run was started keeps what it has, by whatever name") {
     const TemporaryDirectory folder;
     const Path directory = folder / "run";
-    const std::vector<std::string> others = {"samples/step-00000500.png", "samples/step-7.png",
-                                             "dumps/step-00000001/notes.txt", "checkpoints/mine"};
+    const std::vector<std::string> others = {"samples/step-1.png", "samples/mine.png", "dumps/step-00000001/notes.txt",
+                                             "checkpoints/mine"};
     for (const std::string& name : others) {
       make_directories((directory / name).parent_path());
       write_file_atomically(directory / name, "of somebody else");
     }
-    for (const std::string name : {"config.json", "metrics.jsonl", "starts.jsonl", "skipped.txt", "codes.txt",
-                                   "extremes.json", "worst.png", "best.png", "report.html"}) {
+    for (const std::string name :
+         {"config.json", "metrics.jsonl", "starts.jsonl", "skipped.txt", "codes.txt", "extremes.json", "worst.png",
+          "best.png", "report.html", "samples/step-00000001.png"}) {
       write_file_atomically(directory / name, R"({"architectures": ["of somebody else"]})");
       expect_error(ErrorKind::usage, {directory.string(), name, "another --out"},
                    [&] { run(directory, {"train.steps=1"}); });

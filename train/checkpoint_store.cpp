@@ -186,8 +186,8 @@ void CheckpointStore::prepare() {
   sync_directory(files_, above);
   for (; above != directory_of(above); above = directory_of(above))
     ignoring_errors([&] { sync_directory(files_, directory_of(above)); });
+  remove_leftovers(files_, directory_);  // may be what a disk is full of
   sync_names();
-  remove_leftovers(files_, directory_);
 }
 
 // A sync that follows a failed one may find nothing left to write, and prove nothing; with a new name it writes them

@@ -11,6 +11,7 @@
 
 #include "core/error.h"
 #include "core/thread_pool.h"
+#include "train/folder_dataset.h"
 #include "train/folder_listing.h"
 #include "train/open_dataset.h"
 #include "train/picture.h"
@@ -45,6 +46,7 @@ struct LookedAt {
   std::int64_t grey = 0, files = 0;           // of these pictures; files of the folder, pictures or not
   std::int64_t others = 0;                    // files that are no PNG or JPEG by name or content
   std::string problem{};                      // of the first file that cannot be used
+  std::string runs{};                         // text_of_runs() of those that were left out
 };
 
 // A file of the folder.
@@ -89,7 +91,9 @@ LookedAt look_at(const DataOptions& data) {
     header.shape = picture_shape(read_file(folder / header.name, kMaxPictureBytes), in_quotes(header.name));
     header.is_read = true;
   });
-  LookedAt found{.files = std::ssize(listing.files), .others = static_cast<std::int64_t>(others)};
+  LookedAt found{.files = std::ssize(listing.files),
+                 .others = static_cast<std::int64_t>(others),
+                 .runs = text_of_runs(listing.runs)};
   for (const Header& header : headers) {
     if (found.problem.empty()) found.problem = header.problem;
     if (!header.problem.empty()) continue;
@@ -107,8 +111,8 @@ std::string refusal_of(const Chooser& chooser, const DataOptions& data, const Lo
   if (found.shorter_sides.empty())
     return fmt::format(
         "{}: no PNG or JPEG that can be read among its {} files; name another folder with --data, or convert its "
-        "pictures{}",
-        data.path, found.files, bad);
+        "pictures{}{}",
+        data.path, found.files, bad, found.runs.empty() ? "" : "; left out: " + found.runs);
   if (found.places.size() < 2)
     return fmt::format("{}: a single picture; at least two are needed, one of them to test with{}", data.path, bad);
   if (chooser.is_open("data.size") && chosen_size(found.shorter_sides) == 0)

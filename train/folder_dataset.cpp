@@ -198,10 +198,11 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
                   gaps.size() == entries.size() ? kMend : kMendOrSkip);
   std::erase_if(entries, [](const Entry<T>& entry) { return !entry.usable; });
   if (entries.empty() && !options.may_be_empty)
-    fail(ErrorKind::data, "{}: no PNG or JPEG {}", options.path.string(),
+    fail(ErrorKind::data, "{}: no PNG or JPEG {}{}", options.path.string(),
          split == Split::train
              ? "to train on, in it or in folders below it; name another folder"
-             : fmt::format("to test with; raise data.validation, which is {} of the files", options.validation));
+             : fmt::format("to test with; raise data.validation, which is {} of the files", options.validation),
+         listing.runs.empty() ? "" : "; left out: " + text_of_runs(listing.runs));
   Dataset::Info info{.name = options.path.string(),
                      .size = std::ssize(entries),
                      .image_shape = {options.size, options.size, options.channels},

@@ -54,10 +54,10 @@ void remove_leftovers(const Path& run, std::int64_t step, FileSystem& files) {
   std::error_code stays;
   for (const RunPicture& picture : saved_pictures(run))
     if (picture.step > step) std::filesystem::remove(picture.file, stays);
-  if (step == 0)
-    for (const char* name : {kCodesFile, kExtremesFile, kWorstPicture, kBestPicture, kStartsFile})
-      std::filesystem::remove(run / name, stays);
   remove_dumps(run, step, files);
+  if (step > 0) return;
+  for (const char* name : {kCodesFile, kExtremesFile, kWorstPicture, kBestPicture, kStartsFile})
+    std::filesystem::remove(run / name, stays);
 }
 
 }  // namespace gesso

@@ -65,35 +65,51 @@ void refuse_file_in(Path directory) {
     fail("{} is a file; name the run's folder with --out", directory.string());
 }
 
-// Where no run was started, files of a run's names are somebody else's.
+// Every run records its recipe's name; a recipe that somebody keeps under the name config.json has none.
+void refuse_config_of_others(const Path& directory) {
+  const auto refuse = [&](ErrorKind kind, std::string_view why) {
+    fail(kind, "{} holds a {} that no run of this gesso made{}, and a run would replace it; name another --out",
+         directory.string(), kConfigFile, why);
+  };
+  RecipeFile before;
+  try {
+    load_run_config(directory, before.config());
+  } catch (const Error& error) {
+    refuse(error.kind(), fmt::format(" ({})", error.what()));
+  }
+  if (before.recipe().about.recipe.empty()) refuse(ErrorKind::usage, "");
+}
+
+// Where no run was started, files of a run's names are somebody else's. All but `lock` come after config.json.
 void refuse_to_replace(const Path& directory) {
   std::error_code none_there;
   const auto is_file = [&](const char* name) { return std::filesystem::is_regular_file(directory / name, none_there); };
-  if (is_file(kConfigFile)) {
-    try {
-      RecipeFile before;
-      load_run_config(directory, before.config());
-    } catch (const Error& error) {
-      fail(error.kind(),
-           "{} holds a {} that is none of a run of this gesso, and would be replaced; name another --out: {}",
-           directory.string(), kConfigFile, error.what());
-    }
-    return;
-  }
+  if (is_file(kConfigFile)) return refuse_config_of_others(directory);
+  const auto refuse = [&](std::string_view name) {
+    fail("{} holds {}, which a run would replace, but no run was started there; name another --out", directory.string(),
+         name);
+  };
   for (const char* name :
        {kMetricsFile, kStartsFile, kSkippedFile, kCodesFile, kExtremesFile, kWorstPicture, kBestPicture, kReportFile})
-    if (is_file(name))
-      fail("{} holds {}, which a run would replace, but no run was started there; name another --out",
-           directory.string(), name);
+    if (is_file(name)) refuse(name);
+  if (const auto pictures = saved_pictures(directory); !pictures.empty())
+    refuse(fmt::format("{}/{}", kSamplesFolder, pictures.front().file.filename().string()));
 }
 
-// They would be lost to the data set: what lies in a run's folder is none of it.
+// Pictures in a run's folder would be lost to their data set, and a run's own pictures would join theirs.
 void refuse_pictures_in(const Path& directory, const DataOptions& data) {
   std::error_code none_there;
   const Path run = std::filesystem::canonical(directory, none_there);
   if (data.kind != "folder" || none_there) return;
-  const Path place = run.lexically_relative(std::filesystem::canonical(data.path, none_there));
-  if (none_there || *place.begin() == "..") return;
+  const Path pictures = std::filesystem::canonical(data.path, none_there);
+  if (none_there) return;
+  const auto is_in = [](const Path& place) { return *place.begin() != ".."; };
+  if (is_in(pictures.lexically_relative(run / kSamplesFolder)))
+    fail(
+        "{} is in the folder of the run's own pictures, which would join those to train on; name another --out than {}",
+        data.path, directory.string());
+  const Path place = run.lexically_relative(pictures);
+  if (!is_in(place)) return;
   const std::string in_it = place == "." ? "" : place.string() + "/";
   const FolderListing listing = list_folder(data.path, false);
   const auto found = std::ranges::find_if(
