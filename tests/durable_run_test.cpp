@@ -55,14 +55,19 @@ class KilledRun {
 
   explicit KilledRun(const TemporaryDirectory& folder) : folder_(folder), random_(test_seed()) {}
 
-  // after_save: not before it has saved a step of its own.
+  // after_save: not before it has saved a step of its own. Every second of these waits for a save to begin as well,
+  // which is little of the time where a sanitizer slows all else down.
   void start_and_kill(bool after_save) {
     StartedProgram program(folder_ / "output", tiny_training(folder_ / "run", kForever, newest > 0, {"log.every=1"}));
-    while (after_save && newest_name() <= newest) {
-      if (!program.runs()) FAIL("it ended by itself: ", read_text_file(folder_ / "output", 1 << 20));
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    std::this_thread::sleep_for(std::chrono::microseconds(random_() % (after_save ? 15'000 : 60'000)));
+    const auto wait_until = [&](auto&& it_came) {
+      for (; !it_came(); std::this_thread::sleep_for(std::chrono::microseconds(200)))
+        if (!program.runs()) FAIL("it ended by itself: ", read_text_file(folder_ / "output", 1 << 20));
+    };
+    const bool in_a_save = after_save && random_() % 2 == 0;
+    if (after_save) wait_until([this] { return newest_name() > newest; });
+    if (in_a_save) wait_until([this] { return is_saving(); });
+    const int most = in_a_save ? 2'000 : after_save ? 15'000 : 60'000;
+    std::this_thread::sleep_for(std::chrono::microseconds(random_() % static_cast<std::uint64_t>(most)));
     program.end(SIGKILL);
     look();
   }
@@ -73,12 +78,13 @@ class KilledRun {
     const auto all = list_checkpoints(folder_ / "run");
     return all.empty() ? 0 : all.back().step;
   }
+  bool is_saving() const {
+    return std::ranges::any_of(list_directory(folder_ / "run" / "checkpoints"), [](const std::string& name) {
+      return name.starts_with(fmt::format("{}step-", kTemporaryPrefix)) || name.starts_with(kTrashPrefix);
+    });
+  }
   void look() {
-    for (const std::string& name : list_directory(folder_ / "run" / "checkpoints"))
-      if (name.starts_with(fmt::format("{}step-", kTemporaryPrefix)) || name.starts_with(kTrashPrefix)) {
-        ++in_save;
-        break;
-      }
+    in_save += is_saving() ? 1 : 0;
     try {
       const VerifiedCheckpoint found = load_all(checkpoint_store(folder_ / "run"));
       if (!found.damaged.empty()) ++torn;
