@@ -13,7 +13,7 @@
 #include "train/chosen_settings.h"
 #include "train/contact_sheet.h"
 #include "train/data_loader.h"
-#include "train/folder_dataset.h"
+#include "train/folder_listing.h"
 #include "train/open_dataset.h"
 #include "train/picture.h"
 #include "train/png.h"

@@ -11,7 +11,6 @@
 
 #include "core/error.h"
 #include "core/thread_pool.h"
-#include "train/folder_dataset.h"
 #include "train/folder_listing.h"
 #include "train/open_dataset.h"
 #include "train/picture.h"

@@ -220,18 +220,6 @@ std::unique_ptr<Dataset> open(const FolderOptions& options, Split split) {
 
 }  // namespace
 
-std::string text_of_runs(std::span<const std::string> runs) {
-  constexpr std::size_t kShown = 3;
-  if (runs.empty()) return {};
-  std::string names;
-  for (const std::string& run : runs.first(std::min(kShown, runs.size())))
-    names += fmt::format("{}{}", names.empty() ? "" : ", ", in_quotes(run));
-  const bool one = runs.size() == 1;
-  return fmt::format("{}, with all in {}: {}{}",
-                     one ? "1 folder of a run" : fmt::format("{} folders of runs", runs.size()), one ? "it" : "them",
-                     names, runs.size() > kShown ? ", ..." : "");
-}
-
 std::unique_ptr<Dataset> open_folder_dataset(const FolderOptions& options, Split split) {
   if (options.size < 1 || (options.channels != 1 && options.channels != 3) || (options.bits != 8 && options.bits != 16))
     fail("folder: pictures of {0}x{0}x{1} with {2} bits; expected 1 or 3 channels and 8 or 16 bits", options.size,

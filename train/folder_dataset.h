@@ -4,8 +4,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <span>
-#include <string>
 
 #include "train/dataset.h"
 #include "train/files.h"
@@ -31,8 +29,5 @@ struct FolderOptions {
 // ErrorKind::data where these are too many, by themselves and not with those of the other split, which nobody has
 // looked at; or where there is no picture and may_be_empty does not hold.
 std::unique_ptr<Dataset> open_folder_dataset(const FolderOptions& options, Split split);
-
-// "1 folder of a run, with all in it: 'runs/one'": what Dataset::runs() says was left out. Empty: nothing was.
-std::string text_of_runs(std::span<const std::string> runs);
 
 }  // namespace gesso

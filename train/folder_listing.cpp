@@ -1,5 +1,7 @@
 #include "train/folder_listing.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <system_error>
 #include <utility>
@@ -138,6 +140,18 @@ FolderListing list_folder(const Path& folder, bool with_classes) {
          "files in it",
          folder.string());
   return Walk(folder).go(with_classes);
+}
+
+std::string text_of_runs(std::span<const std::string> runs) {
+  constexpr std::size_t kShown = 3;
+  if (runs.empty()) return {};
+  std::string names;
+  for (const std::string& run : runs.first(std::min(kShown, runs.size())))
+    names += fmt::format("{}{}", names.empty() ? "" : ", ", in_quotes(run));
+  const bool one = runs.size() == 1;
+  return fmt::format("{}, with all in {}: {}{}",
+                     one ? "1 folder of a run" : fmt::format("{} folders of runs", runs.size()), one ? "it" : "them",
+                     names, runs.size() > kShown ? ", ..." : "");
 }
 
 bool counts(const Path& folder, const ListedFile& file) {

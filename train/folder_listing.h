@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,9 @@ struct FolderListing {
 // folder, ErrorKind::io where one below it cannot be read or lies too deep: nobody knows how many pictures would be
 // missing.
 FolderListing list_folder(const Path& folder, bool with_classes = true);
+
+// "1 folder of a run, with all in it: 'runs/one'": of FolderListing::runs. Empty: nothing was.
+std::string text_of_runs(std::span<const std::string> runs);
 
 // Whether a file listed in the folder is one of the data set, used or not: one that is meant as a picture, or of which
 // nobody can tell.

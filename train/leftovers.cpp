@@ -29,7 +29,8 @@ bool is_ours(const UnfinishedFile& file) {
   return std::ranges::find(kOurs, file.final_name) != kOurs.end();
 }
 
-// The first that a run writes, and the last that is removed below.
+// By what a run writes first. Of what is removed below starts.jsonl goes last, so that the next start removes what a
+// killed one did not come to.
 bool was_started(const Path& run) {
   std::error_code ignored;
   return std::filesystem::is_regular_file(run / kConfigFile, ignored) &&

@@ -12,7 +12,7 @@
 #include "core/thread_pool.h"
 #include "train/append_file.h"
 #include "train/bad_files.h"
-#include "train/folder_dataset.h"
+#include "train/folder_listing.h"
 #include "train/run_history.h"
 #include "train/run_log.h"
 #include "train/text.h"
