@@ -59,7 +59,7 @@ class Immovable final : public MemoryFileSystem {
   }
 };
 
-// A disk that syncs no directory of checkpoints, and as systems do forgets what it could not write.
+// A disk that refuses to sync the directory of checkpoints, and nothing else.
 class RefusedSyncs final : public FaultyFileSystem {
  public:
   explicit RefusedSyncs(FileSystem& below) : FaultyFileSystem(below, {.call = INT64_MAX}) {}
